@@ -1,0 +1,91 @@
+"""acne-edge: counts acne lesions and grades severity from one photograph, on the device that took it.
+
+    from acne_edge import AcneGrader
+
+    with AcneGrader.load() as grader:
+        print(grader.predict("photo.jpg").grade.label)
+
+Names load on first use, so that `import acne_edge` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from acne_edge.errors import (
+        AcneEdgeError,
+        BackendError,
+        ImageDecodeError,
+        ImageError,
+        ImageNotFoundError,
+        ImageSizeError,
+        ManifestError,
+        MissingExtraError,
+        ModelError,
+        ModelIntegrityError,
+        UsageError,
+    )
+    from acne_edge.grader import AcneGrader
+    from acne_edge.grading import HAYASHI, REPORT, SCALES, SeverityScale
+    from acne_edge.manifest import Manifest
+    from acne_edge.prediction import CountInterval, Failure, Grade, ModelInfo, Prediction
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "grader": ("AcneGrader",),
+    "prediction": ("CountInterval", "Failure", "Grade", "ModelInfo", "Prediction"),
+    "grading": ("HAYASHI", "REPORT", "SCALES", "SeverityScale"),
+    "manifest": ("Manifest",),
+    "errors": (
+        "AcneEdgeError",
+        "BackendError",
+        "ImageDecodeError",
+        "ImageError",
+        "ImageNotFoundError",
+        "ImageSizeError",
+        "ManifestError",
+        "MissingExtraError",
+        "ModelError",
+        "ModelIntegrityError",
+        "UsageError",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "HAYASHI",
+    "REPORT",
+    "SCALES",
+    "AcneEdgeError",
+    "AcneGrader",
+    "BackendError",
+    "CountInterval",
+    "Failure",
+    "Grade",
+    "ImageDecodeError",
+    "ImageError",
+    "ImageNotFoundError",
+    "ImageSizeError",
+    "Manifest",
+    "ManifestError",
+    "MissingExtraError",
+    "ModelError",
+    "ModelInfo",
+    "ModelIntegrityError",
+    "Prediction",
+    "SeverityScale",
+    "UsageError",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,5 @@
+"""`python -m acne_edge` is `acne-edge`."""
+
+from acne_edge.cli import main
+
+main()

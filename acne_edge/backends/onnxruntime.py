@@ -1,0 +1,68 @@
+"""ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from acne_edge.backends.base import Outputs
+from acne_edge.errors import BackendError, ManifestError, ModelError
+from acne_edge.image import ImageArray
+from acne_edge.manifest import KEY, Manifest
+
+OUTPUT_NAMES = ("grade_probs", "count_probs", "lesion_map")
+
+
+class OnnxRuntimeBackend:
+    """A session on the CPU. `threads` is the number of threads inside an operator; 0 lets the runtime choose.
+
+    Raises ModelError for bytes that are no ONNX model or do not keep the contract, ManifestError for a bad manifest.
+    """
+
+    def __init__(self, model: bytes, threads: int = 0) -> None:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 4  # errors come back as exceptions; nothing else may write to stderr
+        # Threads that spin between frames burn a battery and a core.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session: ort.InferenceSession | None = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime's exceptions share no public base class
+            raise ModelError(f"ONNX Runtime cannot load the model: {_first_line(error)}") from error
+        text = self._session.get_modelmeta().custom_metadata_map.get(KEY)
+        if text is None:
+            raise ManifestError("the ONNX file holds no acne-edge manifest: make one with `python -m export`")
+        self.manifest = Manifest.from_json(text)
+        self._check_contract()
+        self.name = "onnxruntime:" + self._session.get_providers()[0]
+
+    def _check_contract(self) -> None:
+        assert self._session is not None
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        spec = self.manifest.input
+        if [i.name for i in inputs] != ["image"] or tuple(o.name for o in outputs) != OUTPUT_NAMES:
+            raise ModelError(f"the model's input and outputs are not image -> {', '.join(OUTPUT_NAMES)}")
+        if inputs[0].type != "tensor(uint8)" or list(inputs[0].shape[1:]) != [spec.height, spec.width, 3]:
+            raise ModelError(
+                f"the model's input is {inputs[0].type} {inputs[0].shape}, "
+                f"not the manifest's uint8 [N, {spec.height}, {spec.width}, 3]"
+            )
+        widths = [o.shape[1] for o in outputs[:2]]
+        if widths != [len(self.manifest.scale.labels), self.manifest.count_bins]:
+            raise ModelError(f"the model's outputs have {widths} grades and count bins; the manifest says otherwise")
+
+    def run(self, images: ImageArray) -> Outputs:
+        """See `Backend.run`."""
+        if self._session is None:
+            raise BackendError("the model is closed")
+        try:
+            return Outputs(*self._session.run(OUTPUT_NAMES, {"image": images}))
+        except Exception as error:
+            raise BackendError(f"ONNX Runtime failed: {_first_line(error)}") from error
+
+    def close(self) -> None:
+        """See `Backend.close`."""
+        self._session = None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,74 @@
+"""A model measured on labelled photographs, through the whole path that a device runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from acne_edge import metrics
+from acne_edge.errors import UsageError
+from acne_edge.grader import AcneGrader
+
+
+def read_labels(path: Path) -> list[tuple[str, int, int]]:
+    """Read a list file, `name grade count` a line. File names are not labels: 42 prefixes in ACNE04 disagree with the list.
+
+    Raises UsageError if the file is missing, empty, or a line is not of that form.
+    """
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot read the list file ({getattr(error, 'strerror', None) or error})") from error
+    rows = []
+    for number, line in enumerate(lines, 1):
+        parts = line.split()
+        if not parts:
+            continue
+        if len(parts) != 3 or not parts[1].isdecimal() or not parts[2].isdecimal():
+            raise UsageError(f"{path}:{number}: expected 'name grade count', found {line[:60]!r}")
+        rows.append((parts[0], int(parts[1]), int(parts[2])))
+    if not rows:
+        raise UsageError(f"{path}: the list is empty")
+    return rows
+
+
+def evaluate_list(grader: AcneGrader, images: Path, labels: Path) -> dict[str, Any]:
+    """Predict every photograph that the list file names and compare. Images that fail are counted under `failed`.
+
+    Returns grade and count metrics, the share of true counts inside the interval and of true grades inside the grade set,
+    their mean sizes, and the expected calibration error of the grade. Raises UsageError if no image can be used.
+    """
+    rows = read_labels(labels)
+    top = len(grader.scale.labels) - 1
+    if any(grade > top for _, grade, _ in rows):
+        raise UsageError(f"{labels}: a grade is over {top}, the highest of the scale {grader.scale.name}")
+    results = list(grader.predict_many(images / name for name, _, _ in rows))
+    done = [(row, r) for row, r in zip(rows, results, strict=True) if r.ok]
+    if not done:
+        raise UsageError(f"{images}: none of the {len(rows)} listed images can be used; the first: {results[0].error}")  # type: ignore[union-attr]
+    grades, counts = [row[1] for row, _ in done], [row[2] for row, _ in done]
+    predictions: list[Any] = [r for _, r in done]
+    intervals = [p.count_interval for p in predictions]
+    return {
+        "model": vars(grader.model),
+        "images": len(done),
+        "failed": len(rows) - len(done),
+        "grade": metrics.grade_metrics(grades, [p.grade.index for p in predictions], top + 1),
+        "count": metrics.count_metrics(counts, [p.count for p in predictions]),
+        "interval": {
+            "coverage": _mean(i.low <= c <= i.high for i, c in zip(intervals, counts, strict=True)),
+            "width": _mean(i.high - i.low for i in intervals),
+        },
+        "grade_set": {
+            "coverage": _mean(g in p.grade_set for p, g in zip(predictions, grades, strict=True)),
+            "size": _mean(len(p.grade_set) for p in predictions),
+        },
+        "ece": metrics.expected_calibration_error(grades, np.array([p.grade_probs for p in predictions])),
+    }
+
+
+def _mean(values: Any) -> float:
+    items = [float(v) for v in values]
+    return sum(items) / len(items)

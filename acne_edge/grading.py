@@ -1,0 +1,148 @@
+"""From the network's distributions to what a clinician reads: count, interval, grade, grade set, abstention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acne_edge.errors import UsageError
+
+Floats = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class SeverityScale:
+    """A severity scale that is a set of bands of the lesion count; band i holds counts lower[i] .. lower[i+1]-1."""
+
+    name: str
+    labels: tuple[str, ...]
+    lower: tuple[int, ...]
+
+    def grade(self, count: float) -> int:
+        """The grade of a count, which is rounded to the nearest lesion first."""
+        return int(np.searchsorted(self.lower, int(np.floor(count + 0.5)), side="right")) - 1
+
+    def bands(self, bins: int) -> NDArray[np.float32]:
+        """Float32 [bins, G] of 0 and 1: which grade each of the counts 0..bins-1 belongs to."""
+        grades = np.searchsorted(self.lower, np.arange(bins), side="right") - 1
+        return np.eye(len(self.lower), dtype=np.float32)[grades]
+
+
+HAYASHI = SeverityScale("hayashi", ("mild", "moderate", "severe", "very severe"), (0, 6, 21, 51))
+"""Hayashi et al., J. Dermatol. 2008: 0-5, 6-20, 21-50, over 50 inflammatory lesions on half a face."""
+
+REPORT = SeverityScale("report", ("mild", "moderate", "severe", "very severe"), (0, 20, 51, 66))
+"""The bands 0-19, 20-50, 50-65, over 65; a count of 50 belongs to the second. A model whose last bin is "65 or more"
+cannot tell 65 from more, so it never gives the fourth grade."""
+
+SCALES = {scale.name: scale for scale in (HAYASHI, REPORT)}
+
+
+def find_scale(name: str) -> SeverityScale:
+    """The scale of that name. Raises UsageError for an unknown one."""
+    if name not in SCALES:
+        raise UsageError(f"unknown severity scale {name!r}; choose one of: {', '.join(SCALES)}")
+    return SCALES[name]
+
+
+@dataclass(frozen=True)
+class CountDecoding:
+    """How one count and one grade are read off the network's three outputs; chosen on validation data."""
+
+    count: str = "mean"  # statistic of the count distribution: mean | median
+    map_weight: float = 0.0  # share of the lesion map's sum in the count, 0..1
+    head_weight: float = 0.5  # share of the grade head, against the count's bands, in the grade, 0..1
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """Calibration constants. Fitted on images that the network was not trained on, which `fitted_on` names."""
+
+    level: float = 0.9  # nominal coverage of the count interval and the grade set
+    temperature: float = 1.0  # of the grade probabilities (Guo et al. 2017)
+    count_quantile: float = 0.9  # conformal quantile of |2 F(count) - 1|, F the predicted distribution function
+    grade_quantile: float = 0.9  # conformal quantile of 1 - p(true grade)
+    abstain_below: float = 0.0  # probability of the top grade under which no grade is given
+    fitted_on: str = ""
+
+
+@dataclass(frozen=True)
+class Interpretation:
+    """One photograph's result on one scale."""
+
+    count: float  # lesions
+    interval: tuple[int, int]  # lesions, both ends included
+    grade: int  # index into the scale's labels
+    grade_probs: Floats  # [G], sums to 1
+    grade_set: tuple[int, ...]  # grades that cannot be excluded at the level
+    abstained: str | None  # reason code, or None
+
+
+def interpret(
+    grade_probs: Floats,
+    count_probs: Floats,
+    lesions: float,
+    *,
+    native: SeverityScale,
+    scale: SeverityScale,
+    decoding: CountDecoding,
+    uncertainty: Uncertainty,
+) -> Interpretation:
+    """Read one photograph's outputs: grade_probs [G], count_probs [K] over 0..K-1 lesions, and the lesion map's sum.
+
+    The grade head speaks on the model's `native` scale only; on another scale the grade comes from the count alone.
+    """
+    count = decode_count(count_probs, lesions, decoding)
+    probs = combine_grades(grade_probs, count_probs, native, scale, decoding)
+    probs = temper(probs, uncertainty.temperature)
+    top = int(probs.argmax())
+    plausible = tuple(int(i) for i in np.flatnonzero(probs >= 1 - uncertainty.grade_quantile))
+    return Interpretation(
+        count=count,
+        interval=count_interval(count_probs, count, uncertainty.count_quantile),
+        grade=top,
+        grade_probs=probs,
+        grade_set=plausible if top in plausible else (top,),
+        abstained="low_confidence" if float(probs[top]) < uncertainty.abstain_below else None,
+    )
+
+
+def decode_count(count_probs: Floats, lesions: float, decoding: CountDecoding) -> float:
+    """One count from the distribution [K] and the lesion map's sum."""
+    k = np.arange(len(count_probs))
+    statistic = float((np.cumsum(count_probs) < 0.5).sum()) if decoding.count == "median" else float(count_probs @ k)
+    return (1 - decoding.map_weight) * statistic + decoding.map_weight * float(lesions)
+
+
+def combine_grades(
+    grade_probs: Floats, count_probs: Floats, native: SeverityScale, scale: SeverityScale, decoding: CountDecoding
+) -> Floats:
+    """Grade probabilities [..., G] on `scale`: the count distribution summed over the bands, mixed with the grade head's."""
+    banded = count_probs @ scale.bands(count_probs.shape[-1])
+    if scale.lower != native.lower:
+        return banded
+    return decoding.head_weight * grade_probs + (1 - decoding.head_weight) * banded
+
+
+def temper(probs: Floats, temperature: float) -> Floats:
+    """Temperature scaling of probabilities [..., G]: p^(1/T), normalised (Guo et al. 2017, eq. 9)."""
+    logits = np.log(np.maximum(probs, 1e-12)) / temperature
+    weights = np.exp(logits - logits.max(-1, keepdims=True))
+    return np.asarray(weights / weights.sum(-1, keepdims=True))
+
+
+def count_scores(count_probs: Floats) -> Floats:
+    """Nonconformity of each possible count: |2 F(k) - 1| with F the mid-distribution function; [..., K] -> [..., K].
+
+    Distributional conformal prediction (Chernozhukov et al., PNAS 2021): 0 at the median, 1 far out in a tail.
+    """
+    return np.abs(2 * (np.cumsum(count_probs, -1) - count_probs / 2) - 1)
+
+
+def count_interval(count_probs: Floats, count: float, quantile: float) -> tuple[int, int]:
+    """The counts whose nonconformity is at most `quantile`, widened, where need be, to hold `count` itself."""
+    inside = np.flatnonzero(count_scores(count_probs) <= quantile)
+    low, high = (int(inside[0]), int(inside[-1])) if len(inside) else (len(count_probs), -1)
+    return min(low, int(np.floor(count))), max(high, int(np.ceil(count)))

@@ -1,0 +1,141 @@
+"""Bytes, path, array or PIL image -> RGB uint8 array, upright.
+
+A JPEG is decoded at the smallest DCT scale (1/1, 1/2, 1/4, 1/8) that keeps both sides at or above a wanted size: a
+3112x3456 photograph costs a fifth of a full decode. The scale is a part of the preprocessing contract, because training,
+calibration and every runtime must see the same pixels.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from acne_edge.errors import ImageDecodeError, ImageError, ImageNotFoundError, ImageSizeError, MissingExtraError
+
+ImageArray: TypeAlias = NDArray[np.uint8]
+ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | ImageArray | Image.Image"
+
+FORMATS = ("JPEG", "MPO", "PNG", "BMP", "WEBP", "TIFF")
+HEIF_SUFFIXES = (".heic", ".heif", ".hif")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", *HEIF_SUFFIXES)
+MIN_SIDE = 32  # pixels; below it there is nothing to count on
+MAX_PIXELS = 100_000_000  # decoded in the worst case (RGBA) to 400 MB
+MAX_BYTES = 200_000_000
+
+
+def decode(source: ImageSource, min_side: int | None = None, *, max_pixels: int = MAX_PIXELS) -> ImageArray:
+    """Decode an image to a C-contiguous uint8 array [H, W, 3], RGB, 0..255, turned upright by its EXIF orientation.
+
+    Args:
+        source: path, encoded bytes, uint8 array ([H, W] grey, [H, W, 3] RGB or [H, W, 4] RGBA) or PIL image.
+        min_side: JPEGs may be decoded at a reduced DCT scale as long as both sides stay >= `min_side` pixels;
+            None decodes in full.
+        max_pixels: larger images are refused before they are decoded.
+
+    Raises:
+        ImageNotFoundError: no such file, or it may not be read.
+        ImageDecodeError: not an image, truncated, or an unsupported format or array.
+        ImageSizeError: a side under 32 pixels, or more than `max_pixels`.
+        MissingExtraError: a HEIC file without the extra `heif`.
+    """
+    if isinstance(source, np.ndarray):
+        return _from_array(source, max_pixels)
+    if isinstance(source, Image.Image):
+        return _to_rgb(source, max_pixels, min_side=None)
+    data = _read(source)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of odd EXIF and of sizes that are checked here anyway
+            with _open(data) as image:
+                return _to_rgb(image, max_pixels, min_side)
+    except (ImageError, MissingExtraError):
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageSizeError(f"image is too large: {error}") from error
+    except UnidentifiedImageError as error:
+        raise ImageDecodeError(f"not an image in a supported format ({', '.join(FORMATS)})") from error
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError) as error:
+        # Pillow's plugins raise all of these on damaged files.
+        raise ImageDecodeError(f"image data is damaged or cut short ({error})") from error
+    except MemoryError as error:
+        raise ImageSizeError("not enough memory to decode the image") from error
+
+
+def _read(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> bytes:
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        data = bytes(source)
+    elif isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        try:
+            if not path.is_file():
+                what = "is a directory, not an image" if path.is_dir() else "no such file"
+                raise ImageNotFoundError(what)
+            if path.stat().st_size > MAX_BYTES:
+                raise ImageSizeError(f"file is larger than {MAX_BYTES // 1_000_000} MB")
+            data = path.read_bytes()
+        except (OSError, ValueError) as error:
+            raise ImageNotFoundError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    else:
+        raise ImageDecodeError(f"expected a path, bytes, a uint8 array or a PIL image, not {type(source).__name__}")
+    if not data:
+        raise ImageDecodeError("file is empty (0 bytes)")
+    return data
+
+
+def _open(data: bytes) -> Image.Image:
+    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc"):
+        try:
+            import pillow_heif  # type: ignore[import-not-found,unused-ignore]
+        except ImportError as error:
+            raise MissingExtraError("pillow-heif", "heif", "reading HEIC photographs") from error
+        return pillow_heif.open_heif(data).to_pillow()  # type: ignore[no-any-return,unused-ignore]
+    return Image.open(io.BytesIO(data), formats=FORMATS)
+
+
+def _from_array(array: NDArray[np.uint8], max_pixels: int) -> ImageArray:
+    if array.dtype != np.uint8:
+        raise ImageDecodeError(f"array has dtype {array.dtype}; expected uint8, 0..255")
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise ImageSizeError(f"array has shape {array.shape}; expected [H, W], [H, W, 3] or [H, W, 4]")
+    _check_size(array.shape[1], array.shape[0], max_pixels)
+    if array.ndim == 3 and array.shape[2] == 3:
+        return np.ascontiguousarray(array)
+    return _to_rgb(Image.fromarray(array), max_pixels, min_side=None)
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if min(width, height) < MIN_SIDE:
+        raise ImageSizeError(f"image is {width}x{height} pixels; at least {MIN_SIDE} a side are needed")
+    if width * height > max_pixels:
+        raise ImageSizeError(f"image is {width}x{height} pixels; at most {max_pixels // 1_000_000} megapixels are accepted")
+
+
+def _to_rgb(image: Image.Image, max_pixels: int, min_side: int | None) -> ImageArray:
+    _check_size(*image.size, max_pixels)
+    if min_side is not None and image.format in ("JPEG", "MPO"):
+        image.draft(None, (min_side, min_side))  # type: ignore[arg-type]
+    image.load()
+    image = _upright(image)
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        image = Image.fromarray(np.clip(np.asarray(image) / 257.0, 0, 255).astype(np.uint8))
+    elif "A" in image.getbands() or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        image = Image.new("RGBA", rgba.size, "white")
+        image.alpha_composite(rgba)
+    return np.asarray(image.convert("RGB"), dtype=np.uint8)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image) or image
+    except Exception:
+        return image

@@ -1,0 +1,192 @@
+"""The manifest: everything about a model that code must not assume, as JSON in the ONNX file's metadata.
+
+Validation rejects by default: an unknown major schema version, a missing or ill-typed field, a value out of range and a
+text over 256 kB are refused with one line that names the field. Unknown fields are ignored, so that a minor version may add.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from acne_edge.errors import ManifestError
+from acne_edge.grading import CountDecoding, SeverityScale, Uncertainty
+
+KEY = "acne_edge.manifest"
+SCHEMA = "1.0"
+MAX_CHARS = 256 * 1024
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What the graph's input `image` wants: uint8 [N, height, width, 3], RGB, 0..255."""
+
+    height: int  # pixels
+    width: int  # pixels
+    layout: str = "NHWC"
+    dtype: str = "uint8"
+    colour: str = "RGB"
+    resize: str = "stretch"  # the whole frame, aspect ratio not kept
+    filter: str = "pillow-bilinear"  # Pillow's antialiased triangle filter, 8-bit fixed point
+    decode_scale: int = 2  # a JPEG may be decoded at a DCT scale that keeps both sides >= this times the input
+    normalised_in_graph: bool = True
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A model's description. `training`, `metrics` and `quantisation` are for people and tools; the rest drives the code."""
+
+    name: str
+    version: str
+    input: InputSpec
+    count_bins: int  # bins 0..count_bins-1 lesions; the last one means "that many or more"
+    scale: SeverityScale  # the scale that the grade head was trained on
+    decoding: CountDecoding = field(default_factory=CountDecoding)
+    uncertainty: Uncertainty = field(default_factory=Uncertainty)
+    licence: str = ""
+    intended_use: str = ""
+    training: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    quantisation: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The JSON text, keys sorted, so that equal manifests are equal bytes."""
+        values = {"schema": SCHEMA, **asdict(self)}
+        return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @staticmethod
+    def from_json(text: str) -> Manifest:
+        """Parse and validate. Raises ManifestError with the name of the field that is wrong."""
+        if len(text) > MAX_CHARS:
+            raise ManifestError(f"the manifest has {len(text)} characters; at most {MAX_CHARS} are accepted")
+        try:
+            root = json.loads(text, parse_constant=_no_constant)
+        except (ValueError, RecursionError) as error:
+            raise ManifestError(f"the manifest is not valid JSON ({error})") from error
+        top = _Reader(root, "manifest")
+        major = top.text("schema").split(".")[0]
+        if major != SCHEMA.split(".")[0]:
+            raise ManifestError(
+                f"the manifest has schema {top.text('schema')}; this version reads {SCHEMA.split('.')[0]}.x: update acne-edge"
+            )
+        manifest = Manifest(
+            name=top.text("name"),
+            version=top.text("version"),
+            input=_input(top.section("input")),
+            count_bins=top.integer("count_bins", 2, 1024),
+            scale=_scale(top.section("scale")),
+            decoding=_decoding(top.section("decoding")),
+            uncertainty=_uncertainty(top.section("uncertainty")),
+            licence=top.text("licence"),
+            intended_use=top.text("intended_use"),
+            training=top.mapping("training"),
+            metrics=top.mapping("metrics"),
+            quantisation=top.mapping("quantisation"),
+        )
+        if manifest.scale.lower[-1] >= manifest.count_bins:
+            raise ManifestError(
+                f"manifest.scale.lower: {manifest.scale.lower[-1]} lies beyond the {manifest.count_bins} count bins"
+            )
+        return manifest
+
+
+class _Reader:
+    """Typed access to a JSON object, with the path of what is wrong in every error."""
+
+    def __init__(self, value: Any, path: str) -> None:
+        if not isinstance(value, dict):
+            raise ManifestError(f"{path}: expected a JSON object")
+        self.value, self.path = value, path
+
+    def get(self, key: str, kind: type | tuple[type, ...], expected: str) -> Any:
+        if key not in self.value:
+            raise ManifestError(f"{self.path}.{key} is missing")
+        value = self.value[key]
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise ManifestError(f"{self.path}.{key}: expected {expected}")
+        return value
+
+    def section(self, key: str) -> _Reader:
+        return _Reader(self.get(key, dict, "a JSON object"), f"{self.path}.{key}")
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        return dict(self.get(key, dict, "a JSON object"))
+
+    def text(self, key: str) -> str:
+        return str(self.get(key, str, "a text"))
+
+    def choice(self, key: str, *allowed: str) -> str:
+        value = self.text(key)
+        if value not in allowed:
+            raise ManifestError(f"{self.path}.{key} is {value!r}; this version knows {', '.join(allowed)}")
+        return value
+
+    def integer(self, key: str, low: int, high: int) -> int:
+        value = int(self.get(key, int, "an integer"))
+        if not low <= value <= high:
+            raise ManifestError(f"{self.path}.{key} is {value}; expected {low}..{high}")
+        return value
+
+    def number(self, key: str, low: float, high: float) -> float:
+        try:
+            value = float(self.get(key, (int, float), "a number"))
+        except OverflowError:
+            value = math.inf
+        if not low <= value <= high:
+            raise ManifestError(f"{self.path}.{key} is {value:g}; expected {low:g}..{high:g}")
+        return value
+
+    def items(self, key: str) -> list[Any]:
+        return list(self.get(key, list, "a list"))
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _input(reader: _Reader) -> InputSpec:
+    if not reader.get("normalised_in_graph", bool, "true or false"):
+        raise ManifestError("manifest.input.normalised_in_graph is false; this version wants normalisation in the graph")
+    return InputSpec(
+        height=reader.integer("height", 16, 4096),
+        width=reader.integer("width", 16, 4096),
+        layout=reader.choice("layout", "NHWC"),
+        dtype=reader.choice("dtype", "uint8"),
+        colour=reader.choice("colour", "RGB"),
+        resize=reader.choice("resize", "stretch"),
+        filter=reader.choice("filter", "pillow-bilinear"),
+        decode_scale=reader.integer("decode_scale", 1, 8),
+    )
+
+
+def _scale(reader: _Reader) -> SeverityScale:
+    labels, lower = reader.items("labels"), reader.items("lower")
+    if not 2 <= len(labels) <= 16 or not all(isinstance(label, str) for label in labels):
+        raise ManifestError("manifest.scale.labels: expected 2..16 texts")
+    if len(lower) != len(labels) or not all(type(bound) is int for bound in lower):
+        raise ManifestError("manifest.scale.lower: expected one integer a label")
+    if lower[0] != 0 or any(a >= b for a, b in pairwise(lower)):
+        raise ManifestError("manifest.scale.lower: expected increasing counts that begin at 0")
+    return SeverityScale(reader.text("name"), tuple(labels), tuple(lower))
+
+
+def _decoding(reader: _Reader) -> CountDecoding:
+    return CountDecoding(
+        count=reader.choice("count", "mean", "median"),
+        map_weight=reader.number("map_weight", 0, 1),
+        head_weight=reader.number("head_weight", 0, 1),
+    )
+
+
+def _uncertainty(reader: _Reader) -> Uncertainty:
+    return Uncertainty(
+        level=reader.number("level", 0.5, 0.999),
+        temperature=reader.number("temperature", 0.05, 20),
+        count_quantile=reader.number("count_quantile", 0, 1),
+        grade_quantile=reader.number("grade_quantile", 0, 1),
+        abstain_below=reader.number("abstain_below", 0, 1),
+        fitted_on=reader.text("fitted_on"),
+    )

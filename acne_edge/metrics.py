@@ -1,0 +1,66 @@
+"""Figures of merit for grades and counts, in the form of the acne-grading literature. All pure functions of arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def confusion_matrix(truth: ArrayLike, predicted: ArrayLike, grades: int) -> NDArray[np.int64]:
+    """[grades, grades] counts; row = true grade, column = predicted grade."""
+    matrix = np.zeros((grades, grades), np.int64)
+    np.add.at(matrix, (np.asarray(truth), np.asarray(predicted)), 1)
+    return matrix
+
+
+def quadratic_kappa(matrix: NDArray[np.int64]) -> float:
+    """Quadratic weighted kappa (Cohen 1968) of a confusion matrix; nan when one grade is all there is."""
+    n = len(matrix)
+    weight = (np.arange(n)[:, None] - np.arange(n)) ** 2
+    expected = np.outer(matrix.sum(1), matrix.sum(0)) / max(matrix.sum(), 1)
+    disagreement = float((weight * expected).sum())
+    return 1 - float((weight * matrix).sum()) / disagreement if disagreement else float("nan")
+
+
+def grade_metrics(truth: ArrayLike, predicted: ArrayLike, grades: int) -> dict[str, Any]:
+    """Accuracy, balanced accuracy, QWK and, for each grade, precision, sensitivity (SE), specificity (SP), Youden index (YI).
+
+    A ratio without cases is nan. `average` is the mean over the grades that have cases.
+    """
+    matrix = confusion_matrix(truth, predicted, grades)
+    total, hit = matrix.sum(), matrix.diagonal()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = hit / matrix.sum(0)
+        sensitivity = hit / matrix.sum(1)
+        specificity = (total - matrix.sum(0) - matrix.sum(1) + hit) / (total - matrix.sum(1))
+    per_grade = {"precision": precision, "SE": sensitivity, "SP": specificity, "YI": sensitivity + specificity - 1}
+    return {
+        "n": int(total),
+        "accuracy": float(hit.sum() / total) if total else float("nan"),
+        "balanced_accuracy": _mean(sensitivity),
+        "qwk": quadratic_kappa(matrix),
+        "per_grade": {name: [float(v) for v in values] for name, values in per_grade.items()},
+        "average": {name: _mean(values) for name, values in per_grade.items()},
+        "confusion": matrix.tolist(),
+    }
+
+
+def count_metrics(truth: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
+    """Mean absolute error, root mean squared error (which this literature prints as "MSE") and bias, in lesions."""
+    error = np.asarray(predicted, np.float64) - np.asarray(truth, np.float64)
+    return {"mae": float(np.abs(error).mean()), "rmse": float(np.sqrt((error**2).mean())), "bias": float(error.mean())}
+
+
+def expected_calibration_error(truth: ArrayLike, probs: NDArray[np.floating], bins: int = 10) -> float:
+    """ECE of the top grade over equally filled bins of confidence (Guo et al. 2017, eq. 3; Nixon et al. 2019)."""
+    confidence, right = probs.max(1), probs.argmax(1) == np.asarray(truth)
+    order = np.argsort(confidence, kind="stable")
+    gaps = [abs(right[part].mean() - confidence[part].mean()) * len(part) for part in np.array_split(order, bins) if len(part)]
+    return float(sum(gaps) / len(order))
+
+
+def _mean(values: NDArray[np.floating]) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")

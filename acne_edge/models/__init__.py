@@ -1,0 +1,66 @@
+"""The models that ship with the package: `index.json` lists each with its sha256 and size, checked on every load."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+from acne_edge.errors import ModelError, ModelIntegrityError
+
+MAX_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model's bytes and what names them."""
+
+    name: str
+    data: bytes
+    sha256: str  # of `data`, hexadecimal
+
+
+@cache
+def index() -> dict[str, dict[str, object]]:
+    """Shipped models by name: `file`, `sha256` (hexadecimal), `bytes`. The first one is the default."""
+    text = resources.files(__name__).joinpath("index.json").read_text()
+    return {entry["name"]: entry for entry in json.loads(text)["models"]}
+
+
+def load_model(model: str | os.PathLike[str] | None = None) -> ModelFile:
+    """Read a shipped model by name (None: the default), or a model file by path.
+
+    Raises ModelIntegrityError if a shipped file is not the listed one, ModelError if the file cannot be read.
+    """
+    listed = index()
+    if model is None:
+        model = next(iter(listed))
+    name = os.fspath(model)
+    if name in listed:
+        return _load_listed(listed[name])
+    path = Path(name)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ModelError(f"{path}: larger than {MAX_BYTES >> 20} MB; not a model of acne-edge")
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:
+        known = ", ".join(listed)
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(f"{path}: cannot read the model file ({reason}); shipped models: {known}") from error
+    return ModelFile(path.name, data, hashlib.sha256(data).hexdigest())
+
+
+def _load_listed(entry: dict[str, object]) -> ModelFile:
+    name = str(entry["name"])
+    try:
+        data = resources.files(__name__).joinpath(str(entry["file"])).read_bytes()
+    except OSError as error:
+        raise ModelIntegrityError(f"model {name}: its file is missing from the installation; reinstall acne-edge") from error
+    digest = hashlib.sha256(data).hexdigest()
+    if len(data) != entry["bytes"] or digest != entry["sha256"]:
+        raise ModelIntegrityError(f"model {name}: the installed file is not the one that was shipped; reinstall acne-edge")
+    return ModelFile(name, data, digest)

@@ -1,0 +1,68 @@
+"""Capture quality: whether a photograph shows skin well enough to be counted. It says nothing of the skin's health.
+
+Scores are taken from a small thumbnail, which is what the network sees; thresholds are set so that the training
+photographs of ACNE04 pass (see `tests/test_quality.py` for what must not).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from acne_edge.image import ImageArray
+
+SIDE = 128  # pixels of the thumbnail
+
+LOW_RESOLUTION, TOO_DARK, TOO_BRIGHT, BLURRED, NO_SKIN = (
+    "low_resolution",
+    "too_dark",
+    "too_bright",
+    "blurred",
+    "no_skin",
+)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Scores of one photograph and the reason codes that follow from them; no reasons mean a good capture."""
+
+    short_side: int  # pixels, as decoded
+    brightness: float  # mean luma, 0..255
+    clipped: float  # share of pixels that are white, 0..1
+    sharpness: float  # mean absolute Laplacian of the thumbnail's luma
+    skin: float  # share of pixels of skin colour, 0..1
+    reasons: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready, rounded."""
+        return {
+            "short_side": self.short_side,
+            "brightness": round(self.brightness, 1),
+            "clipped": round(self.clipped, 3),
+            "sharpness": round(self.sharpness, 2),
+            "skin": round(self.skin, 3),
+            "reasons": list(self.reasons),
+        }
+
+
+def assess(image: ImageArray) -> Quality:
+    """Score a decoded photograph, uint8 [H, W, 3], RGB."""
+    small = Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    luma, cb, cr = np.moveaxis(np.asarray(small.convert("YCbCr"), np.float32), 2, 0)
+    brightness, clipped = float(luma.mean()), float((luma >= 250).mean())
+    laplacian = luma[1:-1, :-2] + luma[1:-1, 2:] + luma[:-2, 1:-1] + luma[2:, 1:-1] - 4 * luma[1:-1, 1:-1]
+    sharpness = float(np.abs(laplacian).mean())
+    # Chai and Ngan, IEEE CSVT 1999: skin of all tones lies in this rectangle of chroma.
+    skin = float(((cb >= 77) & (cb <= 127) & (cr >= 133) & (cr <= 173)).mean())
+    short_side = min(image.shape[:2])
+    tests = (
+        (LOW_RESOLUTION, short_side < 160),
+        (TOO_DARK, brightness < 45),
+        (TOO_BRIGHT, brightness > 195 or clipped > 0.25),
+        (BLURRED, sharpness < 4.0),
+        (NO_SKIN, skin < 0.15),
+    )
+    return Quality(short_side, brightness, clipped, sharpness, skin, tuple(code for code, failed in tests if failed))

@@ -1,0 +1,75 @@
+"""Random views of a batch whose lesions are recounted exactly: a lesion that leaves the view leaves the label too."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Ranges of the random views. All are drawn uniformly and independently for each image."""
+
+    rotation: float = 20.0  # degrees, either way
+    scale: float = 0.1  # relative, either way
+    shift: float = 0.05  # of the frame, either way
+    aspect: float = 0.1  # relative, either way: devices stretch frames of any shape to a square
+    flip: bool = True  # left-right
+    zoom: float = 0.0  # share of images seen as a crop of 35..80 % of the side instead
+    colour: float = 0.15  # brightness and contrast, relative; a third of it per channel
+
+    def matrices(self, n: int, generator: torch.Generator) -> Tensor:
+        """Random affine maps float32 [n, 2, 3] from view to frame coordinates, both in -1..1 (as F.affine_grid wants them)."""
+
+        def uniform(low: float, high: float, *shape: int) -> Tensor:
+            return torch.empty(n, *shape).uniform_(low, high, generator=generator)
+
+        angle = uniform(-self.rotation, self.rotation) * math.pi / 180
+        zoomed = uniform(0, 1) < self.zoom
+        crop = uniform(0.35, 0.8)
+        side = torch.where(zoomed, crop, 1 + uniform(-self.scale, self.scale))
+        inside = (1 - crop)[:, None] * uniform(-1, 1, 2)
+        shift = torch.where(zoomed[:, None], inside, 2 * uniform(-self.shift, self.shift, 2))
+        stretch = torch.exp(uniform(-self.aspect, self.aspect) / 2)
+        mirror = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0) if self.flip else torch.ones(n)
+        cos, sin = torch.cos(angle), torch.sin(angle)
+        row_x = torch.stack([cos * side * stretch * mirror, -sin * side / stretch, shift[:, 0]], 1)
+        row_y = torch.stack([sin * side * stretch * mirror, cos * side / stretch, shift[:, 1]], 1)
+        return torch.stack([row_x, row_y], 1)
+
+    def recolour(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Random brightness, contrast and channel gain of normalised images [N, 3, H, W]; one draw an image."""
+        n, c = images.shape[0], self.colour
+
+        def uniform(channels: int, width: float) -> Tensor:
+            return torch.empty(n, channels, 1, 1).uniform_(-width, width, generator=generator).to(images.device)
+
+        return images * (1 + uniform(1, c)) * (1 + uniform(3, c / 3)) + uniform(1, 2 * c) + uniform(3, 2 * c / 3)
+
+
+def warp(images: Tensor, matrices: Tensor, size: int) -> Tensor:
+    """Sample views [N, 3, size, size] of images [N, 3, H, W]; what lies outside the frame is 0, the mean colour."""
+    grid = F.affine_grid(matrices, [images.shape[0], 3, size, size], align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def warp_points(points: Tensor, matrix: Tensor) -> Tensor:
+    """Map points [n, 2] in 0..1 of the frame into 0..1 of the view given by `matrix` [2, 3]; those outside are dropped."""
+    inside = (points * 2 - 1 - matrix[:, 2]) @ torch.linalg.inv(matrix[:, :2]).T
+    inside = (inside + 1) / 2
+    return inside[((inside >= 0) & (inside < 1)).all(1)]
+
+
+def rasterize(points: Sequence[Tensor], height: int, width: int) -> Tensor:
+    """Lesions per cell, float32 [N, height, width], from one tensor [n, 2] of centres in 0..1 (x, y) for each image."""
+    maps = torch.zeros(len(points), height, width)
+    for target, p in zip(maps, points, strict=True):
+        index = (p * torch.tensor([width, height])).long().clamp(min=0)
+        cells = index[:, 1].clamp(max=height - 1) * width + index[:, 0].clamp(max=width - 1)
+        target.view(-1).index_add_(0, cells, torch.ones(len(p)))
+    return maps

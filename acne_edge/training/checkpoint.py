@@ -1,0 +1,48 @@
+"""Checkpoints: safetensors files (no pickle), written so that a kill at any moment leaves the last whole one."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from acne_edge.errors import UsageError
+
+
+def save(path: Path, tensors: dict[str, Tensor], info: dict[str, Any]) -> None:
+    """Write tensors and a JSON header atomically: the old file stays until the new one is whole on the disk."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, {"acne_edge": json.dumps(info)})
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save` wrote. Raises UsageError if the file is missing, damaged, or not a checkpoint of acne-edge."""
+    try:
+        with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call,unused-ignore]
+            info = json.loads((file.metadata() or {})["acne_edge"])
+            return {key: file.get_tensor(key) for key in file.keys()}, info  # noqa: SIM118 - not a dict
+    except (OSError, SafetensorError) as error:
+        raise UsageError(f"{path}: cannot be read as a checkpoint ({error})") from error
+    except (KeyError, json.JSONDecodeError) as error:
+        raise UsageError(f"{path}: not a checkpoint written by acne-edge") from error
+
+
+def prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with `prefix.` in front of their names."""
+    return {f"{prefix}.{k}": v for k, v in tensors.items()}
+
+
+def unprefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those of the tensors whose names begin with `prefix.`, without it."""
+    return {k[len(prefix) + 1 :]: v for k, v in tensors.items() if k.startswith(prefix + ".")}

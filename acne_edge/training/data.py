@@ -1,0 +1,135 @@
+"""ACNE04 as it is distributed: list files, lesion boxes, known duplicates, and splits that keep duplicates together."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acne_edge.errors import UsageError
+from acne_edge.evaluation import read_labels
+from acne_edge.image import decode
+from acne_edge.preprocess import resize
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One photograph. `boxes` is float32 [n, 4] of (xmin, ymin, xmax, ymax) in 0..1 of the frame, one a lesion, or None."""
+
+    name: str
+    path: Path
+    grade: int
+    count: int
+    boxes: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+
+
+def read_boxes_csv(path: Path) -> dict[str, NDArray[np.float32]]:
+    """Read `file,xmin,ymin,xmax,ymax` rows (0..1 of the frame) into float32 [n, 4] by file name."""
+    boxes: dict[str, list[list[float]]] = {}
+    with path.open(newline="") as stream:
+        for row in csv.DictReader(stream):
+            boxes.setdefault(row["file"], []).append([float(row[k]) for k in ("xmin", "ymin", "xmax", "ymax")])
+    return {name: np.array(rows, np.float32) for name, rows in boxes.items()}
+
+
+def read_voc_xml(path: Path) -> tuple[str, NDArray[np.float32]]:
+    """Read one PASCAL VOC annotation: the image's file name and its boxes, float32 [n, 4] in 0..1 of the frame."""
+    root = ElementTree.parse(path).getroot()
+    size = root.find("size")
+    if size is None:
+        raise UsageError(f"{path}: the annotation has no <size>")
+    width, height = (float(size.findtext(k, "0")) for k in ("width", "height"))
+    if width <= 0 or height <= 0:
+        raise UsageError(f"{path}: the annotation's <size> is {width:g}x{height:g}")
+    rows = [
+        [float(box.findtext(k, "0")) / s for k, s in (("xmin", width), ("ymin", height), ("xmax", width), ("ymax", height))]
+        for box in root.iterfind("object/bndbox")
+    ]
+    return root.findtext("filename", path.stem + ".jpg"), np.array(rows, np.float32).reshape(-1, 4)
+
+
+def read_boxes(root: Path) -> dict[str, NDArray[np.float32]]:
+    """All boxes under `root/Detection`: `boxes.csv` if there is one, else every VOC XML file below. Empty if neither."""
+    detection = root / "Detection"
+    if (detection / "boxes.csv").is_file():
+        return read_boxes_csv(detection / "boxes.csv")
+    return dict(read_voc_xml(path) for path in sorted(detection.rglob("*.xml")))
+
+
+def read_samples(root: Path, list_file: str | Path) -> list[Sample]:
+    """The photographs of a list file with its labels, and boxes where they exist.
+
+    A relative `list_file` that does not exist where it is named is looked for in `root/Classification`.
+    Raises UsageError if the folder is not laid out like ACNE04 or a photograph is missing.
+    """
+    labels = Path(list_file)
+    if not labels.exists():
+        labels = root / "Classification" / labels
+    images = root / "Classification" / "JPEGImages"
+    if not images.is_dir():
+        raise UsageError(f"{root}: no Classification/JPEGImages below it; expected the layout of the ACNE04 distribution")
+    boxes = read_boxes(root)
+    samples = [Sample(name, images / name, grade, count, boxes.get(name)) for name, grade, count in read_labels(labels)]
+    missing = [s.name for s in samples if not s.path.is_file()]
+    if missing:
+        raise UsageError(f"{images}: {len(missing)} listed photographs are missing, the first is {missing[0]}")
+    return samples
+
+
+def read_pairs(path: Path) -> list[tuple[str, str]]:
+    """Pairs of names that show the same photograph, from the first two columns of a CSV file with a header."""
+    if not path.is_file():
+        return []
+    with path.open(newline="") as stream:
+        return [(row[0], row[1]) for row in list(csv.reader(stream))[1:] if len(row) >= 2]
+
+
+def group_ids(names: Sequence[str], pairs: Iterable[tuple[str, str]]) -> NDArray[np.int64]:
+    """One group number a name; names connected by `pairs`, directly or through others, share it."""
+    parent = {name: name for name in names}
+
+    def find(name: str) -> str:
+        while parent[name] != name:
+            name = parent[name] = parent[parent[name]]
+        return name
+
+    for a, b in pairs:
+        if a in parent and b in parent:
+            parent[find(a)] = find(b)
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(find(name), len(numbers)) for name in names])
+
+
+def grouped_split(
+    samples: Sequence[Sample], groups: NDArray[np.int64], folds: int, seed: int
+) -> tuple[list[Sample], list[Sample]]:
+    """Split into (train, validation) with 1/folds of the samples in validation, stratified by grade, groups kept whole."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    train, val = next(splitter.split(np.zeros(len(samples)), [s.grade for s in samples], groups))
+    return [samples[i] for i in train], [samples[i] for i in val]
+
+
+def list_hash(samples: Sequence[Sample]) -> str:
+    """sha256 over the sorted `name grade count` lines: names a training set without holding it."""
+    lines = sorted(f"{s.name} {s.grade} {s.count}" for s in samples)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def write_list(path: Path, samples: Sequence[Sample]) -> None:
+    """Write samples as a list file that `read_labels` reads."""
+    path.write_text("".join(f"{s.name} {s.grade} {s.count}\n" for s in samples))
+
+
+def load_images(samples: Sequence[Sample], size: int, workers: int = 2) -> NDArray[np.uint8]:
+    """Decode and resize all photographs as a device would: uint8 [N, size, size, 3], RGB (150 kB each at 224)."""
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        return np.stack(list(pool.map(lambda s: resize(decode(s.path), size, size), samples)))

@@ -1,0 +1,359 @@
+"""The training loop: one run, resumable at any moment, evaluated with averaged weights, last epoch kept."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import platform
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from acne_edge.errors import UsageError
+from acne_edge.grading import HAYASHI
+from acne_edge.metrics import count_metrics, grade_metrics
+from acne_edge.training import checkpoint
+from acne_edge.training.augment import Augmentation, rasterize, warp, warp_points
+from acne_edge.training.config import TrainConfig
+from acne_edge.training.data import (
+    Sample,
+    group_ids,
+    grouped_split,
+    list_hash,
+    load_images,
+    read_pairs,
+    read_samples,
+    write_list,
+)
+from acne_edge.training.losses import band_matrix, density_loss, distribution_loss
+from acne_edge.training.model import FusionModel, ModelConfig, Normalize, load_imagenet
+
+Report = Callable[[str], None]
+
+
+class Dataset:
+    """Photographs in memory, at the training resolution, with their lesions' centres (float32 [n, 2], x and y in 0..1)."""
+
+    def __init__(self, samples: list[Sample], size: int, workers: int, device: torch.device) -> None:
+        self.samples = samples
+        self.images = torch.from_numpy(load_images(samples, size, workers)).to(device)
+        self.counts = torch.tensor([s.count for s in samples])
+        self.centres = [
+            None if s.boxes is None else torch.from_numpy((s.boxes[:, :2] + s.boxes[:, 2:]) / 2).float() for s in samples
+        ]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def view(
+        self, index: Tensor, augmentation: Augmentation, size: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+        """Random views of the samples `index`: float32 [n, 3, size, size], their counts [n], and the centres in view.
+
+        A sample without boxes cannot be recounted, so it is only flipped and recoloured.
+        """
+        images = Normalize().to(self.images.device)(self.images[index.to(self.images.device)])
+        matrices = augmentation.matrices(len(index), generator)
+        counts, points = self.counts[index].float(), []
+        for row, i in enumerate(index.tolist()):
+            centres = self.centres[i]
+            if centres is None:
+                matrices[row] = torch.tensor([[math.copysign(1.0, matrices[row, 0, 0].item()), 0, 0], [0, 1, 0]])
+                points.append(None)
+            else:
+                points.append(warp_points(centres, matrices[row]))
+                counts[row] = len(points[-1])
+        views = warp(images, matrices.to(images.device), size)
+        return augmentation.recolour(views, generator), counts.to(images.device), points
+
+
+def split(data: Path, config: TrainConfig) -> dict[str, list[Sample]]:
+    """The run's lists: `train` and `val` (duplicates kept together) and, for folds 1..4, the official `test` list."""
+    samples = read_samples(data, f"NNEW_trainval_{config.cross_validation}.txt")
+    groups = group_ids([s.name for s in samples], read_pairs(data / "duplicates.csv"))
+    train, val = grouped_split(samples, groups, config.val_folds, config.seed)
+    test = read_samples(data, f"NNEW_test_{config.cross_validation}.txt") if config.cross_validation else []
+    return {"train": train, "val": val, "test": test}
+
+
+def predict(
+    model: FusionModel, images: NDArray[np.uint8], batch_size: int, device: torch.device
+) -> dict[str, NDArray[np.float32]]:
+    """Run uint8 images [N, S, S, 3] through the network: grade_probs [N, G], count_probs [N, K], lesion_map [N, h, w]."""
+    normalize = Normalize().to(device)
+    model.eval()
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(images), batch_size):
+            x = normalize(torch.from_numpy(images[start : start + batch_size]).to(device))
+            grade, count, lesions = model(x)
+            parts.append([t.float().cpu().numpy() for t in (grade.softmax(1), count.softmax(1), lesions)])
+    names = ("grade_probs", "count_probs", "lesion_map")
+    return {name: np.concatenate(arrays) for name, arrays in zip(names, zip(*parts, strict=True), strict=True)}
+
+
+def evaluate(outputs: dict[str, NDArray[np.float32]], samples: list[Sample]) -> dict[str, Any]:
+    """Grade metrics from the grade head, from the count and combined; count metrics by median, mean and lesion map."""
+    grades, counts = [s.grade for s in samples], [s.count for s in samples]
+    from_count = outputs["count_probs"] @ HAYASHI.bands(outputs["count_probs"].shape[1])
+    by_source = {"head": outputs["grade_probs"], "count": from_count, "combined": (outputs["grade_probs"] + from_count) / 2}
+    cumulative = outputs["count_probs"].cumsum(1)
+    decoded = {
+        "median": (cumulative < 0.5).sum(1),
+        "mean": outputs["count_probs"] @ np.arange(cumulative.shape[1]),
+        "map": outputs["lesion_map"].sum((1, 2)),
+    }
+    return {
+        "grade": {name: grade_metrics(grades, probs.argmax(1), probs.shape[1]) for name, probs in by_source.items()},
+        "count": {name: count_metrics(counts, values) for name, values in decoded.items()},
+    }
+
+
+class Trainer:
+    """One run in one directory. Everything random in an epoch follows from (seed, epoch), so a resumed run repeats it."""
+
+    def __init__(self, config: TrainConfig, data: Path, run: Path, weights: Path | None, device: str = "auto") -> None:
+        self.config, self.run = config, run
+        self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+        run.mkdir(parents=True, exist_ok=True)
+        self.lists = split(data, config)
+        for name, samples in self.lists.items():
+            if samples:
+                write_list(run / f"{name}.txt", samples)
+        torch.manual_seed(config.seed)
+        self.model = FusionModel(ModelConfig(method=config.method, image_size=config.train_size, dropout=config.dropout))
+        if weights is not None:
+            load_imagenet(self.model, weights)
+        if config.freeze_stem and self.model.resnet is not None:
+            self.model.resnet.freeze_stem()
+        self.model = self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self.optimizer = make_optimizer(self.model, config)
+        self.loss = distribution_loss(
+            config.loss, config.lam, config.sigma, band_matrix(HAYASHI.lower, self.model.config.count_bins).to(self.device)
+        )
+        self.augmentation = Augmentation(rotation=config.image_rotation, zoom=config.zoom)
+        self.epoch, self.step = 0, 0
+        self.history: list[dict[str, Any]] = []
+
+    @property
+    def autocast(self) -> torch.autocast:
+        """bfloat16 where the hardware multiplies it: slower than float32 by 20 times where it is emulated."""
+        fast = self.device.type == "cuda" or (torch.backends.mkldnn.is_available() and cpu_has_bfloat16())
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=fast)
+
+    def fit(
+        self,
+        resume: bool = False,
+        say: Report = print,
+        progress: Callable[[Iterator[Any], str, int], Iterator[Any]] | None = None,
+    ) -> dict[str, Any]:
+        """Train to the last epoch and evaluate. Returns, and writes to `run.json`, the results with the settings."""
+        last = self.run / "last.safetensors"
+        if resume and last.exists():
+            self.restore(last)
+            say(f"resuming {self.run} after epoch {self.epoch} of {self.config.epochs}")
+        config = self.config
+        (self.run / "config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n")
+        train = Dataset(self.lists["train"], config.image_resize, config.num_workers, self.device)
+        if len(train) < config.batch_size:
+            raise UsageError(f"{len(train)} training images do not fill a batch of {config.batch_size}")
+        held_out = {
+            name: (self.lists[name], load_images(self.lists[name], config.train_size, config.num_workers))
+            for name in ("val", "test")
+            if self.lists[name]
+        }
+        say(f"{config.method}: {len(train)} training, {len(self.lists['val'])} validation images on {self.device}")
+        while self.epoch < config.epochs:
+            started = time.perf_counter()
+            losses = self.train_epoch(train, progress)
+            row: dict[str, Any] = {
+                "epoch": self.epoch,
+                "lr": self.lr(self.step),
+                **losses,
+                "seconds": time.perf_counter() - started,
+            }
+            if self.epoch % config.frequency == 0 or self.epoch == config.epochs:
+                row |= flatten(self.evaluate(*held_out["val"]))
+            self.log(row)
+            self.save(last)
+            say("  ".join(f"{k} {v:.4g}" for k, v in row.items()))
+        results = {
+            "config": config.to_dict(),
+            "model": self.model.config.to_dict(),
+            "lists": {name: {"n": len(s), "sha256": list_hash(s)} for name, s in self.lists.items() if s},
+            "metrics": {name: self.evaluate(*part) for name, part in held_out.items()},
+            "environment": environment(self.device),
+            "seconds": sum(r["seconds"] for r in self.history),
+        }
+        for name, (_, images) in held_out.items():
+            outputs = predict(self.averaged(), images, config.batch_size_test, self.device)
+            np.savez_compressed(self.run / f"{name}_outputs.npz", **outputs)  # type: ignore[arg-type]
+        (self.run / "run.json").write_text(json.dumps(results, indent=2) + "\n")
+        checkpoint.save(
+            self.run / "model.safetensors",
+            {k: half(v) for k, v in self.ema.items()},
+            {"model": self.model.config.to_dict(), "training": config.to_dict()},
+        )
+        return results
+
+    def train_epoch(self, data: Dataset, progress: Callable[[Iterator[Any], str, int], Iterator[Any]] | None) -> dict[str, float]:
+        """One pass over the data in random order; a last short batch is dropped. Returns the mean losses."""
+        generator = torch.Generator().manual_seed(self.config.seed * 100_003 + self.epoch)
+        torch.manual_seed(self.config.seed * 100_003 + self.epoch)  # dropout
+        order = torch.randperm(len(data), generator=generator)
+        batches = list(order.split(self.config.batch_size))
+        batches = [b for b in batches if len(b) == self.config.batch_size]
+        self.model.train()
+        totals = {"loss": 0.0, "density": 0.0}
+        iterator: Iterator[Tensor] = iter(batches)
+        if progress is not None:
+            iterator = progress(iterator, f"epoch {self.epoch + 1}/{self.config.epochs}", len(batches))
+        steps = len(batches) * self.config.epochs
+        for index in iterator:
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.config.lr * lr_factor(self.step, steps, self.config)
+            images, counts, points = data.view(index, self.augmentation, self.config.train_size, generator)
+            with self.autocast:
+                grade, count, lesions = self.model(images.contiguous(memory_format=torch.channels_last))
+            loss = self.loss(grade.float(), count.float(), counts)
+            known = [i for i, p in enumerate(points) if p is not None]
+            density = loss.new_zeros(())
+            if known:
+                target = rasterize([p for p in points if p is not None], *lesions.shape[1:]).to(lesions.device)
+                density = density_loss(lesions[known].float(), target)
+            self.optimizer.zero_grad(set_to_none=True)
+            (loss + self.config.density_weight * density).backward()
+            nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+            self.optimizer.step()
+            self.step += 1
+            self.average()
+            totals["loss"] += loss.item() / len(batches)
+            totals["density"] += density.item() / len(batches)
+        self.epoch += 1
+        if not math.isfinite(totals["loss"]):
+            raise UsageError(f"the loss is {totals['loss']} after epoch {self.epoch}: lower --lr")
+        return totals
+
+    def lr(self, step: int) -> float:
+        """The learning rate after `step` steps."""
+        return self.config.lr * lr_factor(
+            step, max(1, self.config.epochs * (len(self.lists["train"]) // self.config.batch_size)), self.config
+        )
+
+    @torch.no_grad()
+    def average(self) -> None:
+        """Move the averaged weights towards the current ones; faster at first, so that the start is forgotten."""
+        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        for key, value in self.model.state_dict().items():
+            if value.is_floating_point():
+                self.ema[key].lerp_(value, 1 - decay)
+            else:
+                self.ema[key].copy_(value)
+
+    def averaged(self) -> FusionModel:
+        """A copy of the network with the averaged weights."""
+        model = FusionModel(self.model.config).to(self.device)
+        model.load_state_dict(self.ema)
+        return model
+
+    def evaluate(self, samples: list[Sample], images: NDArray[np.uint8]) -> dict[str, Any]:
+        """Metrics of the averaged weights."""
+        return evaluate(predict(self.averaged(), images, self.config.batch_size_test, self.device), samples)
+
+    def log(self, row: dict[str, Any]) -> None:
+        """Append to the history, rewrite `log.csv` and add to the TensorBoard events."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.history.append(row)
+        names = list(dict.fromkeys(name for r in self.history for name in r))
+        with (self.run / "log.csv").open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, names)
+            writer.writeheader()
+            writer.writerows(self.history)
+        with SummaryWriter(str(self.run / "tensorboard"), purge_step=self.epoch) as board:  # type: ignore[no-untyped-call]
+            for name, value in row.items():
+                board.add_scalar(name, value, self.epoch)  # type: ignore[no-untyped-call]
+
+    def save(self, path: Path) -> None:
+        """Write everything that the next epoch depends on."""
+        state = self.optimizer.state_dict()
+        tensors = checkpoint.prefixed("model", self.model.state_dict()) | checkpoint.prefixed("ema", self.ema)
+        for index, entry in state["state"].items():
+            tensors |= checkpoint.prefixed(f"optimizer.{index}", {k: torch.as_tensor(v) for k, v in entry.items()})
+        info = {"config": self.config.to_dict(), "epoch": self.epoch, "step": self.step, "history": self.history}
+        checkpoint.save(path, tensors, info)
+
+    def restore(self, path: Path) -> None:
+        """Continue from what `save` wrote. Raises UsageError if its settings are not this run's."""
+        tensors, info = checkpoint.load(path)
+        if info["config"] != self.config.to_dict():
+            differs = [k for k, v in self.config.to_dict().items() if info["config"].get(k) != v]
+            raise UsageError(f"{path}: the run has other settings ({', '.join(differs)}); use another --model-path")
+        self.model.load_state_dict(checkpoint.unprefixed("model", tensors))
+        for key, value in checkpoint.unprefixed("ema", tensors).items():
+            self.ema[key].copy_(value)
+        state = self.optimizer.state_dict()
+        for name, value in checkpoint.unprefixed("optimizer", tensors).items():
+            index, key = name.split(".", 1)
+            state["state"].setdefault(int(index), {})[key] = value
+        self.optimizer.load_state_dict(state)
+        self.epoch, self.step, self.history = info["epoch"], info["step"], info["history"]
+
+
+def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW or SGD with momentum; norms, biases and embeddings do not decay."""
+    decay, keep = [], []
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        (keep if parameter.ndim < 2 or name.endswith(("pos_embed", "cls_token")) else decay).append(parameter)
+    groups = [{"params": decay, "weight_decay": config.weight_decay}, {"params": keep, "weight_decay": 0.0}]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=config.lr, momentum=0.9)
+    return torch.optim.AdamW(groups, lr=config.lr)
+
+
+def lr_factor(step: int, steps: int, config: TrainConfig) -> float:
+    """Share of the peak rate: halved at each of `lr_steps`, or one cycle (10 % linear warm-up, cosine decay to 1 %)."""
+    done = step / steps
+    if config.lr_steps:
+        return 0.5 ** sum(done * config.epochs >= epoch for epoch in config.lr_steps)
+    if done < 0.1:
+        return max(done / 0.1, 0.01)
+    return 0.01 + 0.99 * (1 + math.cos(math.pi * (done - 0.1) / 0.9)) / 2
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 natively (AVX512-BF16 or AMX)."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def environment(device: torch.device) -> dict[str, str]:
+    """What the run ran on."""
+    name = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+    )
+    return {"device": name, "torch": torch.__version__, "python": platform.python_version()}
+
+
+def flatten(metrics: dict[str, Any]) -> dict[str, float]:
+    """The few figures of `evaluate` that a log line shows."""
+    grade, count = metrics["grade"], metrics["count"]
+    row = {f"accuracy_{name}": part["accuracy"] for name, part in grade.items()}
+    row |= {"qwk": grade["combined"]["qwk"], "balanced_accuracy": grade["combined"]["balanced_accuracy"]}
+    return row | {f"mae_{name}": part["mae"] for name, part in count.items()} | {"rmse_mean": count["mean"]["rmse"]}
+
+
+def half(tensor: Tensor) -> Tensor:
+    """Float16 for storage; integers as they are."""
+    return tensor.half() if tensor.is_floating_point() else tensor

@@ -1,0 +1,311 @@
+"""FusionModel: a ResNet branch and a ViT branch, fused, that predict a count distribution, a grade and a lesion map.
+
+The branches are ResNet-18 without its last stage (He et al., CVPR 2016) and DeiT-Ti/16 (Touvron et al., ICML 2021) whose
+patch embedding passes through channel attention (Woo et al., CBAM, ECCV 2018, eq. 2). State-dict keys inside the branches
+are those of torchvision and timm, so that the public ImageNet weights load as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+METHODS = ("fusion", "resnet", "vit")
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What it takes to build the network again; saved in every checkpoint."""
+
+    method: str = "fusion"
+    image_size: int = 256  # pixels, a multiple of 16
+    num_grades: int = 4
+    count_bins: int = 66  # bins 0..65 lesions; the last one means "65 or more"
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f"method is {self.method!r}; expected one of {', '.join(METHODS)}")
+        if self.image_size % 16:
+            raise ValueError(f"image size {self.image_size} is not a multiple of 16")
+
+    def to_dict(self) -> dict[str, object]:
+        """The fields as a JSON-ready dictionary."""
+        return asdict(self)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions with a shortcut (He et al. 2016, fig. 2)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample = None
+        if stride != 1 or inputs != outputs:
+            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        return F.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+
+class ResNetTrunk(nn.Module):
+    """ResNet-18 up to layer3. [N, 3, H, W] -> features of two scales: [N, 128, H/8, W/8] and [N, 256, H/16, W/16]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frozen_stem = False
+        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.layer1 = nn.Sequential(BasicBlock(64, 64, 1), BasicBlock(64, 64, 1))
+        self.layer2 = nn.Sequential(BasicBlock(64, 128, 2), BasicBlock(128, 128, 1))
+        self.layer3 = nn.Sequential(BasicBlock(128, 256, 2), BasicBlock(256, 256, 1))
+
+    def freeze_stem(self) -> None:
+        """Keep everything up to layer1 as it is, normalisation statistics included."""
+        self.frozen_stem = True
+        for part in (self.conv1, self.bn1, self.layer1):
+            part.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> ResNetTrunk:
+        """As usual, but the frozen part stays in evaluation mode."""
+        super().train(mode)
+        if self.frozen_stem:
+            self.bn1.eval()
+            self.layer1.eval()
+        return self
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.layer1(F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1))
+        fine = self.layer2(x)
+        return fine, self.layer3(fine)
+
+
+class ChannelAttention(nn.Module):
+    """Weighs the channels of [N, C, h, w] by what they hold on average and at most; starts as the identity."""
+
+    def __init__(self, channels: int, reduction: int = 8) -> None:
+        super().__init__()
+        self.squeeze = nn.Linear(channels, channels // reduction)
+        self.excite = nn.Linear(channels // reduction, channels)
+        nn.init.zeros_(self.excite.weight)
+        nn.init.zeros_(self.excite.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        average, peak = x.mean((2, 3)), x.amax((2, 3))
+        weight = self.excite(F.relu(self.squeeze(average))) + self.excite(F.relu(self.squeeze(peak)))
+        return x * (2 * torch.sigmoid(weight))[:, :, None, None]  # CBAM's sigmoid, doubled: pretrained tokens pass unscaled
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention (Vaswani et al. 2017, eq. 1) on [N, T, D]."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, t, d = x.shape
+        q, k, v = self.qkv(x).reshape(n, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, t, d))
+
+
+class Mlp(nn.Module):
+    """Linear, GELU, linear."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class TransformerBlock(nn.Module):
+    """Pre-norm transformer block (Dosovitskiy et al. 2021, eq. 2-3)."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=1e-6)
+        self.attn = Attention(dim, heads)
+        self.norm2 = nn.LayerNorm(dim, eps=1e-6)
+        self.mlp = Mlp(dim, 4 * dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attn(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+class PatchEmbed(nn.Module):
+    """Non-overlapping 16x16 patches, one linear projection. [N, 3, H, W] -> [N, D, H/16, W/16]."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, dim, 16, 16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.proj(x)
+
+
+class ViT(nn.Module):
+    """DeiT-Ti/16 with channel attention on its patch embedding.
+
+    [N, 3, S, S] -> class token [N, D] and patch tokens as a map [N, D, S/16, S/16].
+    """
+
+    dim = 192
+
+    def __init__(self, image_size: int, depth: int = 12, heads: int = 3) -> None:
+        super().__init__()
+        self.grid = image_size // 16
+        self.patch_embed = PatchEmbed(self.dim)
+        self.channel_attention = ChannelAttention(self.dim)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, self.dim))
+        self.pos_embed = nn.Parameter(torch.randn(1, 1 + self.grid**2, self.dim) * 0.02)
+        self.blocks = nn.Sequential(*(TransformerBlock(self.dim, heads) for _ in range(depth)))
+        self.norm = nn.LayerNorm(self.dim, eps=1e-6)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.channel_attention(self.patch_embed(x)).flatten(2).transpose(1, 2)  # [N, T, D]
+        x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], 1) + self.pos_embed
+        x = self.norm(self.blocks(x))
+        return x[:, 0], x[:, 1:].transpose(1, 2).reshape(-1, self.dim, self.grid, self.grid)
+
+
+class LesionMapHead(nn.Module):
+    """Expected lesions per cell, at stride 8 if there is a fine feature map and at stride 16 if not.
+
+    coarse [N, C, h, w] and fine [N, 128, 2h, 2w] or None -> map [N, ., .] >= 0 and the features under it, pooled, [N, 64].
+    """
+
+    width = 64
+
+    def __init__(self, coarse: int, fine: int) -> None:
+        super().__init__()
+        self.top = nn.Conv2d(coarse, self.width, 1)
+        self.lateral = nn.Conv2d(fine, self.width, 1) if fine else None
+        self.conv = nn.Conv2d(self.width, self.width, 3, padding=1, bias=False)
+        self.bn = nn.BatchNorm2d(self.width)
+        self.out = nn.Conv2d(self.width, 1, 1)
+        nn.init.normal_(self.out.weight, std=0.01)
+        nn.init.constant_(self.out.bias, -5.0)  # softplus(-5) x 1296 cells is about 9 lesions, the mean of ACNE04
+
+    def forward(self, coarse: Tensor, fine: Tensor | None) -> tuple[Tensor, Tensor]:
+        x = self.top(coarse)
+        if self.lateral is not None and fine is not None:
+            x = F.interpolate(x, scale_factor=2.0, mode="nearest") + self.lateral(fine)
+        x = F.relu(self.bn(self.conv(F.relu(x))))
+        return F.softplus(self.out(x)).squeeze(1), x.mean((2, 3))
+
+
+class FusionModel(nn.Module):
+    """The network; `config.method` drops one branch for the ablation.
+
+    `forward` takes float32 [N, 3, S, S], ImageNet-normalised, and returns grade logits [N, G], count logits [N, K] over
+    bins 0..K-1, and the lesion map [N, h, w] in expected lesions per cell.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.resnet = ResNetTrunk() if config.method != "vit" else None
+        self.vit = ViT(config.image_size) if config.method != "resnet" else None
+        fine = 128 if self.resnet else 0
+        coarse = (256 if self.resnet else 0) + (ViT.dim if self.vit else 0)
+        self.lesion_map = LesionMapHead(coarse, fine)
+        pooled = fine + coarse + (ViT.dim if self.vit else 0) + LesionMapHead.width + 1
+        self.fuse = nn.Sequential(nn.LayerNorm(pooled), nn.Dropout(config.dropout))
+        self.grade_head = nn.Linear(pooled, config.num_grades)
+        self.count_head = nn.Linear(pooled, config.count_bins)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        pooled, coarse, fine = [], [], None
+        if self.resnet is not None:
+            fine, deep = self.resnet(x)
+            coarse.append(deep)
+            pooled.append(fine.mean((2, 3)))
+        if self.vit is not None:
+            cls, tokens = self.vit(x)
+            coarse.append(tokens)
+            pooled.append(cls)
+        features = torch.cat(coarse, 1)
+        lesions, under = self.lesion_map(features, fine)
+        pooled += [features.mean((2, 3)), under, torch.log1p(lesions.sum((1, 2)))[:, None]]
+        z = self.fuse(torch.cat(pooled, 1))
+        return self.grade_head(z), self.count_head(z), lesions
+
+
+class Normalize(nn.Module):
+    """uint8 [N, H, W, 3] RGB -> float32 [N, 3, H, W], ImageNet-normalised."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.tensor([1 / (255 * s) for s in IMAGENET_STD]).view(3, 1, 1))
+        self.register_buffer(
+            "shift", torch.tensor([-m / s for m, s in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)]).view(3, 1, 1)
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image.permute(0, 3, 1, 2).float() * self.scale + self.shift
+
+
+class DeployModel(nn.Module):
+    """The network as devices see it: uint8 [N, H, W, 3] -> grade_probs [N, G], count_probs [N, K], lesion_map [N, h, w]."""
+
+    def __init__(self, model: FusionModel) -> None:
+        super().__init__()
+        self.normalize = Normalize()
+        self.model = model
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        grade, count, lesions = self.model(self.normalize(image))
+        return grade.softmax(1), count.softmax(1), lesions
+
+
+def load_imagenet(model: FusionModel, weights: Path) -> None:
+    """Load the ImageNet weights of the branches that `model` has from the folder `weights`.
+
+    Expects `resnet18_tv_stem_to_layer3.safetensors` (torchvision keys) and `deit_tiny_patch16_224.safetensors` (timm keys).
+    The position embedding is resampled to the model's grid. Raises FileNotFoundError, and ValueError if a key does not fit.
+    """
+    from safetensors.torch import load_file
+
+    if model.resnet is not None:
+        state = load_file(weights / "resnet18_tv_stem_to_layer3.safetensors")
+        _load(model.resnet, {k: v for k, v in state.items() if not k.startswith(("layer4.", "fc."))}, "ResNet")
+    if model.vit is not None:
+        state = load_file(weights / "deit_tiny_patch16_224.safetensors")
+        state = {k: v for k, v in state.items() if not k.startswith("head.")}
+        state["pos_embed"] = resample_position(state["pos_embed"], model.vit.grid)
+        _load(model.vit, state, "ViT", ignore="channel_attention.")
+
+
+def _load(branch: nn.Module, state: dict[str, Tensor], name: str, ignore: str = "\0") -> None:
+    report = branch.load_state_dict(state, strict=False)
+    wrong = [k for k in report.missing_keys if not k.startswith(ignore)] + report.unexpected_keys
+    if wrong:
+        raise ValueError(f"the {name} weights do not fit the network: {', '.join(wrong[:4])}")
+
+
+def resample_position(pos_embed: Tensor, grid: int) -> Tensor:
+    """Bicubic resampling of a position embedding [1, 1 + g*g, D] to [1, 1 + grid*grid, D]; the class token's is kept."""
+    cls, patches = pos_embed[:, :1], pos_embed[:, 1:]
+    side = math.isqrt(patches.shape[1])
+    if side == grid:
+        return pos_embed
+    patches = patches.reshape(1, side, side, -1).permute(0, 3, 1, 2)
+    patches = F.interpolate(patches, size=(grid, grid), mode="bicubic", antialias=True, align_corners=False)
+    return torch.cat([cls, patches.flatten(2).transpose(1, 2)], 1)

@@ -1,0 +1,139 @@
+"""Fits the constants with which a device turns distributions into a count, a grade and honest doubt.
+
+All are fitted on images that the network was not trained on. `cross_fit` measures what they are worth on images that they,
+too, have not seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedKFold
+
+from acne_edge.grading import (
+    HAYASHI,
+    CountDecoding,
+    Uncertainty,
+    combine_grades,
+    count_scores,
+    decode_count,
+    interpret,
+    temper,
+)
+from acne_edge.metrics import count_metrics, expected_calibration_error, grade_metrics
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Outputs of the network on images held out of training, and their labels."""
+
+    grade_probs: NDArray[np.float64]  # [N, G]
+    count_probs: NDArray[np.float64]  # [N, K]
+    lesions: NDArray[np.float64]  # [N], sums of the lesion maps
+    grades: NDArray[np.int64]  # [N]
+    counts: NDArray[np.int64]  # [N]
+
+    def take(self, index: NDArray[np.int64]) -> HeldOut:
+        """The images at `index`."""
+        return HeldOut(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+
+
+def conformal_quantile(scores: NDArray[np.floating], level: float) -> float:
+    """The ceil((n + 1) level)-th smallest score (Vovk et al. 2005; Angelopoulos and Bates 2023, eq. 1), at most 1."""
+    rank = int(np.ceil((len(scores) + 1) * level))
+    return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else 1.0
+
+
+def fit_decoding(data: HeldOut) -> CountDecoding:
+    """The statistic and the shares of lesion map and grade head with the least count error and the best grade likelihood."""
+    choices = [CountDecoding(s, w) for s in ("mean", "median") for w in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    errors = [np.abs(_counts(data, c) - data.counts).mean() for c in choices]
+    best = choices[int(np.argmin(errors))]
+    heads = [CountDecoding(best.count, best.map_weight, h) for h in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    losses = [_likelihood_loss(_grades(data, c), data.grades) for c in heads]
+    return heads[int(np.argmin(losses))]
+
+
+def fit_uncertainty(data: HeldOut, decoding: CountDecoding, level: float, fitted_on: str) -> Uncertainty:
+    """Temperature by likelihood, then conformal quantiles of the count and of the tempered grade at `level`.
+
+    The abstention threshold is the confidence under which grades were wrong more often than right.
+    """
+    probs = _grades(data, decoding)
+    temperatures = np.exp(np.linspace(np.log(0.3), np.log(4.0), 200))
+    temperature = float(temperatures[int(np.argmin([_likelihood_loss(temper(probs, t), data.grades) for t in temperatures]))])
+    tempered = temper(probs, temperature)
+    rows = np.arange(len(data.counts))
+    counts = np.minimum(data.counts, data.count_probs.shape[1] - 1)
+    return Uncertainty(
+        level=level,
+        temperature=round(temperature, 4),
+        count_quantile=round(conformal_quantile(count_scores(data.count_probs)[rows, counts], level) + 5e-5, 4),
+        grade_quantile=round(conformal_quantile(1 - tempered[rows, data.grades], level) + 5e-5, 4),
+        abstain_below=round(abstention_threshold(tempered, data.grades), 3),
+        fitted_on=fitted_on,
+    )
+
+
+def abstention_threshold(probs: NDArray[np.floating], grades: NDArray[np.int64]) -> float:
+    """The highest confidence, at most 0.5, under which at least half of the grades are wrong; 0 if there is none."""
+    confidence, wrong = probs.max(1), probs.argmax(1) != grades
+    candidates = np.sort(confidence[confidence <= 0.5])
+    bad = [c for c in candidates if wrong[confidence <= c].mean() >= 0.5]
+    return float(bad[-1]) if bad else 0.0
+
+
+def measure(data: HeldOut, decoding: CountDecoding, uncertainty: Uncertainty) -> dict[str, Any]:
+    """Grade and count metrics, coverage and size of intervals and sets, ECE."""
+    return _summary(data, _interpretations(data, decoding, uncertainty))
+
+
+def cross_fit(data: HeldOut, level: float, folds: int = 5, seed: int = 0) -> dict[str, Any]:
+    """The same metrics with every image judged by constants fitted on the other folds."""
+    results: list[Any] = [None] * len(data.counts)
+    for fit, test in StratifiedKFold(folds, shuffle=True, random_state=seed).split(data.grades, data.grades):
+        decoding = fit_decoding(data.take(fit))
+        uncertainty = fit_uncertainty(data.take(fit), decoding, level, "cross-fit")
+        for i, result in zip(test, _interpretations(data.take(test), decoding, uncertainty), strict=True):
+            results[i] = result
+    return _summary(data, results)
+
+
+def _interpretations(data: HeldOut, decoding: CountDecoding, uncertainty: Uncertainty) -> list[Any]:
+    return [
+        interpret(g, c, s, native=HAYASHI, scale=HAYASHI, decoding=decoding, uncertainty=uncertainty)
+        for g, c, s in zip(data.grade_probs, data.count_probs, data.lesions, strict=True)
+    ]
+
+
+def _summary(data: HeldOut, results: list[Any]) -> dict[str, Any]:
+    intervals = np.array([r.interval for r in results])
+    return {
+        "grade": grade_metrics(data.grades, [r.grade for r in results], data.grade_probs.shape[1]),
+        "count": count_metrics(data.counts, [r.count for r in results]),
+        "interval": {
+            "coverage": float(((intervals[:, 0] <= data.counts) & (data.counts <= intervals[:, 1])).mean()),
+            "width": float((intervals[:, 1] - intervals[:, 0]).mean()),
+        },
+        "grade_set": {
+            "coverage": float(np.mean([g in r.grade_set for g, r in zip(data.grades, results, strict=True)])),
+            "size": float(np.mean([len(r.grade_set) for r in results])),
+        },
+        "ece": expected_calibration_error(data.grades, np.array([r.grade_probs for r in results])),
+        "abstained": float(np.mean([r.abstained is not None for r in results])),
+    }
+
+
+def _counts(data: HeldOut, decoding: CountDecoding) -> NDArray[np.float64]:
+    return np.array([decode_count(p, s, decoding) for p, s in zip(data.count_probs, data.lesions, strict=True)])
+
+
+def _grades(data: HeldOut, decoding: CountDecoding) -> NDArray[np.floating]:
+    return combine_grades(data.grade_probs, data.count_probs, HAYASHI, HAYASHI, decoding)
+
+
+def _likelihood_loss(probs: NDArray[np.floating], grades: NDArray[np.int64]) -> float:
+    return float(-np.log(np.maximum(probs[np.arange(len(grades)), grades], 1e-12)).mean())

@@ -1,0 +1,70 @@
+"""How far two versions of one model are apart on the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from acne_edge.backends.base import Outputs
+from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
+from acne_edge.grading import combine_grades, decode_count
+from acne_edge.manifest import Manifest
+from acne_edge.training.model import DeployModel, FusionModel
+
+Images = NDArray[np.uint8]
+Runner = Callable[[Images], Outputs]
+
+
+def torch_runner(model: FusionModel) -> Runner:
+    """The network in PyTorch, as a device would call it."""
+    deployed = DeployModel(model).eval()
+
+    def run(images: Images) -> Outputs:
+        with torch.inference_mode():
+            return Outputs(*(t.numpy() for t in deployed(torch.from_numpy(images))))
+
+    return run
+
+
+def onnx_runner(data: bytes) -> Runner:
+    """A model file in ONNX Runtime."""
+    return OnnxRuntimeBackend(data).run
+
+
+def outputs(run: Runner, images: Images, batch: int = 16) -> Outputs:
+    """Run all images, in batches."""
+    parts = [run(images[i : i + batch]) for i in range(0, len(images), batch)]
+    return Outputs(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def difference(a: Outputs, b: Outputs) -> dict[str, float]:
+    """The largest absolute difference of each output."""
+    return {name: float(np.abs(x - y).max()) for name, x, y in zip(Outputs._fields, a, b, strict=True)}
+
+
+def decoded(out: Outputs, manifest: Manifest) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Counts and grades as a device would report them."""
+    counts = [decode_count(p, float(m.sum()), manifest.decoding) for p, m in zip(out.count_probs, out.lesion_map, strict=True)]
+    grades = combine_grades(out.grade_probs, out.count_probs, manifest.scale, manifest.scale, manifest.decoding).argmax(1)
+    return np.array(counts), grades
+
+
+def compare(reference: Outputs, candidate: Outputs, manifest: Manifest, grades: Any, counts: Any) -> dict[str, float]:
+    """What a candidate loses against a reference on labelled images.
+
+    Accuracy in points, MAE and count shift in lesions, grade flips as a share.
+    """
+    (count_a, grade_a), (count_b, grade_b) = decoded(reference, manifest), decoded(candidate, manifest)
+    true_grades, true_counts = np.asarray(grades), np.asarray(counts)
+    return {
+        "accuracy_reference": float((grade_a == true_grades).mean()),
+        "accuracy": float((grade_b == true_grades).mean()),
+        "mae_reference": float(np.abs(count_a - true_counts).mean()),
+        "mae": float(np.abs(count_b - true_counts).mean()),
+        "grade_flips": float((grade_a != grade_b).mean()),
+        "count_shift": float(np.abs(count_a - count_b).mean()),
+    }
