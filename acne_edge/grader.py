@@ -21,6 +21,7 @@ from acne_edge.manifest import Manifest
 from acne_edge.prediction import CountInterval, Failure, Grade, ModelInfo, Prediction
 
 BACKENDS = ("auto", "onnxruntime")
+STAGES = ("decode", "quality", "preprocess", "inference", "interpretation")
 
 
 class AcneGrader:

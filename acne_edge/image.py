@@ -22,7 +22,7 @@ from acne_edge.errors import ImageDecodeError, ImageError, ImageNotFoundError, I
 ImageArray: TypeAlias = NDArray[np.uint8]
 ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | ImageArray | Image.Image"
 
-FORMATS = ("JPEG", "MPO", "PNG", "BMP", "WEBP", "TIFF")
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 HEIF_SUFFIXES = (".heic", ".heif", ".hif")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", *HEIF_SUFFIXES)
 MIN_SIDE = 32  # pixels; below it there is nothing to count on

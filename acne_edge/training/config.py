@@ -70,7 +70,7 @@ class TrainConfig:
     @staticmethod
     def from_dict(values: dict[str, Any]) -> TrainConfig:
         """Build from a dictionary whose keys may use dashes. Raises UsageError on unknown or ill-typed keys."""
-        types = {f.name: type(f.default) for f in fields(TrainConfig)}
+        types: dict[str, type] = {f.name: type(f.default) for f in fields(TrainConfig)}
         clean: dict[str, Any] = {}
         for key, value in values.items():
             name = str(key).replace("-", "_")

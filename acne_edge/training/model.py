@@ -201,6 +201,7 @@ class LesionMapHead(nn.Module):
         self.bn = nn.BatchNorm2d(self.width)
         self.out = nn.Conv2d(self.width, 1, 1)
         nn.init.normal_(self.out.weight, std=0.01)
+        assert self.out.bias is not None
         nn.init.constant_(self.out.bias, -5.0)  # softplus(-5) x 1296 cells is about 9 lesions, the mean of ACNE04
 
     def forward(self, coarse: Tensor, fine: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -250,6 +251,9 @@ class FusionModel(nn.Module):
 
 class Normalize(nn.Module):
     """uint8 [N, H, W, 3] RGB -> float32 [N, 3, H, W], ImageNet-normalised."""
+
+    scale: Tensor
+    shift: Tensor
 
     def __init__(self) -> None:
         super().__init__()
