@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from acne_edge import AcneGrader, BackendError, ImageNotFoundError, ImageSizeError, ModelError, Prediction, UsageError
+from acne_edge import (
+    AcneGrader,
+    BackendError,
+    ImageNotFoundError,
+    ImageSizeError,
+    ModelError,
+    PoorQualityError,
+    Prediction,
+    UsageError,
+)
 from acne_edge.grader import STAGES
 from tests import drawing
 
@@ -69,6 +78,21 @@ def test_bad_options_are_refused() -> None:
         AcneGrader.load(threads=-1)
     with pytest.raises(UsageError, match="unknown severity scale"):
         AcneGrader.load(scale="pantone")
+
+
+def test_a_poor_capture_is_warned_of_abstained_on_or_refused(face: np.ndarray) -> None:
+    dark = (face * 0.1).astype(np.uint8)
+    for policy, abstained in (("warn", (None, "low_confidence")), ("abstain", ("poor_quality",))):
+        with AcneGrader.load(on_poor_quality=policy) as grader:
+            p = grader.predict(dark)
+            assert "too_dark" in p.quality["reasons"]
+            assert p.abstained in abstained
+    with AcneGrader.load(on_poor_quality="fail") as grader:
+        with pytest.raises(PoorQualityError, match="too_dark"):
+            grader.predict(dark)
+        assert grader.predict(face).quality["reasons"] == []
+    with pytest.raises(UsageError, match="warn, abstain, fail"):
+        AcneGrader.load(on_poor_quality="shrug")
 
 
 @pytest.mark.parametrize("data", [b"", b"not a model", b"\x08\x07" * 50])
