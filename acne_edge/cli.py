@@ -418,4 +418,9 @@ def main() -> None:
             raise
         where = f"{error.filename}: " if error.filename else ""
         _complain(f"{where}{error.strerror or error}")
-        sys.exit(UsageError.exit_code)
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        _complain(f"internal error: {type(error).__name__}: {error}; run again with --debug and report it")
+        sys.exit(1)

@@ -75,8 +75,9 @@ def _read(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> by
         path = Path(source)
         try:
             if not path.is_file():
-                what = "is a directory, not an image" if path.is_dir() else "no such file"
-                raise ImageNotFoundError(what)
+                if path.is_dir():
+                    raise ImageNotFoundError("is a directory, not an image")
+                raise ImageNotFoundError("not a regular file" if path.exists() else "no such file")
             if path.stat().st_size > MAX_BYTES:
                 raise ImageSizeError(f"file is larger than {MAX_BYTES // 1_000_000} MB")
             data = path.read_bytes()

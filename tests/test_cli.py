@@ -171,6 +171,26 @@ def test_bad_usage_is_exit_code_2(run, arguments: tuple[str, ...]) -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(28, "No space left on device", "/full"), "acne-edge: /full: No space left on device\n"),
+        (ZeroDivisionError("division by zero"), "acne-edge: internal error: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_what_nobody_foresaw_is_one_line_and_exit_code_1(
+    run, photo: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, says: str
+) -> None:
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(grader, "interpret", fail)
+    code, out, err = run("predict", photo, "--format", "jsonl")
+    assert (code, out) == (1, "")
+    assert err.startswith(says)
+    assert err.count("\n") == 1
+
+
 def test_debug_shows_the_trace(run, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["acne-edge", "--debug", "predict", str(photo), "--model", "missing.onnx"])
     with pytest.raises(cli.AcneEdgeError):

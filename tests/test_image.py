@@ -116,6 +116,7 @@ def test_a_truncated_file_is_refused(face: np.ndarray, kind: str) -> None:
         (np.zeros((1, 1, 3), np.uint8), ImageSizeError, "1x1"),
         ("no/such/file.jpg", ImageNotFoundError, "no such file"),
         (".", ImageNotFoundError, "directory"),
+        ("/dev/null", ImageNotFoundError, "not a regular file"),
         ("nul\0byte", ImageNotFoundError, "cannot be read|no such file"),
     ],
 )

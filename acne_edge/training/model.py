@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from acne_edge.errors import UsageError
+
 METHODS = ("fusion", "resnet", "vit")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -283,7 +285,7 @@ def load_imagenet(model: FusionModel, weights: Path) -> None:
     """Load the ImageNet weights of the branches that `model` has from the folder `weights`.
 
     Expects `resnet18_tv_stem_to_layer3.safetensors` (torchvision keys) and `deit_tiny_patch16_224.safetensors` (timm keys).
-    The position embedding is resampled to the model's grid. Raises FileNotFoundError, and ValueError if a key does not fit.
+    The position embedding is resampled to the model's grid. Raises FileNotFoundError, and UsageError if a key does not fit.
     """
     from safetensors.torch import load_file
 
@@ -301,7 +303,7 @@ def _load(branch: nn.Module, state: dict[str, Tensor], name: str, ignore: str = 
     report = branch.load_state_dict(state, strict=False)
     wrong = [k for k in report.missing_keys if not k.startswith(ignore)] + report.unexpected_keys
     if wrong:
-        raise ValueError(f"the {name} weights do not fit the network: {', '.join(wrong[:4])}")
+        raise UsageError(f"the {name} weights do not fit the network: {', '.join(wrong[:4])}")
 
 
 def resample_position(pos_embed: Tensor, grid: int) -> Tensor:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from acne_edge.errors import UsageError
 from acne_edge.training.model import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -93,7 +94,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     model = FusionModel(ModelConfig(image_size=32))
     fake_weights(tmp_path, model)
     save_file({"conv9.weight": torch.zeros(1)}, tmp_path / "resnet18_tv_stem_to_layer3.safetensors")
-    with pytest.raises(ValueError, match="ResNet weights do not fit"):
+    with pytest.raises(UsageError, match="ResNet weights do not fit"):
         load_imagenet(model, tmp_path)
 
 
