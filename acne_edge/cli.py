@@ -145,6 +145,20 @@ def info(model: ModelOption = None, backend: BackendOption = "auto") -> None:
 
 
 @app.command()
+def doctor() -> None:
+    """Say what this machine can do, by trying, and what to install for the rest."""
+    from acne_edge.doctor import diagnose
+
+    healthy = True
+    for check in diagnose():
+        healthy = healthy and check.ok is not False
+        mark = {True: "ok", False: "FAIL", None: "-"}[check.ok]
+        typer.echo(f"{mark:<6}{check.name:<20} {check.detail}")
+    if not healthy:
+        raise typer.Exit(4)
+
+
+@app.command()
 def bench(
     image: Annotated[Path | None, typer.Option(help="Photograph [a drawn 3112x3456 JPEG].")] = None,
     samples: Annotated[int, typer.Option(min=1, help="Measured predictions; p99 needs 100.")] = 200,
