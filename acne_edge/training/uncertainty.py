@@ -79,11 +79,13 @@ def fit_uncertainty(data: HeldOut, decoding: CountDecoding, level: float, fitted
 
 
 def abstention_threshold(probs: NDArray[np.floating], grades: NDArray[np.int64]) -> float:
-    """The highest confidence, at most 0.5, under which at least half of the grades are wrong; 0 if there is none."""
+    """The highest confidence, at most 0.5, below which at least half of the grades are wrong; 0 if there is none."""
     confidence, wrong = probs.max(1), probs.argmax(1) != grades
-    candidates = np.sort(confidence[confidence <= 0.5])
-    bad = [c for c in candidates if wrong[confidence <= c].mean() >= 0.5]
-    return float(bad[-1]) if bad else 0.0
+    for threshold in np.sort(confidence[confidence <= 0.5])[::-1]:
+        below = confidence < threshold
+        if below.any() and wrong[below].mean() >= 0.5:
+            return float(threshold)
+    return 0.0
 
 
 def measure(data: HeldOut, decoding: CountDecoding, uncertainty: Uncertainty) -> dict[str, Any]:
