@@ -94,9 +94,28 @@ def quantize(graph: onnx.ModelProto, ranges: Ranges, recipe: Recipe, exclude: Co
     finally:
         logging.disable(logging.NOTSET)
     quantised: onnx.ModelProto = quantizer.model.model
+    _release(quantised, {name for name in candidates(graph) if name not in exclude})
     quantised.producer_name, quantised.producer_version = graph.producer_name, graph.producer_version
     quantised.opset_import.sort(key=lambda entry: entry.domain)
     unused = [entry for entry in quantised.opset_import if entry.domain not in {node.domain for node in quantised.graph.node}]
     for entry in unused:
         quantised.opset_import.remove(entry)
     return quantised
+
+
+def _release(proto: onnx.ModelProto, quantised: Collection[str]) -> None:
+    """Let residual additions and other float nodes read the float tensor again.
+
+    The quantiser puts every reader of a tensor behind its Q/DQ pair. Only behind a quantised layer is that wanted.
+    """
+    makers = {name: node for node in proto.graph.node for name in node.output}
+    for node in proto.graph.node:
+        if node.name in quantised or node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            continue
+        for place, name in enumerate(node.input):
+            dequantize = makers.get(name)
+            if dequantize is None or dequantize.op_type != "DequantizeLinear" or dequantize.input[0] not in makers:
+                continue
+            source = makers[dequantize.input[0]].input[0]
+            if source in makers and makers[source].name not in quantised:
+                node.input[place] = source
