@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         MissingExtraError,
         ModelError,
         ModelIntegrityError,
+        PoorQualityError,
         UsageError,
     )
     from acne_edge.grader import AcneGrader
@@ -50,6 +51,7 @@ _HOMES = {
         "MissingExtraError",
         "ModelError",
         "ModelIntegrityError",
+        "PoorQualityError",
         "UsageError",
     ),
 }
@@ -75,6 +77,7 @@ __all__ = [
     "ModelError",
     "ModelInfo",
     "ModelIntegrityError",
+    "PoorQualityError",
     "Prediction",
     "SeverityScale",
     "UsageError",

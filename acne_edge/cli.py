@@ -49,6 +49,7 @@ ModelOption = Annotated[
 BackendOption = Annotated[str, typer.Option(help="Runtime: auto or onnxruntime.")]
 ThreadsOption = Annotated[int, typer.Option(min=0, help="Threads inside an operator; 0 lets the runtime choose.")]
 ScaleOption = Annotated[str | None, typer.Option(help="Severity scale: hayashi or report [the model's own].")]
+QualityOption = Annotated[str, typer.Option(help="For a poor capture: warn (reason codes), abstain, or fail before inference.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -73,19 +74,49 @@ def predict(
     scale: ScaleOption = None,
     backend: BackendOption = "auto",
     threads: ThreadsOption = 0,
+    on_poor_quality: QualityOption = "warn",
     lesion_map: Annotated[bool, typer.Option("--lesion-map", help="Include the lesion map in json and jsonl.")] = False,
 ) -> None:
     """Predict lesion count, interval and severity grade for each image. One bad image never stops the others."""
     from acne_edge.grader import AcneGrader
 
-    tally = {"images": 0, "failed": 0, "abstained": 0}
-    with AcneGrader.load(model, backend=backend, threads=threads, scale=scale) as grader:
+    tally: dict[str, int] = {}
+    with AcneGrader.load(model, backend=backend, threads=threads, scale=scale, on_poor_quality=on_poor_quality) as grader:
         printer = _PRINTERS[output]
         printer(_tallied(_predict(grader, paths), tally), lesion_map)
-    if tally["failed"]:
+    if tally.get("failed"):
         raise typer.Exit(3)
-    if tally["images"] and tally["abstained"] == tally["images"]:
+    if tally.get("images") and tally.get("abstained") == tally["images"]:
         raise typer.Exit(5)
+
+
+@app.command()
+def watch(
+    directory: Annotated[Path, typer.Argument(help="Directory that photographs arrive in.")],
+    settle: Annotated[float, typer.Option(min=0.0, help="Seconds without a change after which a file is whole.")] = 1.0,
+    model: ModelOption = None,
+    scale: ScaleOption = None,
+    backend: BackendOption = "auto",
+    threads: ThreadsOption = 0,
+    on_poor_quality: QualityOption = "warn",
+) -> None:
+    """Predict each photograph that arrives in a directory, once, as JSONL, until SIGINT or SIGTERM."""
+    import signal
+    from threading import Event
+
+    from acne_edge.grader import AcneGrader
+    from acne_edge.watching import DirectoryWatch
+
+    stop = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    looker = DirectoryWatch(directory, settle)
+    with AcneGrader.load(model, backend=backend, threads=threads, scale=scale, on_poor_quality=on_poor_quality) as grader:
+        grader.warmup()
+        for path in looker.files(stop):
+            _print_jsonl(_tallied([grader.attempt(path)], {}), lesion_map=False)
+            sys.stdout.flush()
+            looker.done(path)
 
 
 @app.command()
@@ -111,6 +142,75 @@ def info(model: ModelOption = None, backend: BackendOption = "auto") -> None:
 
     with AcneGrader.load(model, backend=backend) as grader:
         typer.echo(json.dumps({"model": vars(grader.model), "manifest": json.loads(grader.manifest.to_json())}, indent=2))
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine can do, by trying, and what to install for the rest."""
+    from acne_edge.doctor import diagnose
+
+    healthy = True
+    for check in diagnose():
+        healthy = healthy and check.ok is not False
+        mark = {True: "ok", False: "FAIL", None: "-"}[check.ok]
+        typer.echo(f"{mark:<6}{check.name:<20} {check.detail}")
+    if not healthy:
+        raise typer.Exit(4)
+
+
+@app.command()
+def bench(
+    image: Annotated[Path | None, typer.Option(help="Photograph [a drawn 3112x3456 JPEG].")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Measured predictions; p99 needs 100.")] = 200,
+    warmup: Annotated[int, typer.Option(min=0, help="Predictions before them.")] = 20,
+    model: ModelOption = None,
+    backend: Annotated[list[str] | None, typer.Option(help="Runtime (repeatable) [auto].")] = None,
+    threads: Annotated[list[int] | None, typer.Option(min=0, help="Threads (repeatable) [0: the runtime chooses].")] = None,
+    baseline: Annotated[str | None, typer.Option(help="torch: add full decode + PyTorch eager of --checkpoint.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Checkpoint for --baseline torch.")] = None,
+    baseline_model: Annotated[Path | None, typer.Option(help="Add full decode + ONNX Runtime of this ONNX file.")] = None,
+    cpp: Annotated[Path | None, typer.Option(help="Add the C++ library, by the path of acne_edge_bench.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Measure latency by stage, cold start, throughput and memory; contenders take turns in one run."""
+    import tempfile
+
+    from acne_edge import benchmark
+    from acne_edge.grader import AcneGrader
+
+    if baseline not in (None, "torch") or (baseline is None) != (checkpoint is None):
+        raise UsageError("--baseline torch and --checkpoint FILE go together")
+    with tempfile.TemporaryDirectory() as folder:
+        if image is None:
+            image = Path(folder) / "drawn.jpg"
+            image.write_bytes(benchmark.drawn_photograph())
+        photograph = _read_image(image)
+        choices = [(b, t) for b in backend or ["auto"] for t in threads or [0]]
+        graders = [AcneGrader.load(model, backend=b, threads=t) for b, t in choices]
+        contenders = [
+            benchmark.sdk(g, f"{g.model.backend}, {t or 'automatic'} threads") for g, (_, t) in zip(graders, choices, strict=True)
+        ]
+        if checkpoint is not None:
+            contenders.append(benchmark.torch_baseline(checkpoint, choices[0][1]))
+        if baseline_model is not None:
+            contenders.append(benchmark.onnx_baseline(baseline_model, choices[0][1]))
+        reports = benchmark.measure(contenders, photograph, samples, warmup)
+        if cpp is not None:
+            reports.append(benchmark.cpp_report(cpp, image, samples, warmup))
+        report = {
+            "schema": benchmark.SCHEMA,
+            "tool": "acne-edge bench",
+            "model": vars(graders[0].model),
+            "environment": benchmark.environment(),
+            "samples": samples,
+            "contenders": reports,
+            "throughput": benchmark.throughput(graders[0], photograph, max(16, samples // 4)),
+            "peak_rss_mb": benchmark.peak_rss_mb(),
+            "cold_start": benchmark.cold_start(image, model),
+        }
+        for grader in graders:
+            grader.close()
+    typer.echo(json.dumps(report, indent=2) if as_json else benchmark.table(report))
 
 
 @app.command()
@@ -205,11 +305,11 @@ def _expand(paths: list[str]) -> tuple[list[ImageSource], list[Failure]]:
 def _tallied(results: Iterable[Prediction | Failure], tally: dict[str, int]) -> Iterator[Prediction | Failure]:
     """Count what passes; name each failure on stderr."""
     for result in results:
-        tally["images"] += 1
+        tally["images"] = tally.get("images", 0) + 1
         if result.ok:
-            tally["abstained"] += bool(result.abstained)  # type: ignore[union-attr]
+            tally["abstained"] = tally.get("abstained", 0) + bool(result.abstained)  # type: ignore[union-attr]
         else:
-            tally["failed"] += 1
+            tally["failed"] = tally.get("failed", 0) + 1
             _complain(f"{result.path or 'input'}: {result.error}")  # type: ignore[union-attr]
         yield result
 
@@ -290,6 +390,13 @@ def _progress(items: Iterator[Any], label: str, total: int) -> Iterator[Any]:
     yield from track(items, label, total, console=Console(stderr=True), transient=True)
 
 
+def _read_image(path: Path) -> bytes:
+    from acne_edge.image import decode
+
+    decode(path)  # refuses what cannot be benchmarked, with its usual words
+    return path.read_bytes()
+
+
 def _complain(message: str) -> None:
     typer.echo("acne-edge: " + " ".join(message.split()), err=True)
 
@@ -325,4 +432,9 @@ def main() -> None:
             raise
         where = f"{error.filename}: " if error.filename else ""
         _complain(f"{where}{error.strerror or error}")
-        sys.exit(UsageError.exit_code)
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        _complain(f"internal error: {type(error).__name__}: {error}; run again with --debug and report it")
+        sys.exit(1)

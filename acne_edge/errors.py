@@ -4,7 +4,8 @@
     |- ImageError            an image that cannot be used (CLI exit code 3)
     |  |- ImageNotFoundError     no such file
     |  |- ImageDecodeError       not an image, truncated, or of a kind that is not supported
-    |  `- ImageSizeError         too small, too large, or of a shape that is no image
+    |  |- ImageSizeError         too small, too large, or of a shape that is no image
+    |  `- PoorQualityError       a capture that the quality gate refuses
     |- ModelError            a model file that is refused (CLI exit code 4)
     |  |- ManifestError          no manifest in the file, or one that is not valid
     |  `- ModelIntegrityError    the file is not the one that the index lists
@@ -48,6 +49,12 @@ class ImageSizeError(ImageError):
     """The image is too small, too large, or not shaped like an image."""
 
     code = "image_size"
+
+
+class PoorQualityError(ImageError):
+    """The quality gate refuses the capture; the message holds the reason codes."""
+
+    code = "poor_quality"
 
 
 class ModelError(AcneEdgeError):

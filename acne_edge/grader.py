@@ -13,14 +13,16 @@ import numpy as np
 
 from acne_edge import image as images
 from acne_edge import models, preprocess, quality
-from acne_edge.backends.base import Backend
-from acne_edge.errors import AcneEdgeError, BackendError, ImageDecodeError, UsageError
+from acne_edge.backends.base import Backend, Outputs
+from acne_edge.errors import AcneEdgeError, BackendError, ImageDecodeError, PoorQualityError, UsageError
 from acne_edge.grading import SeverityScale, find_scale, interpret
-from acne_edge.image import ImageSource
+from acne_edge.image import ImageArray, ImageSource
 from acne_edge.manifest import Manifest
 from acne_edge.prediction import CountInterval, Failure, Grade, ModelInfo, Prediction
 
 BACKENDS = ("auto", "onnxruntime")
+ON_POOR_QUALITY = ("warn", "abstain", "fail")
+STAGES = ("decode", "quality", "preprocess", "inference", "interpretation")
 
 
 class AcneGrader:
@@ -29,8 +31,11 @@ class AcneGrader:
     One grader may be used by many threads at once.
     """
 
-    def __init__(self, model: models.ModelFile, backend: Backend, scale: SeverityScale | None = None) -> None:
+    def __init__(
+        self, model: models.ModelFile, backend: Backend, scale: SeverityScale | None = None, on_poor_quality: str = "warn"
+    ) -> None:
         self._backend = backend
+        self._on_poor_quality = on_poor_quality
         self._closed = False
         self.manifest: Manifest = backend.manifest
         self.scale = scale or self.manifest.scale
@@ -44,6 +49,7 @@ class AcneGrader:
         backend: str = "auto",
         threads: int = 0,
         scale: str | None = None,
+        on_poor_quality: str = "warn",
     ) -> AcneGrader:
         """Load a shipped model by name (None: the default) or a model file by path.
 
@@ -52,20 +58,24 @@ class AcneGrader:
             backend: `auto` or `onnxruntime`.
             threads: threads inside an operator; 0 lets the runtime choose.
             scale: severity scale; None is the one the model was trained on.
+            on_poor_quality: what a poor capture leads to: `warn` gives reason codes in `Prediction.quality`, `abstain` also sets
+                `Prediction.abstained`, `fail` raises PoorQualityError before the network runs.
 
         Raises:
             ModelError: the file cannot be read, is no model of acne-edge, or fails its integrity check.
-            UsageError: an unknown backend or scale, or a negative number of threads.
+            UsageError: an unknown backend, scale or policy, or a negative number of threads.
         """
         if backend not in BACKENDS:
             raise UsageError(f"unknown backend {backend!r}; choose one of: {', '.join(BACKENDS)}")
         if threads < 0:
             raise UsageError(f"threads is {threads}; expected 0 (automatic) or more")
+        if on_poor_quality not in ON_POOR_QUALITY:
+            raise UsageError(f"on_poor_quality is {on_poor_quality!r}; choose one of: {', '.join(ON_POOR_QUALITY)}")
         wanted = find_scale(scale) if scale else None
         file = models.load_model(model)
         from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
 
-        return cls(file, OnnxRuntimeBackend(file.data, threads), wanted)
+        return cls(file, OnnxRuntimeBackend(file.data, threads), wanted, on_poor_quality)
 
     def predict(self, source: ImageSource) -> Prediction:
         """Predict one photograph.
@@ -84,6 +94,8 @@ class AcneGrader:
         clock.lap("decode")
         capture = quality.assess(rgb)
         clock.lap("quality")
+        if capture.reasons and self._on_poor_quality == "fail":
+            raise PoorQualityError(f"poor capture: {', '.join(capture.reasons)}; take the photograph again")
         batch = preprocess.pack([rgb], spec.height, spec.width)
         clock.lap("preprocess")
         outputs = self._backend.run(batch)
@@ -107,7 +119,7 @@ class AcneGrader:
             grade_set=result.grade_set,
             scale=self.scale.name,
             quality=capture.to_dict(),
-            abstained=result.abstained,
+            abstained="poor_quality" if capture.reasons and self._on_poor_quality == "abstain" else result.abstained,
             model=self.model,
             timings=clock.finish(),
             path=os.fspath(source) if isinstance(source, (str, os.PathLike)) else None,
@@ -126,7 +138,7 @@ class AcneGrader:
         with ThreadPoolExecutor(workers, thread_name_prefix="acne-edge") as pool:
             try:
                 for source in sources:
-                    pending.append(pool.submit(self._attempt, source))
+                    pending.append(pool.submit(self.attempt, source))
                     if len(pending) >= 4 * workers:
                         yield pending.popleft().result()
                 while pending:
@@ -135,7 +147,8 @@ class AcneGrader:
                 for future in pending:
                     future.cancel()
 
-    def _attempt(self, source: ImageSource) -> Prediction | Failure:
+    def attempt(self, source: ImageSource) -> Prediction | Failure:
+        """`predict`, with a `Failure` instead of an exception for an input that cannot be used."""
         path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
         try:
             return self.predict(source)
@@ -143,6 +156,11 @@ class AcneGrader:
             return Failure(path, error)
         except MemoryError:
             return Failure(path, ImageDecodeError("not enough memory for this image"))
+
+    def infer(self, images: ImageArray) -> Outputs:
+        """The network alone on packed images, uint8 [N, H, W, 3] of the manifest's size. Raises BackendError."""
+        self._check_open()
+        return self._backend.run(images)
 
     def warmup(self, runs: int = 2) -> None:
         """Run the network on a blank image, so that the first real prediction is not slower than the others."""

@@ -22,7 +22,7 @@ from acne_edge.errors import ImageDecodeError, ImageError, ImageNotFoundError, I
 ImageArray: TypeAlias = NDArray[np.uint8]
 ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | ImageArray | Image.Image"
 
-FORMATS = ("JPEG", "MPO", "PNG", "BMP", "WEBP", "TIFF")
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 HEIF_SUFFIXES = (".heic", ".heif", ".hif")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", *HEIF_SUFFIXES)
 MIN_SIDE = 32  # pixels; below it there is nothing to count on
@@ -75,8 +75,9 @@ def _read(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> by
         path = Path(source)
         try:
             if not path.is_file():
-                what = "is a directory, not an image" if path.is_dir() else "no such file"
-                raise ImageNotFoundError(what)
+                if path.is_dir():
+                    raise ImageNotFoundError("is a directory, not an image")
+                raise ImageNotFoundError("not a regular file" if path.exists() else "no such file")
             if path.stat().st_size > MAX_BYTES:
                 raise ImageSizeError(f"file is larger than {MAX_BYTES // 1_000_000} MB")
             data = path.read_bytes()

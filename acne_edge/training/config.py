@@ -41,6 +41,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         checks = {
+            "method": (self.method in ("fusion", "resnet", "vit"), "fusion, resnet or vit"),
+            "loss": (self.loss in ("ldl", "report"), "ldl or report"),
             "optimizer": (self.optimizer in ("adam", "sgd"), "adam or sgd"),
             "cross_validation": (0 <= self.cross_validation <= 4, "0..4"),
             "train_size": (self.train_size >= 32 and self.train_size % 16 == 0, "a multiple of 16, at least 32"),
@@ -70,7 +72,7 @@ class TrainConfig:
     @staticmethod
     def from_dict(values: dict[str, Any]) -> TrainConfig:
         """Build from a dictionary whose keys may use dashes. Raises UsageError on unknown or ill-typed keys."""
-        types = {f.name: type(f.default) for f in fields(TrainConfig)}
+        types: dict[str, type] = {f.name: type(f.default) for f in fields(TrainConfig)}
         clean: dict[str, Any] = {}
         for key, value in values.items():
             name = str(key).replace("-", "_")

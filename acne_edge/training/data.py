@@ -97,7 +97,8 @@ def group_ids(names: Sequence[str], pairs: Iterable[tuple[str, str]]) -> NDArray
 
     def find(name: str) -> str:
         while parent[name] != name:
-            name = parent[name] = parent[parent[name]]
+            parent[name] = parent[parent[name]]
+            name = parent[name]
         return name
 
     for a, b in pairs:

@@ -61,15 +61,17 @@ class Dataset:
         """
         images = Normalize().to(self.images.device)(self.images[index.to(self.images.device)])
         matrices = augmentation.matrices(len(index), generator)
-        counts, points = self.counts[index].float(), []
+        counts = self.counts[index].float()
+        points: list[Tensor | None] = []
         for row, i in enumerate(index.tolist()):
             centres = self.centres[i]
             if centres is None:
                 matrices[row] = torch.tensor([[math.copysign(1.0, matrices[row, 0, 0].item()), 0, 0], [0, 1, 0]])
                 points.append(None)
             else:
-                points.append(warp_points(centres, matrices[row]))
-                counts[row] = len(points[-1])
+                visible = warp_points(centres, matrices[row])
+                points.append(visible)
+                counts[row] = len(visible)
         views = warp(images, matrices.to(images.device), size)
         return augmentation.recolour(views, generator), counts.to(images.device), points
 
@@ -133,7 +135,7 @@ class Trainer:
             load_imagenet(self.model, weights)
         if config.freeze_stem and self.model.resnet is not None:
             self.model.resnet.freeze_stem()
-        self.model = self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimizer = make_optimizer(self.model, config)
         self.loss = distribution_loss(
@@ -278,9 +280,9 @@ class Trainer:
             writer = csv.DictWriter(stream, names)
             writer.writeheader()
             writer.writerows(self.history)
-        with SummaryWriter(str(self.run / "tensorboard"), purge_step=self.epoch) as board:  # type: ignore[no-untyped-call]
+        with SummaryWriter(str(self.run / "tensorboard"), purge_step=self.epoch) as board:
             for name, value in row.items():
-                board.add_scalar(name, value, self.epoch)  # type: ignore[no-untyped-call]
+                board.add_scalar(name, value, self.epoch)
 
     def save(self, path: Path) -> None:
         """Write everything that the next epoch depends on."""
@@ -310,7 +312,8 @@ class Trainer:
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """AdamW or SGD with momentum; norms, biases and embeddings do not decay."""
-    decay, keep = [], []
+    decay: list[nn.Parameter] = []
+    keep: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue

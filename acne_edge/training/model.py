@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from acne_edge.errors import UsageError
+
 METHODS = ("fusion", "resnet", "vit")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -201,6 +203,7 @@ class LesionMapHead(nn.Module):
         self.bn = nn.BatchNorm2d(self.width)
         self.out = nn.Conv2d(self.width, 1, 1)
         nn.init.normal_(self.out.weight, std=0.01)
+        assert self.out.bias is not None
         nn.init.constant_(self.out.bias, -5.0)  # softplus(-5) x 1296 cells is about 9 lesions, the mean of ACNE04
 
     def forward(self, coarse: Tensor, fine: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -251,6 +254,9 @@ class FusionModel(nn.Module):
 class Normalize(nn.Module):
     """uint8 [N, H, W, 3] RGB -> float32 [N, 3, H, W], ImageNet-normalised."""
 
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("scale", torch.tensor([1 / (255 * s) for s in IMAGENET_STD]).view(3, 1, 1))
@@ -280,7 +286,7 @@ def load_imagenet(model: FusionModel, weights: Path) -> None:
     """Load the ImageNet weights of the branches that `model` has from the folder `weights`.
 
     Expects `resnet18_tv_stem_to_layer3.safetensors` (torchvision keys) and `deit_tiny_patch16_224.safetensors` (timm keys).
-    The position embedding is resampled to the model's grid. Raises FileNotFoundError, and ValueError if a key does not fit.
+    The position embedding is resampled to the model's grid. Raises FileNotFoundError, and UsageError if a key does not fit.
     """
     from safetensors.torch import load_file
 
@@ -298,7 +304,7 @@ def _load(branch: nn.Module, state: dict[str, Tensor], name: str, ignore: str = 
     report = branch.load_state_dict(state, strict=False)
     wrong = [k for k in report.missing_keys if not k.startswith(ignore)] + report.unexpected_keys
     if wrong:
-        raise ValueError(f"the {name} weights do not fit the network: {', '.join(wrong[:4])}")
+        raise UsageError(f"the {name} weights do not fit the network: {', '.join(wrong[:4])}")
 
 
 def resample_position(pos_embed: Tensor, grid: int) -> Tensor:

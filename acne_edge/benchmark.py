@@ -1,0 +1,261 @@
+"""How long a photograph takes on this machine, stage by stage, with contenders measured in turn in one run.
+
+Contenders take turns photograph by photograph, so that a machine that warms up or slows down does so for all of them. Speed
+is quoted as a ratio of medians from one run; milliseconds belong to one machine at one moment.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from acne_edge.errors import MissingExtraError, UsageError
+from acne_edge.grader import AcneGrader
+from acne_edge.image import decode
+from acne_edge.preprocess import pack
+
+SCHEMA = "1.0"
+MIN_SAMPLES_P99 = 100
+MAX_CV = 0.025  # over it, single figures are not worth quoting
+CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
+
+Run = Callable[[bytes], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Something that predicts one encoded photograph and returns its milliseconds by stage, `total` among them."""
+
+    name: str
+    run: Run
+
+
+def summarize(samples: Sequence[float]) -> dict[str, float]:
+    """min, mean, p50, p90, p99 and coefficient of variation (standard deviation over mean) of a list of milliseconds.
+
+    p99 is left out under 100 samples: it would be the maximum by another name.
+    """
+    values = np.asarray(samples, np.float64)
+    summary = {
+        "min": float(values.min()),
+        "mean": float(values.mean()),
+        "p50": float(np.percentile(values, 50)),
+        "p90": float(np.percentile(values, 90)),
+    }
+    if len(values) >= MIN_SAMPLES_P99:
+        summary["p99"] = float(np.percentile(values, 99))
+    return {**summary, "cv": float(values.std() / values.mean()) if values.mean() else 0.0}
+
+
+def measure(contenders: Sequence[Contender], photograph: bytes, samples: int, warmup: int) -> list[dict[str, Any]]:
+    """Run the contenders in turn, `warmup` rounds unmeasured and `samples` measured; one report each, in order."""
+    if samples < 1:
+        raise UsageError(f"samples is {samples}; expected at least 1")
+    rows: list[list[Mapping[str, float]]] = [[] for _ in contenders]
+    for sample in range(warmup + samples):
+        for contender, kept in zip(contenders, rows, strict=True):
+            timings = contender.run(photograph)
+            if sample >= warmup:
+                kept.append(timings)
+    return [_report(c.name, kept) for c, kept in zip(contenders, rows, strict=True)]
+
+
+def _report(name: str, rows: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    stages = {stage: summarize([row[stage] for row in rows]) for stage in rows[0]}
+    warnings = []
+    if stages["total"]["cv"] > MAX_CV:
+        warnings.append(
+            f"total varies by {100 * stages['total']['cv']:.1f} % (over {100 * MAX_CV:.1f} %): the machine was not quiet"
+        )
+    return {"name": name, "stages": stages, "warnings": warnings}
+
+
+def sdk(grader: AcneGrader, name: str) -> Contender:
+    """The SDK as its users call it."""
+    return Contender(name, lambda photograph: grader.predict(photograph).timings)
+
+
+def full_decode(name: str, infer: Callable[[Any], Any], height: int, width: int) -> Contender:
+    """The usual script: decode in full, resize, run `infer` on uint8 [1, height, width, 3]."""
+
+    def run(photograph: bytes) -> dict[str, float]:
+        start = perf_counter()
+        image = decode(photograph)
+        decoded = perf_counter()
+        batch = pack([image], height, width)
+        packed = perf_counter()
+        infer(batch)
+        done = perf_counter()
+        laps = {"decode": decoded - start, "preprocess": packed - decoded, "inference": done - packed, "total": done - start}
+        return {stage: 1e3 * seconds for stage, seconds in laps.items()}
+
+    return Contender(name, run)
+
+
+def torch_baseline(checkpoint: Path, threads: int) -> Contender:
+    """Full decode and the same network in PyTorch eager. Raises MissingExtraError without the extra `train`."""
+    try:
+        import torch
+
+        from acne_edge.training.checkpoint import load
+        from acne_edge.training.model import DeployModel, FusionModel, ModelConfig
+    except ImportError as error:
+        raise MissingExtraError(error.name or "torch", "train", "--baseline torch") from error
+    tensors, info = load(checkpoint)
+    config = ModelConfig(**info["model"])
+    model = FusionModel(config)
+    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
+    deployed = DeployModel(model).eval()
+    if threads:
+        torch.set_num_threads(threads)
+
+    def infer(batch: Any) -> None:
+        with torch.inference_mode():
+            deployed(torch.from_numpy(batch))
+
+    return full_decode("full decode + PyTorch eager", infer, config.image_size, config.image_size)
+
+
+def onnx_baseline(model: Path, threads: int) -> Contender:
+    """Full decode and another ONNX file of the network in ONNX Runtime."""
+    grader = AcneGrader.load(model, threads=threads)
+    spec = grader.manifest.input
+    return full_decode(f"full decode + ONNX Runtime {model.name}", grader.infer, spec.height, spec.width)
+
+
+def cold_start(image: Path, model: str | None, runs: int = 5) -> dict[str, float]:
+    """Median milliseconds of `acne-edge predict` as a process, of loading the model, and of the first prediction after it."""
+    processes, sessions, firsts = [], [], []
+    command = [sys.executable, "-m", "acne_edge", "predict", str(image), *(["--model", model] if model else [])]
+    data = image.read_bytes()
+    for _ in range(runs):
+        start = perf_counter()
+        subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        processes.append(perf_counter() - start)
+        start = perf_counter()
+        with AcneGrader.load(model) as grader:
+            loaded = perf_counter()
+            grader.predict(data)
+            firsts.append(perf_counter() - loaded)
+        sessions.append(loaded - start)
+    names = ("process_ms", "session_ms", "first_inference_ms")
+    return {name: 1e3 * float(np.median(v)) for name, v in zip(names, (processes, sessions, firsts), strict=True)}
+
+
+def throughput(grader: AcneGrader, photograph: bytes, images: int) -> dict[str, float]:
+    """Images a second of a loop over `predict` and of `predict_many`, and their ratio."""
+    start = perf_counter()
+    for _ in range(images):
+        grader.predict(photograph)
+    looped = perf_counter() - start
+    start = perf_counter()
+    for _ in grader.predict_many(photograph for _ in range(images)):
+        pass
+    batched = perf_counter() - start
+    return {
+        "streams": os.cpu_count() or 1,
+        "loop_images_per_second": images / looped,
+        "images_per_second": images / batched,
+        "ratio": looped / batched,
+    }
+
+
+def cpp_report(binary: Path, image: Path, samples: int, warmup: int) -> dict[str, Any]:
+    """Run `acne_edge_bench` on the same photograph and return its report in the form of `measure`."""
+    command = [str(binary), "--image", str(image), "--samples", str(samples), "--warmup", str(warmup), "--json"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        report = json.loads(done.stdout)
+        return {"name": "C++ library", "stages": report["stages"], "warnings": report.get("warnings", [])}
+    except (OSError, subprocess.CalledProcessError, ValueError, KeyError) as error:
+        raise UsageError(f"{binary}: cannot be run as the C++ benchmark ({error})") from error
+
+
+def peak_rss_mb() -> float:
+    """Largest resident memory of this process so far, in MB (10^6 bytes)."""
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def environment() -> dict[str, Any]:
+    """What the figures belong to: processor, its INT8 instructions, governor, device model, versions."""
+    info = _read("/proc/cpuinfo")
+    lines = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in info.splitlines())}
+    flags = set((lines.get("flags") or lines.get("Features") or "").split())
+    return {
+        "machine": platform.machine(),
+        "cpu": lines.get("model name") or platform.processor() or "unknown",
+        "cores": os.cpu_count(),
+        "cpu_flags": [flag for flag in CPU_FLAGS if flag in flags],
+        "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or "unknown",
+        "device": _read("/proc/device-tree/model").strip("\0") or "unknown",
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in ("acne-edge", "onnxruntime", "numpy", "pillow", "torch", "openvino")},
+    }
+
+
+def drawn_photograph(width: int = 3112, height: int = 3456) -> bytes:
+    """A JPEG of the size of ACNE04's photographs, made of soft noise, for machines that have no photograph at hand."""
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(60, 220, (height // 48, width // 48, 3), dtype=np.uint8))
+    soft = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.int16)
+    grain = rng.integers(-6, 7, (height, width, 1), dtype=np.int16)
+    stream = io.BytesIO()
+    Image.fromarray(np.clip(soft + grain, 0, 255).astype(np.uint8)).save(stream, "JPEG", quality=92)
+    return stream.getvalue()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""
+
+
+def table(report: dict[str, Any]) -> str:
+    """The report as text."""
+    first = report["contenders"][0]
+    columns = [c for c in ("min", "mean", "p50", "p90", "p99") if c in first["stages"]["total"]]
+    lines = []
+    for contender in report["contenders"]:
+        lines.append(f"{contender['name']} ({report['samples']} samples, ms)")
+        lines.append(f"  {'stage':<15}" + "".join(f"{c:>9}" for c in (*columns, "cv")))
+        for stage, s in contender["stages"].items():
+            lines.append(f"  {stage:<15}" + "".join(f"{s[c]:>9.2f}" for c in columns) + f"{100 * s['cv']:>8.1f}%")
+        lines += [f"  warning: {w}" for w in contender["warnings"]]
+    base = first["stages"]["total"]["p50"]
+    for other in report["contenders"][1:]:
+        lines.append(f"{other['name']}: {other['stages']['total']['p50'] / base:.2f} times the p50 of {first['name']}")
+    if "cold_start" in report:
+        lines.append("cold start, ms: " + ", ".join(f"{k.removesuffix('_ms')} {v:.0f}" for k, v in report["cold_start"].items()))
+    if "throughput" in report:
+        t = report["throughput"]
+        rate, ratio = t["images_per_second"], t["ratio"]
+        lines.append(f"throughput: {rate:.1f} images/s, {ratio:.2f} times a loop over predict ({t['streams']} processors)")
+    lines.append(f"peak resident memory: {report['peak_rss_mb']:.0f} MB")
+    e = report["environment"]
+    lines.append(f"on {e['cpu']}, {e['cores']} cores [{' '.join(e['cpu_flags'])}], ONNX Runtime {e['versions']['onnxruntime']}")
+    return "\n".join(lines)

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from acne_edge import AcneGrader
+from tests import drawing
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+@pytest.fixture(scope="session")
+def face() -> np.ndarray:
+    """A drawn face, uint8 [640, 576, 3]."""
+    return drawing.face()
+
+
+@pytest.fixture(scope="session")
+def grader() -> AcneGrader:
+    """The shipped default model."""
+    return AcneGrader.load()
+
+
+@pytest.fixture(scope="session")
+def acne04() -> Path:
+    """The ACNE04 folder; tests that need it skip where it is absent."""
+    root = Path(os.environ.get("ACNE_EDGE_DATA", "../shared/data/acne04"))
+    if not (root / "Classification" / "JPEGImages").is_dir():
+        pytest.skip(f"no ACNE04 at {root}: set ACNE_EDGE_DATA")
+    return root

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from acne_edge import AcneGrader, UsageError, benchmark
+from acne_edge.image import decode
+
+
+def test_a_summary_of_known_samples() -> None:
+    s = benchmark.summarize(list(range(1, 101)))
+    assert (s["min"], s["mean"], s["p50"]) == (1, 50.5, 50.5)
+    assert s["p90"] == pytest.approx(90.1)
+    assert s["p99"] == pytest.approx(99.01)
+    assert s["cv"] == pytest.approx(np.std(range(1, 101)) / 50.5)
+
+
+def test_p99_is_refused_under_a_hundred_samples() -> None:
+    assert "p99" not in benchmark.summarize([1.0] * 99)
+    assert "p99" in benchmark.summarize([1.0] * 100)
+
+
+def test_contenders_take_turns_and_warm_up_unmeasured() -> None:
+    turns: list[str] = []
+
+    def contender(name: str, ms: float) -> benchmark.Contender:
+        def run(photograph: bytes) -> dict[str, float]:
+            turns.append(name)
+            return {"inference": ms, "total": ms}
+
+        return benchmark.Contender(name, run)
+
+    reports = benchmark.measure([contender("a", 2.0), contender("b", 6.0)], b"", samples=3, warmup=2)
+    assert turns == ["a", "b"] * 5
+    assert [r["stages"]["total"]["p50"] for r in reports] == [2, 6]
+    assert reports[0]["warnings"] == []
+
+
+def test_an_unquiet_machine_is_warned_of() -> None:
+    times = iter([1.0, 2.0, 1.0, 2.0])
+    run = benchmark.Contender("noisy", lambda photograph: {"total": next(times)})
+    assert "not quiet" in benchmark.measure([run], b"", 4, 0)[0]["warnings"][0]
+
+
+def test_no_samples_is_refused() -> None:
+    with pytest.raises(UsageError, match="at least 1"):
+        benchmark.measure([], b"", 0, 0)
+
+
+def test_the_sdk_reports_its_stages(grader: AcneGrader, face: np.ndarray) -> None:
+    from tests.drawing import encode
+
+    report = benchmark.measure([benchmark.sdk(grader, "sdk")], encode(face, "JPEG"), 2, 1)[0]
+    assert list(report["stages"]) == ["decode", "quality", "preprocess", "inference", "interpretation", "total"]
+
+
+def test_the_full_decode_baseline_sees_the_same_network_input(face: np.ndarray) -> None:
+    from tests.drawing import encode
+
+    seen = []
+    contender = benchmark.full_decode("baseline", seen.append, 64, 48)
+    timings = contender.run(encode(face))
+    assert seen[0].shape == (1, 64, 48, 3)
+    assert timings["total"] == pytest.approx(timings["decode"] + timings["preprocess"] + timings["inference"])
+
+
+def test_the_drawn_photograph_has_the_size_asked_for() -> None:
+    assert decode(benchmark.drawn_photograph(320, 480)).shape == (480, 320, 3)
+
+
+def test_the_environment_names_processor_and_versions() -> None:
+    e = benchmark.environment()
+    assert e["cores"] >= 1
+    assert e["versions"]["onnxruntime"]
+    json.dumps(e)
+
+
+def test_the_command_prints_a_report(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from acne_edge import cli
+
+    image = Path(__file__).parent / "assets" / "drawn_face.png"
+    arguments = ["bench", "--image", str(image), "--samples", "2", "--warmup", "0", "--threads", "1", "--threads", "2", "--json"]
+    monkeypatch.setattr(sys, "argv", ["acne-edge", *arguments])
+    monkeypatch.setattr(benchmark, "cold_start", lambda image, model: {"process_ms": 1.0})
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    report = json.loads(capsys.readouterr().out)
+    assert not stop.value.code
+    assert [c["name"].split(", ")[1] for c in report["contenders"]] == ["1 threads", "2 threads"]
+    assert report["peak_rss_mb"] > 10
+    assert "p50" in benchmark.table(report)
+
+
+def test_a_cpp_binary_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be run"):
+        benchmark.cpp_report(tmp_path / "missing", tmp_path / "a.jpg", 1, 0)

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import itertools
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from acne_edge import (
+    AcneGrader,
+    BackendError,
+    ImageNotFoundError,
+    ImageSizeError,
+    ModelError,
+    PoorQualityError,
+    Prediction,
+    UsageError,
+)
+from acne_edge.grader import STAGES
+from tests import drawing
+
+
+def test_a_prediction_is_complete(grader: AcneGrader, face: np.ndarray) -> None:
+    p = grader.predict(face)
+    assert p.count_interval.low <= p.count <= p.count_interval.high
+    assert p.grade.label == grader.scale.labels[p.grade.index]
+    assert p.grade.index == int(np.argmax(p.grade_probs))
+    assert sum(p.grade_probs) == pytest.approx(1)
+    assert p.grade.index in p.grade_set
+    assert p.scale == "hayashi"
+    assert p.lesion_map.ndim == 2
+    assert (p.lesion_map >= 0).all()
+    assert p.model.backend == "onnxruntime:CPUExecutionProvider"
+    assert tuple(p.timings) == (*STAGES, "total")
+    assert p.timings["total"] == pytest.approx(sum(p.timings[stage] for stage in STAGES))
+
+
+def test_every_kind_of_source_gives_the_same_prediction(grader: AcneGrader, face: np.ndarray, tmp_path: Path) -> None:
+    file = tmp_path / "face.png"
+    file.write_bytes(drawing.encode(face))
+    sources = [face, file, str(file), file.read_bytes(), Image.fromarray(face)]
+    assert len({grader.predict(s).count for s in sources}) == 1
+    assert grader.predict(file).path == str(file)
+    assert grader.predict(face).path is None
+
+
+def test_orientation_is_honoured(grader: AcneGrader, face: np.ndarray) -> None:
+    upright = grader.predict(drawing.with_orientation(face, 1)).count
+    turned = grader.predict(drawing.with_orientation(np.ascontiguousarray(np.rot90(face, 1)), 6)).count
+    assert turned == pytest.approx(upright, abs=0.5)
+
+
+def test_the_json_schema(grader: AcneGrader, face: np.ndarray) -> None:
+    record = json.loads(json.dumps(grader.predict(face).to_dict()))
+    assert list(record) == [
+        "schema", "path", "count", "count_interval", "grade", "grade_probs", "grade_set", "scale", "quality", "abstained",
+        "model", "timings",
+    ]  # fmt: skip
+    assert record["schema"] == "1.0"
+    lesion_map = grader.predict(face).to_dict(lesion_map=True)["lesion_map"]
+    assert np.shape(lesion_map) == grader.predict(face).lesion_map.shape
+
+
+def test_the_report_scale_grades_by_count(face: np.ndarray) -> None:
+    with AcneGrader.load(scale="report") as grader:
+        p = grader.predict(face)
+    assert p.scale == "report"
+    assert p.grade_probs[3] == pytest.approx(0, abs=1e-6)
+
+
+def test_bad_options_are_refused() -> None:
+    with pytest.raises(UsageError, match="unknown backend"):
+        AcneGrader.load(backend="abacus")
+    with pytest.raises(UsageError, match="threads"):
+        AcneGrader.load(threads=-1)
+    with pytest.raises(UsageError, match="unknown severity scale"):
+        AcneGrader.load(scale="pantone")
+
+
+def test_a_poor_capture_is_warned_of_abstained_on_or_refused(face: np.ndarray) -> None:
+    dark = (face * 0.1).astype(np.uint8)
+    for policy, abstained in (("warn", (None, "low_confidence")), ("abstain", ("poor_quality",))):
+        with AcneGrader.load(on_poor_quality=policy) as grader:
+            p = grader.predict(dark)
+            assert "too_dark" in p.quality["reasons"]
+            assert p.abstained in abstained
+    with AcneGrader.load(on_poor_quality="fail") as grader:
+        with pytest.raises(PoorQualityError, match="too_dark"):
+            grader.predict(dark)
+        assert grader.predict(face).quality["reasons"] == []
+    with pytest.raises(UsageError, match="warn, abstain, fail"):
+        AcneGrader.load(on_poor_quality="shrug")
+
+
+@pytest.mark.parametrize("data", [b"", b"not a model", b"\x08\x07" * 50])
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path, data: bytes) -> None:
+    file = tmp_path / "model.onnx"
+    file.write_bytes(data)
+    with pytest.raises(ModelError) as caught:
+        AcneGrader.load(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_predict_raises_image_errors(grader: AcneGrader) -> None:
+    with pytest.raises(ImageNotFoundError):
+        grader.predict("no/such/photo.jpg")
+    with pytest.raises(ImageSizeError):
+        grader.predict(np.zeros((1, 1, 3), np.uint8))
+
+
+def test_a_batch_keeps_its_order_and_passes_over_bad_inputs(grader: AcneGrader) -> None:
+    faces = [drawing.face(lesions=n, seed=n, width=200 + n, height=240) for n in range(12)]
+    sources = [*faces[:5], "missing.jpg", *faces[5:]]
+    results = list(grader.predict_many(sources, workers=3))
+    assert [r.ok for r in results] == [True] * 5 + [False] + [True] * 7
+    assert results[5].to_dict()["error"] == {"code": "image_not_found", "message": "no such file"}
+    alone = [grader.predict(f).count for f in faces]
+    assert [r.count for r in results if isinstance(r, Prediction)] == pytest.approx(alone, abs=1e-4)
+
+
+def test_a_batch_reads_ahead_only_a_little(grader: AcneGrader, face: np.ndarray) -> None:
+    taken = itertools.count()
+    endless = (face for _ in taken)
+    results = grader.predict_many(endless, workers=2)
+    first = next(results)
+    assert first.ok
+    results.close()
+    assert next(taken) <= 10
+
+
+def test_a_closed_grader_says_so(face: np.ndarray) -> None:
+    grader = AcneGrader.load()
+    grader.close()
+    grader.close()
+    for call in (lambda: grader.predict(face), grader.warmup, lambda: next(grader.predict_many([face]))):
+        with pytest.raises(BackendError, match="closed"):
+            call()
+
+
+def test_threads_share_a_grader(grader: AcneGrader) -> None:
+    grader.warmup()
+    faces = [drawing.face(lesions=5 * n, seed=n, width=224, height=224) for n in range(4)]
+    alone = [grader.predict(f).count for f in faces]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda i: grader.predict(faces[i % 4]).count, range(32)))
+    assert together == pytest.approx([alone[i % 4] for i in range(32)], abs=1e-4)

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from acne_edge.errors import ManifestError
+from acne_edge.grading import HAYASHI, CountDecoding, Uncertainty
+from acne_edge.manifest import InputSpec, Manifest
+
+GOOD = Manifest(
+    name="tiny",
+    version="1.2.3",
+    input=InputSpec(224, 224),
+    count_bins=66,
+    scale=HAYASHI,
+    decoding=CountDecoding("median", 0.25, 0.75),
+    uncertainty=Uncertainty(0.9, 1.3, 0.87, 0.71, 0.4, "somewhere"),
+    licence="academic",
+    intended_use="tests",
+    training={"dataset": "drawn"},
+    metrics={"accuracy": 0.5},
+)
+
+
+def changed(path: str, value: Any) -> str:
+    """The good manifest with one field set, or dropped when the value is Ellipsis."""
+    root = json.loads(GOOD.to_json())
+    *parents, last = path.split(".")
+    section = root
+    for key in parents:
+        section = section[key]
+    if value is ...:
+        del section[last]
+    else:
+        section[last] = value
+    return json.dumps(root)
+
+
+def test_what_is_written_is_read() -> None:
+    assert Manifest.from_json(GOOD.to_json()) == GOOD
+
+
+def test_equal_manifests_are_equal_bytes() -> None:
+    assert Manifest.from_json(GOOD.to_json()).to_json() == GOOD.to_json()
+
+
+def test_unknown_fields_and_minor_versions_are_let_pass() -> None:
+    assert Manifest.from_json(changed("new_field", 1)) == GOOD
+    assert Manifest.from_json(changed("schema", "1.9")) == GOOD
+
+
+def test_an_unknown_major_version_is_refused() -> None:
+    with pytest.raises(ManifestError, match=r"schema 2\.0.*update acne-edge"):
+        Manifest.from_json(changed("schema", "2.0"))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("schema", ...),
+        ("name", ...),
+        ("name", 7),
+        ("input", []),
+        ("input.height", 0),
+        ("input.height", True),
+        ("input.height", 224.5),
+        ("input.width", 100_000),
+        ("input.layout", "NCHW"),
+        ("input.dtype", "float32"),
+        ("input.colour", "BGR"),
+        ("input.resize", "crop"),
+        ("input.filter", "nearest"),
+        ("input.normalised_in_graph", False),
+        ("input.decode_scale", 0),
+        ("count_bins", 1),
+        ("count_bins", 40),
+        ("scale.labels", ["one"]),
+        ("scale.labels", ["a", "b", "c", 4]),
+        ("scale.lower", [0, 6, 21]),
+        ("scale.lower", [1, 6, 21, 51]),
+        ("scale.lower", [0, 21, 6, 51]),
+        ("scale.lower", [0, 6, 21, 51.5]),
+        ("decoding.count", "mode"),
+        ("decoding.map_weight", 1.5),
+        ("uncertainty.level", 1.0),
+        ("uncertainty.temperature", 0),
+        ("uncertainty.temperature", 10**400),
+        ("uncertainty.count_quantile", None),
+        ("training", "secret"),
+    ],
+)
+def test_a_wrong_field_is_refused_by_name(field: str, value: Any) -> None:
+    with pytest.raises(ManifestError) as caught:
+        Manifest.from_json(changed(field, value))
+    assert field.rsplit(".", 1)[-1].replace("count_bins", "") in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "{", "1", '{"schema": NaN}', "[" * 100_000, "x" * 300_000])
+def test_what_is_no_manifest_is_refused(text: str) -> None:
+    with pytest.raises(ManifestError):
+        Manifest.from_json(text)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+FIELDS = ["schema", "name", "input", "input.height", "count_bins", "scale", "scale.lower", "scale.labels", "decoding.map_weight"]
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(FIELDS), JSON)
+def test_any_value_in_any_field_is_taken_or_refused(field: str, value: Any) -> None:
+    try:
+        manifest = Manifest.from_json(changed(field, value))
+    except ManifestError:
+        return
+    assert Manifest.from_json(manifest.to_json()) == manifest

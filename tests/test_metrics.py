@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from acne_edge import metrics
+
+sklearn_metrics = pytest.importorskip("sklearn.metrics")
+
+TRUTH = [0, 0, 1, 1, 1, 2, 3, 3]
+GUESS = [0, 1, 1, 1, 2, 2, 3, 1]
+
+
+def test_grade_metrics_of_a_small_case() -> None:
+    m = metrics.grade_metrics(TRUTH, GUESS, 4)
+    assert m["accuracy"] == 5 / 8
+    assert m["confusion"][3] == [0, 1, 0, 1]
+    assert m["per_grade"]["precision"] == [1, 0.5, 0.5, 1]
+    assert m["per_grade"]["SE"] == pytest.approx([0.5, 2 / 3, 1, 0.5])
+    assert m["per_grade"]["SP"] == pytest.approx([1, 3 / 5, 6 / 7, 1])
+    assert m["per_grade"]["YI"] == pytest.approx([0.5, 2 / 3 - 2 / 5, 6 / 7, 0.5])
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=12, max_size=60))
+def test_agreement_with_scikit_learn(pairs: list[tuple[int, int]]) -> None:
+    truth, guess = zip(*(pairs + [(g, g) for g in range(4)]), strict=True)
+    m = metrics.grade_metrics(truth, guess, 4)
+    assert m["qwk"] == pytest.approx(sklearn_metrics.cohen_kappa_score(truth, guess, weights="quadratic"))
+    assert m["balanced_accuracy"] == pytest.approx(sklearn_metrics.balanced_accuracy_score(truth, guess))
+    assert m["average"]["precision"] == pytest.approx(sklearn_metrics.precision_score(truth, guess, average="macro"))
+
+
+def test_a_grade_without_cases_has_no_sensitivity() -> None:
+    m = metrics.grade_metrics([0, 1], [0, 1], 4)
+    assert np.isnan(m["per_grade"]["SE"][3])
+    assert m["average"]["SE"] == 1
+
+
+def test_count_metrics() -> None:
+    assert metrics.count_metrics([1, 2, 3], [1, 4, 7]) == {"mae": 2, "rmse": pytest.approx(np.sqrt(20 / 3)), "bias": 2}
+
+
+def test_ece_is_zero_for_honest_and_large_for_boastful_confidence() -> None:
+    truth = np.array([0] * 80 + [1] * 20)
+    honest = np.tile([0.8, 0.2], (100, 1))
+    assert metrics.expected_calibration_error(truth, honest, bins=1) == pytest.approx(0)
+    boastful = np.tile([0.99, 0.01], (100, 1))
+    assert metrics.expected_calibration_error(truth, boastful, bins=1) == pytest.approx(0.19)

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from acne_edge.grading import HAYASHI, REPORT
+from acne_edge.training.losses import LOSSES, band_matrix, density_loss, distribution_loss, label_distribution
+
+BANDS = band_matrix(HAYASHI.lower, 66)
+
+
+def test_a_label_distribution_is_the_papers_gaussian() -> None:
+    d = label_distribution(torch.tensor([10]), 66, 3.0)[0]
+    k = torch.arange(66.0)
+    expected = torch.exp(-((k - 10) ** 2) / 18)
+    torch.testing.assert_close(d, expected / expected.sum())
+
+
+def test_counts_beyond_the_last_bin_belong_to_it() -> None:
+    torch.testing.assert_close(*label_distribution(torch.tensor([65, 300]), 66, 3.0))
+
+
+@pytest.mark.parametrize("scale", [HAYASHI, REPORT])
+def test_bands_are_those_of_the_scale(scale) -> None:
+    np.testing.assert_array_equal(band_matrix(scale.lower, 66).numpy(), scale.bands(66))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_loss_is_least_at_the_target(name: str) -> None:
+    loss = distribution_loss(name, 0.6, 3.0, BANDS)
+    counts = torch.tensor([3, 18, 60])
+    target = label_distribution(counts, 66, 3.0)
+    grade, count = (target @ BANDS + 1e-12).log(), (target + 1e-12).log()
+    assert loss(grade, count, counts) == pytest.approx(0, abs=1e-5)
+    worse = torch.randn(3, 66, generator=torch.Generator().manual_seed(0))
+    assert loss(grade, worse, counts) > 0.1
+    assert loss(torch.zeros(3, 4), count, counts) > 0.1
+
+
+def test_the_two_losses_weigh_count_and_grade_the_other_way_round() -> None:
+    counts = torch.tensor([8])
+    target = label_distribution(counts, 66, 3.0)
+    wrong_grade = (torch.zeros(1, 4), (target + 1e-12).log())
+    ldl, report = (distribution_loss(n, 0.6, 3.0, BANDS)(*wrong_grade, counts) for n in ("ldl", "report"))
+    assert report / ldl == pytest.approx(0.4 / 0.3, rel=1e-3)
+
+
+def test_an_unknown_loss_is_refused() -> None:
+    with pytest.raises(ValueError, match="ldl, report"):
+        distribution_loss("mse", 0.6, 3.0, BANDS)
+
+
+def test_the_density_loss_is_least_at_the_true_map_and_finite_at_zero() -> None:
+    target = torch.zeros(1, 4, 4)
+    target[0, 1, 2] = 2.0
+    exact = density_loss(target.clamp(min=1e-6), target)
+    for other in (target + 0.3, torch.full((1, 4, 4), 2 / 16)):
+        assert density_loss(other, target) > exact
+    assert torch.isfinite(density_loss(torch.zeros(1, 4, 4), target))
