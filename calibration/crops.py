@@ -129,7 +129,7 @@ def load(path: Path, size: int) -> CropSet:
     """
     listing = path.with_suffix(".json")
     try:
-        with np.load(path) as file:
+        with np.load(io.BytesIO(path.read_bytes())) as file:
             images = np.asarray(file["images"])
         records = [(str(r["name"]), str(r["sha256"])) for r in json.loads(listing.read_text())["crops"]]
     except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:

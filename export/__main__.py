@@ -231,7 +231,7 @@ def describe(name: str, version: str, config: ModelConfig, results: dict[str, An
         metrics={
             "split": f"validation: {len(held_out.counts)} images held out of training, duplicates kept apart; last epoch; "
             "decoding and calibration constants cross-fitted in 5 folds",
-            **cross_fit(held_out, uncertainty.level),
+            **_finite(cross_fit(held_out, uncertainty.level)),
         },
     )
 
@@ -241,6 +241,15 @@ def _read_json(path: Path) -> dict[str, Any]:
         return dict(json.loads(path.read_text()))
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read as a run's results ({error})") from error
+
+
+def _finite(value: Any) -> Any:
+    """The value with null for nan, which JSON does not know: a ratio without cases."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def _line(values: dict[str, float]) -> str:

@@ -86,9 +86,10 @@ def name_layers(proto: onnx.ModelProto) -> None:
     """Name each layer with weights after its module, as in `vit.blocks.0.attn.qkv`; a second use of one is `....2`."""
     uses: Counter[str] = Counter()
     for node in layers(proto):
-        scopes = {p.key: p.value for p in node.metadata_props}.get("pkg.torch.onnx.name_scopes")
-        # A convolution that swallowed its batch norm has lost its scope, but not the name of its weight.
-        module = ast.literal_eval(scopes)[-2] if scopes else node.input[1].removesuffix(".weight")
+        module = node.input[1].removesuffix(".weight")
+        if module == node.input[1]:  # the exporter transposed the weight and gave it a number for a name
+            scopes = {p.key: p.value for p in node.metadata_props}
+            module = ast.literal_eval(scopes["pkg.torch.onnx.name_scopes"])[-2]
         module = module.removeprefix("model.")
         uses[module] += 1
         node.name = module if uses[module] == 1 else f"{module}.{uses[module]}"

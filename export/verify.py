@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,14 +91,17 @@ def first_diverging_layer_from_torch(network: FusionModel, graph: onnx.ModelProt
     module = program.module()
     with torch.inference_mode():
         Recorder(module).run(torch.from_numpy(image))  # type: ignore[arg-type]
-    names = {name: _origin(graph, name) for node in graph.graph.node for name in node.output if name in values}
+    shared = [name for node in graph.graph.node for name in node.output if name in values]
+    names = {name: _origin(graph, name, values) for name in shared}
     found = dict(zip(names, observed(graph, list(names)).run(list(names), {"image": image}), strict=True))
     return _first(names, {name: values[name] for name in names}, found, tolerance)
 
 
-def _origin(graph: onnx.ModelProto, tensor: str) -> str:
-    """The layer that a tensor comes from, or the tensor itself."""
-    return next((node.name for node in graph.graph.node if tensor in node.output), tensor)
+def _origin(graph: onnx.ModelProto, tensor: str, compared: Collection[str]) -> str:
+    """The node that makes a tensor, or the product just before it that only the ONNX graph keeps apart from its bias."""
+    makers = {name: node for node in graph.graph.node for name in node.output}
+    products = [makers[name] for name in makers[tensor].input if name in makers and name not in compared]
+    return next((node.name for node in layers(graph) if node in products), makers[tensor].name)
 
 
 def _first(

@@ -47,12 +47,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acne_edge.backends.base import Outputs
-from acne_edge.backends.onnxruntime import OUTPUT_NAMES, OnnxRuntimeBackend
+from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
 from acne_edge.errors import AcneEdgeError, BackendError, MissingExtraError, UsageError
 from acne_edge.files import write
 from acne_edge.image import ImageArray
 from acne_edge.manifest import Manifest
 
+OUTPUT_NAMES = Outputs._fields
 MAGIC = b"ACNETRT1"
 LENGTHS = struct.Struct("<IQ")  # header, plan
 MAX_HEADER = 1 << 20
