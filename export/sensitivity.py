@@ -46,7 +46,7 @@ def _side_by_side(graph: onnx.ModelProto, quantised: onnx.ModelProto) -> tuple[o
     probe.CopyFrom(graph)
     known = {tensor.name for tensor in probe.graph.initializer}
     probe.graph.initializer.extend(t for t in quantised.graph.initializer if t.name not in known)
-    ranks = {v.name: len(v.type.tensor_type.shape.dim) for v in graph.graph.value_info}
+    ranks = {v.name: len(v.type.tensor_type.shape.dim) for v in [*graph.graph.value_info, *graph.graph.output]}
     nodes = {name: node for node in quantised.graph.node for name in node.output}
     twins = {node.name: node for node in quantised.graph.node if node.op_type in ("Conv", "Gemm", "MatMul")}
     readers = {node.input[0]: node for node in quantised.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")}
