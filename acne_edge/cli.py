@@ -46,7 +46,7 @@ class Format(str, Enum):
 ModelOption = Annotated[
     str | None, typer.Option("--model", "-m", help="Shipped model's name, or an ONNX file [the default model].")
 ]
-BackendOption = Annotated[str, typer.Option(help="Runtime: auto or onnxruntime.")]
+BackendOption = Annotated[str, typer.Option(help="Runtime: auto, onnxruntime or openvino.")]
 ThreadsOption = Annotated[int, typer.Option(min=0, help="Threads inside an operator; 0 lets the runtime choose.")]
 ScaleOption = Annotated[str | None, typer.Option(help="Severity scale: hayashi or report [the model's own].")]
 QualityOption = Annotated[str, typer.Option(help="For a poor capture: warn (reason codes), abstain, or fail before inference.")]
@@ -141,7 +141,12 @@ def info(model: ModelOption = None, backend: BackendOption = "auto") -> None:
     from acne_edge.grader import AcneGrader
 
     with AcneGrader.load(model, backend=backend) as grader:
-        typer.echo(json.dumps({"model": vars(grader.model), "manifest": json.loads(grader.manifest.to_json())}, indent=2))
+        shown = {
+            "model": vars(grader.model),
+            "backend_reason": grader.backend_reason,
+            "manifest": json.loads(grader.manifest.to_json()),
+        }
+        typer.echo(json.dumps(shown, indent=2))
 
 
 @app.command()

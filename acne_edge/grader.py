@@ -13,6 +13,7 @@ import numpy as np
 
 from acne_edge import image as images
 from acne_edge import models, preprocess, quality
+from acne_edge.backends import load_backend
 from acne_edge.backends.base import Backend, Outputs
 from acne_edge.errors import AcneEdgeError, BackendError, ImageDecodeError, PoorQualityError, UsageError
 from acne_edge.grading import SeverityScale, find_scale, interpret
@@ -20,7 +21,6 @@ from acne_edge.image import ImageArray, ImageSource
 from acne_edge.manifest import Manifest
 from acne_edge.prediction import CountInterval, Failure, Grade, ModelInfo, Prediction
 
-BACKENDS = ("auto", "onnxruntime")
 ON_POOR_QUALITY = ("warn", "abstain", "fail")
 STAGES = ("decode", "quality", "preprocess", "inference", "interpretation")
 
@@ -32,10 +32,16 @@ class AcneGrader:
     """
 
     def __init__(
-        self, model: models.ModelFile, backend: Backend, scale: SeverityScale | None = None, on_poor_quality: str = "warn"
+        self,
+        model: models.ModelFile,
+        backend: Backend,
+        scale: SeverityScale | None = None,
+        on_poor_quality: str = "warn",
+        backend_reason: str = "given",
     ) -> None:
         self._backend = backend
         self._on_poor_quality = on_poor_quality
+        self.backend_reason = backend_reason  # why this backend was chosen
         self._closed = False
         self.manifest: Manifest = backend.manifest
         self.scale = scale or self.manifest.scale
@@ -55,7 +61,7 @@ class AcneGrader:
 
         Args:
             model: name or path.
-            backend: `auto` or `onnxruntime`.
+            backend: `auto`, `onnxruntime` or `openvino` (extra `openvino`).
             threads: threads inside an operator; 0 lets the runtime choose.
             scale: severity scale; None is the one the model was trained on.
             on_poor_quality: what a poor capture leads to: `warn` gives reason codes in `Prediction.quality`, `abstain` also sets
@@ -64,18 +70,16 @@ class AcneGrader:
         Raises:
             ModelError: the file cannot be read, is no model of acne-edge, or fails its integrity check.
             UsageError: an unknown backend, scale or policy, or a negative number of threads.
+            MissingExtraError: the backend is not installed.
         """
-        if backend not in BACKENDS:
-            raise UsageError(f"unknown backend {backend!r}; choose one of: {', '.join(BACKENDS)}")
         if threads < 0:
             raise UsageError(f"threads is {threads}; expected 0 (automatic) or more")
         if on_poor_quality not in ON_POOR_QUALITY:
             raise UsageError(f"on_poor_quality is {on_poor_quality!r}; choose one of: {', '.join(ON_POOR_QUALITY)}")
         wanted = find_scale(scale) if scale else None
         file = models.load_model(model)
-        from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
-
-        return cls(file, OnnxRuntimeBackend(file.data, threads), wanted, on_poor_quality)
+        loaded, reason = load_backend(backend, file.data, threads)
+        return cls(file, loaded, wanted, on_poor_quality, reason)
 
     def predict(self, source: ImageSource) -> Prediction:
         """Predict one photograph.

@@ -19,6 +19,9 @@ class Outputs(NamedTuple):
     lesion_map: NDArray[np.float32]  # [N, h, w], expected lesions per cell
 
 
+OUTPUT_NAMES = Outputs._fields
+
+
 class Backend(Protocol):
     """A model loaded into one runtime."""
 

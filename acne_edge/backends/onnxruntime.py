@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from acne_edge.backends.base import Outputs
+from acne_edge.backends.base import OUTPUT_NAMES, Outputs
 from acne_edge.errors import BackendError, ManifestError, ModelError
 from acne_edge.image import ImageArray
 from acne_edge.manifest import KEY, Manifest
-
-OUTPUT_NAMES = ("grade_probs", "count_probs", "lesion_map")
 
 
 class OnnxRuntimeBackend:
