@@ -1,44 +1,69 @@
-"""`python -m calibration --data DIR --list FILE --out crops.npz`: draw a calibration set and list what is in it."""
+"""Calibration sets and activation ranges; see `python -m calibration --help`.
+
+Exit codes: 0 ok, 1 a file cannot be written, 2 usage, 3 a photograph that cannot be used, 4 a model that is refused.
+"""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
+import onnx
 import typer
 
-from acne_edge.errors import AcneEdgeError, UsageError
+from acne_edge.errors import UsageError
 from acne_edge.training.data import read_samples
-from calibration.crops import draw
+from calibration import crops as crop_sets
+from calibration import ranges as activation_ranges
+from calibration import report as reports
+from calibration.command import run, tool
+
+app = tool("Draw calibration crops from ACNE04 and measure activation ranges on them.")
 
 
-def main(
+@app.command()
+def crops(
     data: Annotated[Path, typer.Option(help="ACNE04 in the layout of its distribution.")],
     out: Annotated[Path, typer.Option(help="The set, .npz; its list is written beside it as .json.")],
     train_list: Annotated[Path, typer.Option("--list", help="List of the training photographs, and only those.")],
     exclude: Annotated[list[Path] | None, typer.Option(help="Lists that score the model; none of theirs may be drawn.")] = None,
-    number: Annotated[int, typer.Option(min=100, max=1000, help="Crops.")] = 400,
+    number: Annotated[int, typer.Option(min=crop_sets.MIN_CROPS, max=crop_sets.MAX_CROPS, help="Crops.")] = 400,
     size: Annotated[int, typer.Option(min=32, help="Pixels a side.")] = 224,
     seed: Annotated[int, typer.Option(help="Seed.")] = 0,
 ) -> None:
-    """Draw calibration crops from training photographs, stratified by grade."""
+    """Draw crops from training photographs, stratified by grade and by where the photograph comes from."""
     samples = read_samples(data, train_list)
-    scored = {s.name for path in exclude or [] for s in read_samples(data, path)}
-    both = [s.name for s in samples if s.name in scored]
-    if both:
-        raise UsageError(f"{train_list}: {len(both)} photographs also score the model, the first is {both[0]}")
-    crops = draw(samples, number, size, seed)
-    np.savez(out, images=np.stack([crop.image for crop in crops]))
-    listing = {"seed": seed, "size": size, "crops": [crop.record() for crop in crops]}
-    out.with_suffix(".json").write_text(json.dumps(listing, indent=1) + "\n")
-    typer.echo(f"{out}: {len(crops)} crops of {size}x{size}")
+    scored = [s.name for path in exclude or [] for s in read_samples(data, path)]
+    crop_sets.refuse_scored([s.name for s in samples], scored, str(train_list))
+    drawn = crop_sets.draw(samples, number, size, seed, sources=crop_sets.image_sources(data))
+    crop_sets.save(out, drawn, seed)
+    typer.echo(f"{out}: {len(drawn)} crops of {size}x{size}")
+
+
+@app.command()
+def ranges(
+    model: Annotated[Path, typer.Argument(help="Float ONNX file made by python -m export model.")],
+    calibration: Annotated[Path, typer.Argument(metavar="CROPS", help="Calibration set, .npz.")],
+    out: Annotated[Path, typer.Option(help="Cache of the ranges, .json.")],
+    report: Annotated[Path | None, typer.Option(help="Picture of the ranges, .png.")] = None,
+) -> None:
+    """Measure the activation ranges of a model by min-max, percentile and entropy in one pass; name the outlier layers."""
+    from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
+    from acne_edge.models import load_model
+
+    data = load_model(model).data
+    spec = OnnxRuntimeBackend(data).manifest.input
+    graph = onnx.load_from_string(data)
+    if any(node.op_type == "DequantizeLinear" for node in graph.graph.node):
+        raise UsageError(f"{model}: is quantised already; ranges are measured on the float model")
+    found, said = activation_ranges.load_or_collect(out, graph, crop_sets.load(calibration, spec.height), spec)
+    typer.echo(said)
+    names = reports.titles(graph)
+    for tensor, ratio in reports.outliers(found).items():
+        typer.echo(f"outliers: {names[tensor]}: min-max is {ratio:.1f} times the percentile range")
+    if report:
+        reports.draw(report, graph, found)
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except AcneEdgeError as error:
-        typer.echo(f"calibration: {error}", err=True)
-        raise SystemExit(error.exit_code) from None
+    run(app, "calibration")

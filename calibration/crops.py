@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
-from collections.abc import Sequence
+import io
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from acne_edge.errors import UsageError
+from acne_edge.errors import ImageError, UsageError
+from acne_edge.files import write
 from acne_edge.image import ImageArray, decode
-from acne_edge.preprocess import resize
+from acne_edge.preprocess import DECODE_SCALE, resize
 from acne_edge.training.data import Sample
 
-MIN_CROPS = 100
+MIN_CROPS, MAX_CROPS = 100, 1000
+HOSPITAL_SIZE = (3112, 3456)  # pixels of the photographs taken in the hospital; the others come from the web
 
 
 @dataclass(frozen=True)
@@ -27,36 +35,68 @@ class Crop:
 
     def record(self) -> dict[str, object]:
         """Name, box and sha256 of the pixels, for the list that goes with a model."""
-        return {"name": self.name, "box": list(self.box), "sha256": hashlib.sha256(self.image.tobytes()).hexdigest()}
+        return {"name": self.name, "box": list(self.box), "sha256": pixel_hash(self.image)}
 
 
-def draw(samples: Sequence[Sample], number: int, size: int, seed: int = 0, dense: float = 0.3) -> list[Crop]:
-    """Draw `number` crops, the grades in equal parts as far as there are photographs, a share `dense` of them zoomed.
+@dataclass(frozen=True)
+class CropSet:
+    """Calibration images uint8 [N, size, size, 3], RGB, the photographs they were cut from, and the hash of their list."""
 
-    A zoomed crop is 40..80 % of the frame's sides around a random lesion. Raises UsageError for fewer than 100.
+    images: NDArray[np.uint8]
+    names: tuple[str, ...]
+    sha256: str
+
+
+def pixel_hash(image: ImageArray) -> str:
+    """sha256, hexadecimal, of an image's pixels."""
+    return hashlib.sha256(image.tobytes()).hexdigest()
+
+
+def image_sources(data: Path) -> dict[str, str]:
+    """`hospital` or `web` for each photograph, by its original size in `Classification/images.csv`; empty without that file."""
+    path = data / "Classification" / "images.csv"
+    if not path.is_file():
+        return {}
+    with path.open(newline="") as stream:
+        return {
+            row["file"]: "hospital" if (int(row["original_width"]), int(row["original_height"])) == HOSPITAL_SIZE else "web"
+            for row in csv.DictReader(stream)
+        }
+
+
+def draw(
+    samples: Sequence[Sample], number: int, size: int, seed: int = 0, dense: float = 0.3, sources: dict[str, str] | None = None
+) -> list[Crop]:
+    """Draw `number` crops, grades and sources in equal parts as far as there are photographs, a share `dense` of them zoomed.
+
+    A zoomed crop is 40..80 % of the frame's sides around a random lesion. No photograph is drawn twice.
+    Raises UsageError for fewer than 100, ImageError for a photograph that cannot be read.
     """
     if number < MIN_CROPS or len(samples) < MIN_CROPS:
         raise UsageError(
             f"{min(number, len(samples))} calibration photographs; at least {MIN_CROPS} are needed for stable ranges"
         )
     rng = np.random.default_rng(seed)
-    return [_crop(sample, size, dense, rng) for sample in _stratified(samples, min(number, len(samples)), rng)]
+    return [_crop(sample, size, dense, rng) for sample in _stratified(samples, min(number, len(samples)), sources or {}, rng)]
 
 
-def _stratified(samples: Sequence[Sample], number: int, rng: np.random.Generator) -> list[Sample]:
-    by_grade: dict[int, list[Sample]] = {}
+def _stratified(samples: Sequence[Sample], number: int, sources: dict[str, str], rng: np.random.Generator) -> list[Sample]:
+    strata: defaultdict[tuple[int, str], list[Sample]] = defaultdict(list)
     for i in rng.permutation(len(samples)):
-        by_grade.setdefault(samples[i].grade, []).append(samples[i])
+        strata[samples[i].grade, sources.get(samples[i].name, "")].append(samples[i])
     chosen: list[Sample] = []
     while len(chosen) < number:
-        for grade in sorted(by_grade):
-            if by_grade[grade] and len(chosen) < number:
-                chosen.append(by_grade[grade].pop())
+        for stratum in sorted(strata):
+            if strata[stratum] and len(chosen) < number:
+                chosen.append(strata[stratum].pop())
     return chosen
 
 
 def _crop(sample: Sample, size: int, dense: float, rng: np.random.Generator) -> Crop:
-    image = decode(sample.path, min_side=2 * size)
+    try:
+        image = decode(sample.path, min_side=DECODE_SCALE * size)
+    except ImageError as error:
+        raise type(error)(f"{sample.path}: {error}") from error
     box = (0.0, 0.0, 1.0, 1.0)
     if sample.boxes is not None and len(sample.boxes) and rng.random() < dense:
         box = _around(sample.boxes[rng.integers(len(sample.boxes))], rng.uniform(0.4, 0.8), rng)
@@ -70,3 +110,42 @@ def _around(lesion: NDArray[np.float32], side: float, rng: np.random.Generator) 
     centre = (lesion[:2] + lesion[2:]) / 2
     low = np.clip(centre - side * rng.uniform(0.2, 0.8, 2), 0, 1 - side)
     return float(low[0]), float(low[1]), float(low[0] + side), float(low[1] + side)
+
+
+def save(path: Path, crops: Sequence[Crop], seed: int) -> None:
+    """Write a set: the pixels as `path` (.npz), the list of names, boxes and hashes beside it as .json."""
+    pixels = io.BytesIO()
+    np.savez(pixels, images=np.stack([crop.image for crop in crops]))
+    listing = {"seed": seed, "size": crops[0].image.shape[0], "crops": [crop.record() for crop in crops]}
+    write(path, pixels.getvalue())
+    write(path.with_suffix(".json"), (json.dumps(listing, indent=1) + "\n").encode())
+
+
+def load(path: Path, size: int) -> CropSet:
+    """Read a set that `save` wrote and check its pixels against its list.
+
+    Raises UsageError if a file is missing or damaged, the list names other pixels, a crop is not `size` pixels a side, or
+    there are fewer than 100 crops.
+    """
+    listing = path.with_suffix(".json")
+    try:
+        with np.load(io.BytesIO(path.read_bytes())) as file:
+            images = np.asarray(file["images"])
+        records = [(str(r["name"]), str(r["sha256"])) for r in json.loads(listing.read_text())["crops"]]
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+        raise UsageError(f"{path}: not a calibration set; make one with python -m calibration crops ({error})") from error
+    if len(images) < MIN_CROPS:
+        raise UsageError(f"{path}: {len(images)} crops; at least {MIN_CROPS} are needed for stable ranges")
+    if images.dtype != np.uint8 or images.shape[1:] != (size, size, 3):
+        raise UsageError(f"{path}: crops are {images.dtype} {images.shape[1:]}; the model wants uint8 ({size}, {size}, 3)")
+    if [pixel_hash(image) for image in images] != [digest for _, digest in records]:
+        raise UsageError(f"{listing}: lists other crops than {path.name} holds; draw the set again")
+    digest = hashlib.sha256("\n".join(f"{name} {pixels}" for name, pixels in records).encode()).hexdigest()
+    return CropSet(images, tuple(name for name, _ in records), digest)
+
+
+def refuse_scored(names: Iterable[str], scored: Iterable[str], what: str) -> None:
+    """Raise UsageError if any of the photographs `names` also scores the model."""
+    both = sorted(set(names) & set(scored))
+    if both:
+        raise UsageError(f"{what}: {len(both)} photographs also score the model, the first is {both[0]}")

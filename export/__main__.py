@@ -1,4 +1,8 @@
-"""`python -m export RUN --data DIR --calibration crops.npz --out DIR`: checkpoint -> ONNX -> INT8, checked."""
+"""Checkpoint -> ONNX -> INT8 -> engine, checked at every step; see `python -m export --help`.
+
+Exit codes: 0 ok, 1 a file cannot be written, 2 usage (arguments, checkpoint, calibration set, missing package), 3 a photograph
+that cannot be used, 4 a model that is refused (no manifest, external data, custom operators, a gate or a tolerance not met).
+"""
 
 from __future__ import annotations
 
@@ -9,16 +13,23 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from acne_edge.errors import AcneEdgeError, ModelError, UsageError
+from acne_edge.errors import ModelError, UsageError
+from acne_edge.files import write
 from acne_edge.grading import HAYASHI
 from acne_edge.manifest import InputSpec, Manifest
 from acne_edge.preprocess import DECODE_SCALE
 from acne_edge.training.data import load_images, read_samples
 from acne_edge.training.model import ModelConfig
 from acne_edge.training.uncertainty import HeldOut, cross_fit, fit_decoding, fit_uncertainty
-from export.graph import attach, load_network, to_onnx, write
-from export.parity import compare, difference, onnx_runner, outputs, torch_runner
-from export.quantize import METHODS, quantize
+from calibration import crops as crop_sets
+from calibration import report as reports
+from calibration.command import run as run_tool
+from calibration.command import tool
+from calibration.ranges import METHODS, load_or_collect
+from export.gate import GateError, Labelled, line, record, search
+from export.graph import attach, load_network, read, to_onnx
+from export.parity import Runner, difference, onnx_runner, outputs, readings, torch_runner
+from export.quantize import cpu, tensorrt
 
 PARITY = 1e-4  # largest difference of a probability between torch and ONNX
 LICENCE = "Weights: academic use only, as the ACNE04 data they were trained on. Code: Apache-2.0."
@@ -27,54 +38,174 @@ INTENDED_USE = (
     "vulgaris from one photograph of a half face. Not a medical device; not for diagnosis."
 )
 
+app = tool("Turn a trained checkpoint into model files for devices, and prove what they are worth.")
 
-def main(
+
+@app.command()
+def model(
     run: Annotated[Path, typer.Argument(help="Directory of a training run.")],
     data: Annotated[Path, typer.Option(help="ACNE04 in the layout of its distribution.")],
-    calibration: Annotated[Path, typer.Option(help="Calibration crops made by python -m calibration.")],
-    out: Annotated[Path, typer.Option(help="Directory for the model files.")],
+    calibration: Annotated[Path, typer.Option(help="Calibration crops made by python -m calibration crops.")],
+    out: Annotated[Path, typer.Option(help="Directory for the model files and the cached ranges.")],
     name: Annotated[str, typer.Option(help="Model name.")] = "acne-edge-s",
     version: Annotated[str, typer.Option(help="Model version.")] = "0.1.0",
-    method: Annotated[str, typer.Option(help="Calibration method: minmax, entropy or percentile.")] = "minmax",
+    method: Annotated[str, typer.Option(help="Calibration method: auto, minmax, percentile or entropy.")] = "auto",
     reduce_range: Annotated[bool, typer.Option(help="7-bit weights, for processors without VNNI.")] = True,
 ) -> None:
-    """Export a run's model to ONNX and INT8, fit its constants on the run's validation images, and print the parity."""
-    if method not in METHODS:
-        raise UsageError(f"unknown calibration method {method!r}; choose one of: {', '.join(METHODS)}")
-    model = load_network(run / "model.safetensors")
-    results = _read_json(run / "run.json")
-    crops = _read_crops(calibration, model.config.image_size)
-    samples = read_samples(data, run / "val.txt")
-    images = load_images(samples, model.config.image_size)
-    labels = {"grades": [s.grade for s in samples], "counts": [s.count for s in samples]}
+    """Export a run's model to float ONNX and to INT8 for CPUs and for TensorRT; an INT8 file that fails its gate is not written.
 
-    reference = outputs(torch_runner(model), images)
+    Writes NAME-fp32.onnx, NAME-int8.onnx, NAME-int8-trt.onnx, ranges.json and ranges.png.
+    """
+    if method not in ("auto", *METHODS):
+        raise UsageError(f"unknown calibration method {method!r}; choose one of: auto, {', '.join(METHODS)}")
+    network = load_network(run / "model.safetensors")
+    results = _read_json(run / "run.json")
+    crops = crop_sets.load(calibration, network.config.image_size)
+    samples = read_samples(data, run / "val.txt")
+    crop_sets.refuse_scored(crops.names, [s.name for s in samples], str(calibration))
+    images = load_images(samples, network.config.image_size)
+    truth = Labelled(images, np.array([s.grade for s in samples]), np.array([s.count for s in samples]))
+
+    reference = outputs(torch_runner(network), images)
     held_out = HeldOut(
         reference.grade_probs.astype(np.float64),
         reference.count_probs.astype(np.float64),
         reference.lesion_map.sum((1, 2), dtype=np.float64),
-        np.array(labels["grades"]),
-        np.array(labels["counts"]),
+        truth.grades,
+        truth.counts,
     )
-    manifest = describe(name, version, model.config, results, held_out)
-    graph = to_onnx(model)
+    manifest = describe(name, version, network.config, results, held_out)
+    graph = to_onnx(network)
     fp32 = attach(graph, manifest)
     fp32_outputs = outputs(onnx_runner(fp32), images)
     apart = difference(reference, fp32_outputs)
     typer.echo(f"torch vs ONNX fp32 on {len(images)} validation images: {_line(apart)}")
     if max(apart["grade_probs"], apart["count_probs"]) > PARITY:
-        raise ModelError(f"the ONNX graph differs from the checkpoint by more than {PARITY:g}")
-
-    int8_graph = quantize(graph, crops, method, reduce_range)
-    recipe = {"recipe": "U8S8 QDQ per-channel", "method": method, "reduce_range": reduce_range, "crops": len(crops)}
-    plain = attach(int8_graph, manifest)
-    lost = compare(fp32_outputs, outputs(onnx_runner(plain), images), manifest, **labels)
-    typer.echo(f"fp32 vs INT8: {_line(lost)}")
-    final = Manifest(**{**vars(manifest), "quantisation": {**recipe, "against_fp32": lost}})
-    out.mkdir(parents=True, exist_ok=True)
+        raise ModelError(f"the ONNX graph differs from the checkpoint by more than {PARITY:g}; see python -m export verify")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{out}: cannot be made ({error.strerror})") from error
     write(out / f"{name}-fp32.onnx", fp32)
-    write(out / f"{name}-int8.onnx", attach(int8_graph, final))
-    typer.echo(f"{out}: {name}-fp32.onnx, {name}-int8.onnx")
+
+    ranges, said = load_or_collect(out / "ranges.json", graph, crops, manifest.input)
+    typer.echo(said)
+    reports.draw(out / "ranges.png", graph, ranges)
+    read = readings(fp32_outputs, manifest)
+    failed = []
+    for recipe in (cpu(reduce_range), tensorrt()):
+        target = out / f"{name}-{recipe.suffix}.onnx"
+        try:
+            gated = search(graph, ranges, recipe, METHODS if method == "auto" else (method,), manifest, read, truth, typer.echo)
+        except GateError as error:
+            failed.append(str(error))
+            continue
+        quantisation = record(gated, recipe, len(crops.images), crops.sha256, len(images))
+        write(target, attach(gated.graph, Manifest(**{**vars(manifest), "quantisation": quantisation})))
+        typer.echo(f"{target}: {gated.method}, {line(gated.losses)}")
+    if failed:
+        raise GateError("; ".join(failed))
+
+
+@app.command()
+def engine(
+    file: Annotated[Path, typer.Argument(metavar="MODEL", help="NAME-int8-trt.onnx for INT8, NAME-fp32.onnx for FP16.")],
+    target: Annotated[str, typer.Option(help="current, or with TensorRT for RTX: sm86, sm89, sm120.")] = "current",
+    precision: Annotated[str | None, typer.Option(help="int8 or fp16 [what the file is for].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Engine file [beside the model].")] = None,
+    timing_cache: Annotated[Path | None, typer.Option(help="TensorRT's measurements, to make a second build fast.")] = None,
+) -> None:
+    """Build a TensorRT engine file."""
+    from acne_edge.backends import tensorrt as backend
+
+    read(file)
+    data = backend.build(file.read_bytes(), precision, target, timing_cache)
+    key = backend.unpack(data).key
+    out = out or file.with_name(f"{file.stem}-{target}.engine")
+    write(out, data)
+    typer.echo(f"{out}: {key.precision} for {key.gpu} GPU of compute capability {key.compute_capability}, {key.tensorrt}")
+
+
+@app.command()
+def verify(
+    run: Annotated[Path, typer.Argument(help="Directory of a training run.")],
+    files: Annotated[list[Path], typer.Option("--model", help="Model files to compare with the checkpoint (repeatable).")],
+    data: Annotated[Path | None, typer.Option(help="ACNE04, for photographs of the run's validation list.")] = None,
+    number: Annotated[int, typer.Option(min=1, help="Photographs.")] = 32,
+    with_engine: Annotated[bool, typer.Option("--engine", help="Run the models in TensorRT too, on this machine's GPU.")] = False,
+) -> None:
+    """Compare model files with the checkpoint, output by output, on photographs and on adversarial images.
+
+    On failure, names the first layer that diverges.
+    """
+    from export import verify as checks
+
+    network = load_network(run / "model.safetensors")
+    size = network.config.image_size
+    sets = checks.adversarial(size)
+    if data is not None:
+        sets = {"photographs": load_images(read_samples(data, run / "val.txt")[:number], size)} | sets
+    reference = {name: outputs(torch_runner(network), images) for name, images in sets.items()}
+    versions = [version for file in files for version in _versions(file, size, with_engine)]
+    graph, failed = None, []
+    for title, runner, proto, exact in versions:
+        found = [
+            row
+            for name, images in sets.items()
+            for row in checks.rows(name, reference[name], outputs(runner, images), checks.EXACT if exact else checks.REDUCED)
+        ]
+        typer.echo(f"{title}")
+        for row in found:
+            verdict = "ok" if row.ok else "FAILS"
+            typer.echo(f"  {row.images:<12} {row.output:<12} {row.difference:>10.2e}  (at most {row.tolerance:g})  {verdict}")
+        wrong = next((row for row in found if not row.ok), None)
+        if wrong is None:
+            continue
+        image = sets[wrong.images][:1]
+        if exact:
+            layer = checks.first_diverging_layer_from_torch(network, proto, image, checks.LAYER_EXACT)
+        else:
+            graph = graph or to_onnx(network)
+            layer = checks.first_diverging_layer(graph, proto, image, checks.LAYER_REDUCED)
+        failed.append(f"{title} differs in {wrong.output} on {wrong.images}; first diverging layer: {layer or 'none alone'}")
+    if failed:
+        raise ModelError("; ".join(failed))
+
+
+def _versions(file: Path, size: int, with_engine: bool) -> list[tuple[str, Runner, Any, bool]]:
+    """A model file in each runtime that can run it: title, runner, graph, and whether it must agree to rounding."""
+    proto, manifest = read(file)
+    if manifest.input.height != size:
+        raise UsageError(f"{file}: takes {manifest.input.height} pixels a side; the checkpoint takes {size}")
+    content = file.read_bytes()
+    found = [(f"{file.name} in ONNX Runtime", onnx_runner(content), proto, not manifest.quantisation)]
+    if with_engine and not str(manifest.quantisation.get("recipe", "S8S8")).startswith("U8S8"):
+        from acne_edge.backends.tensorrt import TensorRTBackend
+
+        found.append((f"{file.name} in TensorRT", TensorRTBackend(content).run, proto, False))
+    return found
+
+
+@app.command()
+def bench(
+    run: Annotated[Path, typer.Argument(help="Directory of a training run.")],
+    calibration: Annotated[Path, typer.Option(help="Calibration crops: input of the runs, and what NNCF calibrates on.")],
+    out: Annotated[Path, typer.Option(help="Directory of the exported model files.")],
+    name: Annotated[str, typer.Option(help="Model name.")] = "acne-edge-s",
+    threads: Annotated[int, typer.Option(min=1, help="Threads.")] = 2,
+    rounds: Annotated[int, typer.Option(min=5, help="Timed calls of each.")] = 100,
+) -> None:
+    """Print a table of the time an image takes: PyTorch, ONNX Runtime and, where installed, OpenVINO, taking turns."""
+    from export import bench as timing
+
+    network = load_network(run / "model.safetensors")
+    crops = crop_sets.load(calibration, network.config.image_size)
+    proto, _ = read(out / f"{name}-int8.onnx")
+    files = [(out / f"{name}-{suffix}.onnx").read_bytes() for suffix in ("fp32", "int8")]
+    calls = timing.contestants(network, files[0], files[1], crops.images, threads)
+    typer.echo(f"milliseconds, batch 1, {threads} threads, {rounds} interleaved calls each")
+    typer.echo(timing.table(timing.interleaved(calls, rounds), "ONNX Runtime fp32"))
+    typer.echo(f"layers that the INT8 file computes in float: {', '.join(timing.float_layers(proto)) or 'none'}")
 
 
 def describe(name: str, version: str, config: ModelConfig, results: dict[str, Any], held_out: HeldOut) -> Manifest:
@@ -100,7 +231,7 @@ def describe(name: str, version: str, config: ModelConfig, results: dict[str, An
         metrics={
             "split": f"validation: {len(held_out.counts)} images held out of training, duplicates kept apart; last epoch; "
             "decoding and calibration constants cross-fitted in 5 folds",
-            **cross_fit(held_out, uncertainty.level),
+            **_finite(cross_fit(held_out, uncertainty.level)),
         },
     )
 
@@ -112,15 +243,13 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: cannot be read as a run's results ({error})") from error
 
 
-def _read_crops(path: Path, size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    try:
-        with np.load(path) as file:
-            images = np.asarray(file["images"])
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"{path}: not a calibration set; make one with python -m calibration ({error})") from error
-    if images.dtype != np.uint8 or images.shape[1:] != (size, size, 3):
-        raise UsageError(f"{path}: crops are {images.dtype} {images.shape[1:]}; the model wants uint8 ({size}, {size}, 3)")
-    return images
+def _finite(value: Any) -> Any:
+    """The value with null for nan, which JSON does not know: a ratio without cases."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def _line(values: dict[str, float]) -> str:
@@ -128,8 +257,4 @@ def _line(values: dict[str, float]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except AcneEdgeError as error:
-        typer.echo(f"export: {error}", err=True)
-        raise SystemExit(error.exit_code) from None
+    run_tool(app, "export")

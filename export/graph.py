@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import os
+import ast
+import logging
 import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
 import torch
 
-from acne_edge.errors import ModelError, UsageError
+from acne_edge.errors import ManifestError, ModelError, UsageError
 from acne_edge.manifest import KEY, Manifest
 from acne_edge.training import checkpoint
 from acne_edge.training.model import DeployModel, FusionModel, ModelConfig
+from calibration.ranges import layers
 
 OPSET = 18
 OUTPUTS = ("grade_probs", "count_probs", "lesion_map")
@@ -28,16 +33,16 @@ def load_network(path: Path) -> FusionModel:
         model = FusionModel(ModelConfig(**info["model"]))
         model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise UsageError(f"{path}: the checkpoint is of another architecture ({str(error).splitlines()[0]})") from error
+        reason = " ".join(str(error).split()[:24])
+        raise UsageError(f"{path}: the checkpoint is of another architecture ({reason})") from error
     return model.eval()
 
 
-def to_onnx(model: FusionModel) -> onnx.ModelProto:
-    """Trace the network with normalisation and softmax inside; input uint8 [N, S, S, 3], batch axis dynamic."""
+def trace(model: FusionModel) -> torch.onnx.ONNXProgram:
+    """The network as the exporter sees it, with normalisation and softmax inside; batch axis dynamic."""
     size = model.config.image_size
     example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations
+    with _quiet():
         program = torch.onnx.export(
             DeployModel(model).eval(),
             (example,),
@@ -49,9 +54,45 @@ def to_onnx(model: FusionModel) -> onnx.ModelProto:
             verbose=False,
         )
     assert program is not None
-    proto = program.model_proto
+    return program
+
+
+def to_onnx(model: FusionModel) -> onnx.ModelProto:
+    """The float graph: input `image` uint8 [N, S, S, 3], the contract's outputs, layers named after their modules.
+
+    The exporter has folded constants and batch norms already; shapes are inferred here, because the quantiser reads them.
+    """
+    proto = trace(model).model_proto
+    name_layers(proto)
     strip(proto)
-    return proto
+    return onnx.shape_inference.infer_shapes(proto)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the exporter: its own deprecations, and a logger that misses torchvision, which nothing here uses."""
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)
+
+
+def name_layers(proto: onnx.ModelProto) -> None:
+    """Name each layer with weights after its module, as in `vit.blocks.0.attn.qkv`; a second use of one is `....2`."""
+    uses: Counter[str] = Counter()
+    for node in layers(proto):
+        module = node.input[1].removesuffix(".weight")
+        if module == node.input[1]:  # the exporter transposed the weight and gave it a number for a name
+            scopes = {p.key: p.value for p in node.metadata_props}
+            module = ast.literal_eval(scopes["pkg.torch.onnx.name_scopes"])[-2]
+        module = module.removeprefix("model.")
+        uses[module] += 1
+        node.name = module if uses[module] == 1 else f"{module}.{uses[module]}"
 
 
 def strip(proto: onnx.ModelProto) -> None:
@@ -77,32 +118,36 @@ def attach(proto: onnx.ModelProto, manifest: Manifest) -> bytes:
     return proto.SerializeToString(deterministic=True)
 
 
+def read(path: Path) -> tuple[onnx.ModelProto, Manifest]:
+    """A model file's graph and manifest.
+
+    Raises ModelError for a file that is no ONNX model or breaks the contract, ManifestError for one without a manifest.
+    """
+    try:
+        proto = onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf's DecodeError is no public class
+        raise ModelError(f"{path}: cannot be read as an ONNX model ({str(error).splitlines()[0]})") from error
+    try:
+        check(proto)
+        text = {p.key: p.value for p in proto.metadata_props}.get(KEY)
+        if text is None:
+            raise ManifestError("the ONNX file holds no acne-edge manifest: make one with `python -m export model`")
+        return proto, Manifest.from_json(text)
+    except ModelError as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
 def check(proto: onnx.ModelProto) -> None:
-    """Raise ModelError unless the graph is valid, self-contained, of standard operators and of opset >= 17."""
+    """Raise ModelError unless the graph is valid, self-contained, of standard operators only and of opset >= 17."""
     if any(t.data_location == onnx.TensorProto.EXTERNAL for t in proto.graph.initializer):
         raise ModelError("the ONNX file keeps weights in external data; a model is one file")
-    domains = {node.domain for node in proto.graph.node} - {"", "ai.onnx"}
+    domains = ({node.domain for node in proto.graph.node} | {o.domain for o in proto.opset_import}) - {"", "ai.onnx"}
     if domains:
         raise ModelError(f"the ONNX file uses custom operators of {', '.join(sorted(domains))}")
-    opset = max((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), default=0)
+    opset = max((o.version for o in proto.opset_import), default=0)
     if opset < 17:
         raise ModelError(f"the ONNX file has opset {opset}; at least 17 is needed")
     try:
         onnx.checker.check_model(proto, full_check=True)
     except Exception as error:
         raise ModelError(f"onnx.checker refuses the model: {str(error).splitlines()[0]}") from error
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a file so that the old one survives whatever goes wrong, a full disk included. Raises ModelError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise ModelError(f"{path}: cannot write the model ({error.strerror}); the old file, if any, is untouched") from error
-    finally:
-        temporary.unlink(missing_ok=True)

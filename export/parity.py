@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,13 @@ Images = NDArray[np.uint8]
 Runner = Callable[[Images], Outputs]
 
 
+class Readings(NamedTuple):
+    """What a device would report for each image."""
+
+    counts: NDArray[np.float64]  # [N], lesions
+    grades: NDArray[np.int64]  # [N]
+
+
 def torch_runner(model: FusionModel) -> Runner:
     """The network in PyTorch, as a device would call it."""
     deployed = DeployModel(model).eval()
@@ -30,9 +37,9 @@ def torch_runner(model: FusionModel) -> Runner:
     return run
 
 
-def onnx_runner(data: bytes) -> Runner:
+def onnx_runner(data: bytes, threads: int = 0) -> Runner:
     """A model file in ONNX Runtime."""
-    return OnnxRuntimeBackend(data).run
+    return OnnxRuntimeBackend(data, threads).run
 
 
 def outputs(run: Runner, images: Images, batch: int = 16) -> Outputs:
@@ -46,25 +53,8 @@ def difference(a: Outputs, b: Outputs) -> dict[str, float]:
     return {name: float(np.abs(x - y).max()) for name, x, y in zip(Outputs._fields, a, b, strict=True)}
 
 
-def decoded(out: Outputs, manifest: Manifest) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def readings(out: Outputs, manifest: Manifest) -> Readings:
     """Counts and grades as a device would report them."""
     counts = [decode_count(p, float(m.sum()), manifest.decoding) for p, m in zip(out.count_probs, out.lesion_map, strict=True)]
     grades = combine_grades(out.grade_probs, out.count_probs, manifest.scale, manifest.scale, manifest.decoding).argmax(1)
-    return np.array(counts), grades
-
-
-def compare(reference: Outputs, candidate: Outputs, manifest: Manifest, grades: Any, counts: Any) -> dict[str, float]:
-    """What a candidate loses against a reference on labelled images.
-
-    Accuracy in points, MAE and count shift in lesions, grade flips as a share.
-    """
-    (count_a, grade_a), (count_b, grade_b) = decoded(reference, manifest), decoded(candidate, manifest)
-    true_grades, true_counts = np.asarray(grades), np.asarray(counts)
-    return {
-        "accuracy_reference": float((grade_a == true_grades).mean()),
-        "accuracy": float((grade_b == true_grades).mean()),
-        "mae_reference": float(np.abs(count_a - true_counts).mean()),
-        "mae": float(np.abs(count_b - true_counts).mean()),
-        "grade_flips": float((grade_a != grade_b).mean()),
-        "count_shift": float(np.abs(count_a - count_b).mean()),
-    }
+    return Readings(np.array(counts), grades)

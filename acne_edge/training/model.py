@@ -265,7 +265,8 @@ class Normalize(nn.Module):
         )
 
     def forward(self, image: Tensor) -> Tensor:
-        return image.permute(0, 3, 1, 2).float() * self.scale + self.shift
+        # Cast first: TensorRT moves no uint8 tensor.
+        return image.float().permute(0, 3, 1, 2) * self.scale + self.shift
 
 
 class DeployModel(nn.Module):

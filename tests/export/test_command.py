@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from acne_edge.training.data import read_samples
+from calibration.command import run as run_tool
+from calibration.crops import draw, save
+from export import gate
+from export.__main__ import app
+from export.graph import attach, load_network, read, to_onnx
+from tests.calibration.conftest import make_dataset
+from tests.export.conftest import make_manifest
+from tests.export.test_verify import spoil
+
+NAMES = ("toy-fp32.onnx", "toy-int8.onnx", "toy-int8-trt.onnx")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_dataset(tmp_path_factory.mktemp("acne"))
+
+
+@pytest.fixture(scope="module")
+def crops(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("crops") / "crops.npz"
+    save(path, draw(read_samples(dataset, "train.txt"), 100, 32), seed=0)
+    return path
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """Exit code, stdout and stderr of `python -m export`."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["export", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            run_tool(app, "export")
+        captured = capsys.readouterr()
+        return int(stop.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def finished(run_directory: Path, dataset: Path) -> Path:
+    """The run with its validation list."""
+    (run_directory / "val.txt").write_text((dataset / "Classification" / "val.txt").read_text())
+    return run_directory
+
+
+@pytest.fixture(scope="module")
+def exported(finished: Path) -> bytes:
+    """The run's graph."""
+    return to_onnx(load_network(finished / "model.safetensors")).SerializeToString()
+
+
+@pytest.fixture(autouse=True)
+def _export_once(exported: bytes, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tracing takes seconds; only the first test does it through the command."""
+    if "real_export" not in request.fixturenames:
+        monkeypatch.setattr("export.__main__.to_onnx", lambda network: onnx.load_from_string(exported))
+
+
+@pytest.fixture
+def real_export() -> None:
+    """Wanted by the test that traces."""
+
+
+@pytest.fixture
+def arguments(finished: Path, dataset: Path, crops: Path, tmp_path: Path) -> list[object]:
+    return ["model", finished, "--data", dataset, "--calibration", crops, "--out", tmp_path / "out", "--name", "toy"]
+
+
+@pytest.fixture
+def loose(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A random network stands on the border between grades; its gate is tested where its labels are its own."""
+    monkeypatch.setattr(gate, "BUDGET", dict.fromkeys(gate.BUDGET, 10.0))
+
+
+@pytest.mark.usefixtures("loose", "real_export")
+def test_a_run_becomes_three_files_twice_the_same(call, arguments: list[object], tmp_path: Path, finished: Path) -> None:
+    code, out, err = call(*arguments)
+    assert (code, err) == (0, "")
+    written = {name: (tmp_path / "out" / name).read_bytes() for name in NAMES}
+    assert (tmp_path / "out" / "ranges.png").read_bytes().startswith(b"\x89PNG")
+    for name, recipe in zip(NAMES, ("", "U8S8", "S8S8"), strict=True):
+        proto, manifest = read(tmp_path / "out" / name)
+        assert manifest.quantisation.get("recipe", "").startswith(recipe)
+        assert [(entry.domain, entry.version) for entry in proto.opset_import] == [("", 18)]
+    kept = read(tmp_path / "out" / NAMES[1])[1].quantisation
+    assert (kept["reduce_range"], kept["crops"]["n"], kept["excluded"]) == (True, 100, [])
+    assert set(kept["gate"]["losses"]) == set(gate.BUDGET)
+    assert all(loss["low"] <= loss["value"] <= loss["high"] for loss in kept["gate"]["losses"].values())
+
+    code, again, _ = call(*arguments)
+    assert code == 0
+    assert "ranges read from" in again
+    assert "ranges measured on 100 crops (none cached)" in out
+    assert {name: (tmp_path / "out" / name).read_bytes() for name in NAMES} == written
+
+    code, out, err = call("verify", finished, *(f"--model={tmp_path / 'out' / name}" for name in NAMES))
+    assert (code, err) == (0, "")
+    assert out.count(" ok") == 3 * 5 * 3
+    code, out, err = call(
+        "bench", finished, "--calibration", arguments[5], "--out", tmp_path / "out", "--name", "toy", "--rounds", 5
+    )
+    assert (code, err) == (0, "")
+    assert [line.split("  ")[0] for line in out.splitlines()[2:5]] == ["PyTorch eager", "ONNX Runtime fp32", "ONNX Runtime INT8"]
+    assert "computes in float: " in out
+
+
+def test_a_failed_gate_writes_no_int8_file_and_keeps_the_old(
+    call, arguments: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "BUDGET", dict.fromkeys(gate.BUDGET, -1.0))
+    monkeypatch.setattr(gate, "strain", lambda lost: 2.0)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / NAMES[1]).write_bytes(b"old")
+    code, out, err = call(*arguments, "--method", "minmax")
+    assert code == 4
+    assert err.count("\n") == 1
+    assert "the gate fails even with" in err
+    assert "largest quantisation errors" in out
+    assert (tmp_path / "out" / NAMES[0]).exists()
+    assert (tmp_path / "out" / NAMES[1]).read_bytes() == b"old"
+    assert not (tmp_path / "out" / NAMES[2]).exists()
+
+
+def test_a_full_disk_is_one_line(call, arguments: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / NAMES[0]).write_bytes(b"old")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    code, _, err = call(*arguments)
+    assert code == 1
+    assert "No space left on device" in err
+    assert err.count("\n") == 1
+    assert [p.name for p in (tmp_path / "out").iterdir()] == [NAMES[0]]
+    assert (tmp_path / "out" / NAMES[0]).read_bytes() == b"old"
+
+
+def test_crops_that_score_the_model_are_refused(
+    call, arguments: list[object], finished: Path, dataset: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("model.safetensors", "run.json"):
+        (run / name).write_bytes((finished / name).read_bytes())
+    (run / "val.txt").write_text((dataset / "Classification" / "train.txt").read_text())
+    code, _, err = call("model", run, *arguments[2:])
+    assert code == 2
+    assert "100 photographs also score the model" in err
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "message"),
+    [
+        ("model {out}/none --data {data} --calibration {crops} --out {out}", 2, "cannot be read as a checkpoint"),
+        ("model {run} --data {data} --calibration {out} --out {out}", 2, "not a calibration set"),
+        ("model {run} --data {out} --calibration {crops} --out {out}", 2, "no Classification/JPEGImages"),
+        ("model {run} --data {data} --calibration {crops} --out {out} --method best", 2, "unknown calibration method"),
+        ("verify {run} --model {text}", 4, "cannot be read as an ONNX model"),
+        ("verify {run} --model {bare}", 4, "holds no acne-edge manifest"),
+        ("engine {bare} --target sm89", 4, "holds no acne-edge manifest"),
+        ("engine {external} --target sm89", 4, "external data"),
+        ("engine {custom} --target sm89", 4, "custom operators of com.example"),
+    ],
+)
+def test_bad_input_is_one_line(
+    call, given: str, code: int, message: str, finished: Path, dataset: Path, crops: Path, tmp_path: Path
+) -> None:
+    node = onnx.helper.make_node("Identity", ["x"], ["y"])
+    value = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy"]
+    proto = onnx.helper.make_model(
+        onnx.helper.make_graph([node], "g", value[:1], value[1:]), opset_imports=[onnx.helper.make_opsetid("", 18)]
+    )
+    paths = {name: tmp_path / f"{name}.onnx" for name in ("text", "bare", "external", "custom")}
+    paths["text"].write_text("text")
+    onnx.save(proto, paths["bare"])
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(3, np.float32), "w"))
+    proto.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
+    paths["external"].write_bytes(proto.SerializeToString())
+    del proto.graph.initializer[:]
+    proto.graph.node[0].domain = "com.example"
+    paths["custom"].write_bytes(proto.SerializeToString())
+    names = {"run": finished, "data": dataset, "crops": crops, "out": tmp_path, **paths}
+    found, _, err = call(*given.format(**names).split())
+    assert found == code
+    assert message in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+
+
+def test_verify_names_the_first_diverging_layer(call, finished: Path, exported: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "spoiled.onnx"
+    path.write_bytes(attach(spoil(onnx.load_from_string(exported), "resnet.layer3.0.conv1"), make_manifest()))
+    code, out, err = call("verify", finished, "--model", path)
+    assert code == 4
+    assert "FAILS" in out
+    assert "first diverging layer: resnet.layer3.0.conv1" in err

@@ -1,0 +1,113 @@
+"""Real engines, built by TensorRT for RTX on a machine that needs no GPU."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+
+from acne_edge.backends import tensorrt as backend
+from acne_edge.errors import AcneEdgeError, BackendError, MissingExtraError
+from calibration.ranges import Ranges
+from export.graph import attach
+from export.quantize import candidates, quantize, tensorrt
+from tests.export.conftest import make_manifest
+
+
+@pytest.fixture(scope="module")
+def rtx() -> Any:
+    try:
+        trt = backend.find_tensorrt()
+    except MissingExtraError:
+        pytest.skip("no TensorRT for RTX: install the extra tensorrt-rtx")
+    if not hasattr(trt, "ComputeCapability"):
+        pytest.skip(f"{trt.__name__} builds only for the GPU of the machine: install the extra tensorrt-rtx")
+    return trt
+
+
+@pytest.fixture(scope="module")
+def int8(graph: onnx.ModelProto, ranges: dict[str, Ranges]) -> bytes:
+    manifest = make_manifest(quantisation={"recipe": tensorrt().name})
+    return attach(quantize(graph, ranges["minmax"], tensorrt()), manifest)
+
+
+@pytest.fixture(scope="module")
+def fp32(graph: onnx.ModelProto) -> bytes:
+    twin = onnx.ModelProto()
+    twin.CopyFrom(graph)
+    return attach(twin, make_manifest())
+
+
+def layer_types(lines: list[str]) -> dict[str, set[str]]:
+    """By the engine's compute layers (convolutions and products): the types of their first inputs, from the builder's report."""
+    found: dict[str, set[str]] = {}
+    for line in lines:
+        match = re.match(r"Name: (\S+), LayerType: (correlation|gemm|conv\w*|\w*matmul\w*), Inputs: \[.*?Datatype: (\w+)", line)
+        if match:
+            found.setdefault(match[1], set()).add(match[3])
+    return found
+
+
+@pytest.fixture
+def report(rtx: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the builder says of the engine's layers; only a GPU can load the engine and ask it."""
+    lines: list[str] = []
+    plain = backend._log
+
+    def log(trt: Any) -> Any:
+        logger = plain(trt)
+        quiet = type(logger).log
+
+        class Listening(type(logger)):  # type: ignore[misc]
+            def log(self, severity: Any, message: str) -> None:
+                lines.extend(message.splitlines())
+                quiet(self, severity, message)
+
+        return Listening()
+
+    monkeypatch.setattr(backend, "_log", log)
+    return lines
+
+
+def test_the_int8_layers_of_an_engine_are_int8(rtx: Any, report: list[str], int8: bytes, graph: onnx.ModelProto) -> None:
+    engine = backend.unpack(backend.build(int8, target="sm89"))
+    assert engine.key.precision == "int8"
+    assert (engine.key.gpu, engine.key.compute_capability) == ("any", "8.9")
+    assert len(engine.plan) > 1_000_000
+    types = layer_types(report)
+    reduced = {name for name, kinds in types.items() if "Int8" in kinds}
+    convolutions = [name for name in candidates(graph) if not name.startswith("vit.blocks")]
+    missing = [name for name in convolutions if not any(name.replace("/", "_") in layer for layer in reduced)]
+    assert not missing
+    assert len(reduced) >= len(candidates(graph)) - 2  # the builder may fuse products that share an input
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["sm86", "sm120"])
+def test_int8_engines_for_other_targets(rtx: Any, target: str, report: list[str], int8: bytes) -> None:
+    engine = backend.unpack(backend.build(int8, target=target))
+    assert engine.key.compute_capability == {"sm86": "8.6", "sm120": "12.0"}[target]
+    assert any("Int8" in kinds for kinds in layer_types(report).values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["sm86", "sm89", "sm120"])
+def test_fp16_engines(rtx: Any, target: str, report: list[str], fp32: bytes) -> None:
+    engine = backend.unpack(backend.build(fp32, target=target))
+    assert engine.key.precision == "fp16"
+    kinds = [kind for found in layer_types(report).values() for kind in found]
+    assert kinds
+    assert kinds.count("Half") >= 0.9 * len(kinds)
+
+
+def test_an_engine_for_the_cards_of_this_machine_needs_one(rtx: Any, int8: bytes, tmp_path: Path) -> None:
+    """With no GPU: one line, and nothing in the cache."""
+    if Path("/dev/nvidia0").exists():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(AcneEdgeError, match=r"no NVIDIA GPU can be used|cuda-python") as error:
+        backend.cached(int8, tmp_path)
+    assert isinstance(error.value, (BackendError, MissingExtraError))
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import errno
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import helper
+
+from acne_edge.errors import AcneEdgeError, ManifestError, ModelError, UsageError
+from acne_edge.files import write
+from acne_edge.training import checkpoint
+from acne_edge.training.model import FusionModel
+from calibration.ranges import layers
+from export.graph import attach, check, load_network, read, to_onnx
+from export.parity import difference, onnx_runner, outputs, torch_runner
+from tests.export.conftest import draw_images, make_manifest, make_network
+
+
+def copy(graph: onnx.ModelProto) -> onnx.ModelProto:
+    twin = onnx.ModelProto()
+    twin.CopyFrom(graph)
+    return twin
+
+
+def test_the_graph_computes_what_torch_computes(network: FusionModel, graph: onnx.ModelProto) -> None:
+    images = draw_images(5, seed=3)
+    expected = outputs(torch_runner(network), images)
+    found = outputs(onnx_runner(attach(copy(graph), make_manifest())), images)
+    assert expected.grade_probs.std(0).max() > 0.01  # the outputs do depend on the images
+    assert max(difference(expected, found).values()) < 1e-4
+
+
+def test_layers_bear_the_names_of_modules(network: FusionModel, graph: onnx.ModelProto) -> None:
+    names = [node.name for node in layers(graph)]
+    assert len(set(names)) == len(names)
+    assert {"resnet.layer2.1.conv2", "vit.blocks.0.attn.qkv", "vit.channel_attention.squeeze.2", "count_head"} <= set(names)
+    modules = {name for name, _ in network.named_modules()}
+    assert {name.removesuffix(".2") for name in names} <= modules
+
+
+def test_the_graph_says_nothing_of_this_machine(graph: onnx.ModelProto) -> None:
+    text = graph.SerializeToString()
+    for trace in (str(Path.cwd()), "stack_trace", "torch/", "site-packages"):
+        assert trace.encode() not in text
+    assert [(entry.domain, entry.version) for entry in graph.opset_import] == [("", 18)]
+
+
+@pytest.mark.slow
+def test_another_process_exports_the_same_bytes(graph: onnx.ModelProto) -> None:
+    code = (
+        "import sys; from export.graph import to_onnx; from tests.export.conftest import make_network;"
+        "sys.stdout.buffer.write(to_onnx(make_network()).SerializeToString(deterministic=True))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stdout == graph.SerializeToString(deterministic=True)
+    assert done.stderr == b""
+
+
+def test_export_is_silent_and_restores_the_logger(capfd: pytest.CaptureFixture[str]) -> None:
+    level = logging.getLogger("torch.onnx").level
+    to_onnx(make_network("resnet"))
+    assert capfd.readouterr() == ("", "")
+    assert logging.getLogger("torch.onnx").level == level
+
+
+def test_external_data_is_refused(graph: onnx.ModelProto) -> None:
+    broken = copy(graph)
+    broken.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
+    with pytest.raises(ModelError, match="external data"):
+        check(broken)
+
+
+def test_custom_operators_are_refused(graph: onnx.ModelProto) -> None:
+    broken = copy(graph)
+    broken.graph.node[3].domain = "com.example"
+    with pytest.raises(ModelError, match=r"custom operators of com\.example"):
+        check(broken)
+
+
+def test_an_old_opset_and_a_broken_graph_are_refused(graph: onnx.ModelProto) -> None:
+    old, broken = copy(graph), copy(graph)
+    old.opset_import[0].version = 16
+    broken.graph.node[5].input[0] = "nothing"
+    with pytest.raises(ModelError, match="opset 16; at least 17"):
+        check(old)
+    with pytest.raises(ModelError, match=r"onnx\.checker refuses"):
+        check(broken)
+
+
+def test_reading_a_file_without_manifest(graph: onnx.ModelProto, tmp_path: Path) -> None:
+    path = tmp_path / "bare.onnx"
+    onnx.save(graph, path)
+    with pytest.raises(ManifestError, match=r"bare\.onnx: the ONNX file holds no acne-edge manifest"):
+        read(path)
+
+
+def test_reading_what_is_no_model(tmp_path: Path) -> None:
+    path = tmp_path / "text.onnx"
+    path.write_text("not a model")
+    with pytest.raises(ModelError, match=r"text\.onnx: cannot be read as an ONNX model"):
+        read(path)
+    with pytest.raises(ModelError, match="cannot be read as an ONNX model"):
+        read(tmp_path / "nowhere.onnx")
+
+
+def test_a_model_file_comes_back_with_its_manifest(graph: onnx.ModelProto, tmp_path: Path) -> None:
+    manifest = make_manifest()
+    write(tmp_path / "model.onnx", attach(copy(graph), manifest))
+    assert read(tmp_path / "model.onnx")[1] == manifest
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path, run_directory: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    config = make_network("resnet").config.to_dict()
+    checkpoint.save(path, {"stem.weight": torch.zeros(3)}, {"model": config})
+    with pytest.raises(UsageError, match="of another architecture") as error:
+        load_network(path)
+    assert "\n" not in str(error.value)
+    checkpoint.save(path, {}, {"model": {**config, "width": 3}})
+    with pytest.raises(UsageError, match="of another architecture"):
+        load_network(path)
+    assert np.isfinite(load_network(run_directory / "model.safetensors").count_head.weight.detach().numpy()).all()
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_full_disk_leaves_the_old_file(call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "model.onnx"
+    write(path, b"old")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(f"os.{call}", full)
+    with pytest.raises(AcneEdgeError, match=r"model\.onnx: cannot be written \(No space left on device\)") as error:
+        write(path, b"new")
+    assert error.value.exit_code == 1
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_attach_is_deterministic(graph: onnx.ModelProto) -> None:
+    described = copy(graph)
+    helper.set_model_props(described, {"left": "over"})
+    assert attach(described, make_manifest()) == attach(copy(graph), make_manifest())
