@@ -26,10 +26,12 @@ from calibration import report as reports
 from calibration.command import run as run_tool
 from calibration.command import tool
 from calibration.ranges import METHODS, load_or_collect
+from export.card import write_card
 from export.gate import GateError, Labelled, line, record, search
 from export.graph import attach, load_network, read, to_onnx
 from export.parity import Runner, difference, onnx_runner, outputs, readings, torch_runner
 from export.quantize import cpu, tensorrt
+from export.ship import ship
 
 PARITY = 1e-4  # largest difference of a probability between torch and ONNX
 LICENCE = "Weights: academic use only, as the ACNE04 data they were trained on. Code: Apache-2.0."
@@ -255,6 +257,9 @@ def _finite(value: Any) -> Any:
 def _line(values: dict[str, float]) -> str:
     return "  ".join(f"{k} {v:.3g}" for k, v in values.items())
 
+
+app.command("ship")(ship)
+app.command("card")(write_card)
 
 if __name__ == "__main__":
     run_tool(app, "export")

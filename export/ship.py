@@ -1,4 +1,4 @@
-"""`python -m export.ship MODEL.onnx --name NAME`: put a model file into the package and list it with its sha256 and size."""
+"""`python -m export ship MODEL.onnx`: put a model file into the package and list it with its sha256 and size."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import typer
 
 import acne_edge.models
 from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
-from acne_edge.errors import AcneEdgeError, ModelError
-from export.graph import write
+from acne_edge.errors import ModelError
+from acne_edge.files import write
 
 FOLDER = Path(acne_edge.models.__file__).parent
 MAX_BYTES = 25_000_000
 
 
-def main(
+def ship(
     model: Annotated[Path, typer.Argument(help="ONNX model file with a manifest.")],
     name: Annotated[str | None, typer.Option(help="Name to list it under [the manifest's].")] = None,
 ) -> None:
@@ -30,17 +30,7 @@ def main(
     name = name or manifest.name
     index = FOLDER / "index.json"
     others = [e for e in json.loads(index.read_text())["models"] if e["name"] != name] if index.exists() else []
-    entry = {"name": name, "file": f"{name}.onnx", "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    entry = {"name": name, "file": model.name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
     write(FOLDER / entry["file"], data)
     write(index, (json.dumps({"models": [entry, *others]}, indent=2) + "\n").encode())
     typer.echo(f"{name}: {entry['file']}, sha256 {entry['sha256']}")
-
-
-if __name__ == "__main__":
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
-    try:
-        app()
-    except (AcneEdgeError, OSError) as error:
-        typer.echo(f"export.ship: {error}", err=True)
-        raise SystemExit(getattr(error, "exit_code", 1)) from None
