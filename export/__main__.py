@@ -201,8 +201,11 @@ def bench(
     network = load_network(run / "model.safetensors")
     crops = crop_sets.load(calibration, network.config.image_size)
     proto, _ = read(out / f"{name}-int8.onnx")
-    files = [(out / f"{name}-{suffix}.onnx").read_bytes() for suffix in ("fp32", "int8")]
-    calls = timing.contestants(network, files[0], files[1], crops.images, threads)
+    symmetric, fp32 = out / f"{name}-int8-trt.onnx", out / f"{name}-fp32.onnx"
+    for file in (symmetric, fp32):
+        read(file)
+    files = [file.read_bytes() for file in (fp32, out / f"{name}-int8.onnx", symmetric)]
+    calls = timing.contestants(network, *files, crops.images, threads)
     typer.echo(f"milliseconds, batch 1, {threads} threads, {rounds} interleaved calls each")
     typer.echo(timing.table(timing.interleaved(calls, rounds), "ONNX Runtime fp32"))
     typer.echo(f"layers that the INT8 file computes in float: {', '.join(timing.float_layers(proto)) or 'none'}")
