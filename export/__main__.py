@@ -28,7 +28,7 @@ from calibration.command import tool
 from calibration.ranges import METHODS, load_or_collect
 from export.gate import GateError, Labelled, line, record, search
 from export.graph import attach, load_network, read, to_onnx
-from export.parity import Runner, difference, onnx_runner, outputs, readings, torch_runner
+from export.parity import Runner, difference, onnx_runner, outputs, readings, simulated_runner, torch_runner
 from export.quantize import cpu, tensorrt
 
 PARITY = 1e-4  # largest difference of a probability between torch and ONNX
@@ -178,8 +178,12 @@ def _versions(file: Path, size: int, with_engine: bool) -> list[tuple[str, Runne
     if manifest.input.height != size:
         raise UsageError(f"{file}: takes {manifest.input.height} pixels a side; the checkpoint takes {size}")
     content = file.read_bytes()
-    found = [(f"{file.name} in ONNX Runtime", onnx_runner(content), proto, not manifest.quantisation)]
-    if with_engine and not str(manifest.quantisation.get("recipe", "S8S8")).startswith("U8S8"):
+    recipe = str(manifest.quantisation.get("recipe", ""))
+    if recipe.startswith("S8S8"):
+        found = [(f"{file.name} simulated", simulated_runner(content), proto, False)]
+    else:
+        found = [(f"{file.name} in ONNX Runtime", onnx_runner(content), proto, not recipe)]
+    if with_engine and not recipe.startswith("U8S8"):
         from acne_edge.backends.tensorrt import TensorRTBackend
 
         found.append((f"{file.name} in TensorRT", TensorRTBackend(content).run, proto, False))
