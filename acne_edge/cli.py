@@ -46,7 +46,7 @@ class Format(str, Enum):
 ModelOption = Annotated[
     str | None, typer.Option("--model", "-m", help="Shipped model's name, or an ONNX file [the default model].")
 ]
-BackendOption = Annotated[str, typer.Option(help="Runtime: auto, onnxruntime or openvino.")]
+BackendOption = Annotated[str, typer.Option(help="Runtime: auto, onnxruntime, openvino or tensorrt.")]
 ThreadsOption = Annotated[int, typer.Option(min=0, help="Threads inside an operator; 0 lets the runtime choose.")]
 ScaleOption = Annotated[str | None, typer.Option(help="Severity scale: hayashi or report [the model's own].")]
 QualityOption = Annotated[str, typer.Option(help="For a poor capture: warn (reason codes), abstain, or fail before inference.")]

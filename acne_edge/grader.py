@@ -61,7 +61,7 @@ class AcneGrader:
 
         Args:
             model: name or path.
-            backend: `auto`, `onnxruntime` or `openvino` (extra `openvino`).
+            backend: `auto`, `onnxruntime`, `openvino` or `tensorrt` (the last two: extras of that name).
             threads: threads inside an operator; 0 lets the runtime choose.
             scale: severity scale; None is the one the model was trained on.
             on_poor_quality: what a poor capture leads to: `warn` gives reason codes in `Prediction.quality`, `abstain` also sets

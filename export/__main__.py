@@ -29,7 +29,7 @@ from calibration.ranges import METHODS, load_or_collect
 from export.card import write_card
 from export.gate import GateError, Labelled, line, record, search
 from export.graph import attach, load_network, read, to_onnx
-from export.parity import Runner, difference, onnx_runner, outputs, readings, torch_runner
+from export.parity import Runner, difference, onnx_runner, outputs, readings, simulated_runner, torch_runner
 from export.quantize import cpu, tensorrt
 from export.ship import ship
 
@@ -180,8 +180,12 @@ def _versions(file: Path, size: int, with_engine: bool) -> list[tuple[str, Runne
     if manifest.input.height != size:
         raise UsageError(f"{file}: takes {manifest.input.height} pixels a side; the checkpoint takes {size}")
     content = file.read_bytes()
-    found = [(f"{file.name} in ONNX Runtime", onnx_runner(content), proto, not manifest.quantisation)]
-    if with_engine and not str(manifest.quantisation.get("recipe", "S8S8")).startswith("U8S8"):
+    recipe = str(manifest.quantisation.get("recipe", ""))
+    if recipe.startswith("S8S8"):
+        found = [(f"{file.name} simulated", simulated_runner(content), proto, False)]
+    else:
+        found = [(f"{file.name} in ONNX Runtime", onnx_runner(content), proto, not recipe)]
+    if with_engine and not recipe.startswith("U8S8"):
         from acne_edge.backends.tensorrt import TensorRTBackend
 
         found.append((f"{file.name} in TensorRT", TensorRTBackend(content).run, proto, False))
@@ -203,8 +207,11 @@ def bench(
     network = load_network(run / "model.safetensors")
     crops = crop_sets.load(calibration, network.config.image_size)
     proto, _ = read(out / f"{name}-int8.onnx")
-    files = [(out / f"{name}-{suffix}.onnx").read_bytes() for suffix in ("fp32", "int8")]
-    calls = timing.contestants(network, files[0], files[1], crops.images, threads)
+    symmetric, fp32 = out / f"{name}-int8-trt.onnx", out / f"{name}-fp32.onnx"
+    for file in (symmetric, fp32):
+        read(file)
+    files = [file.read_bytes() for file in (fp32, out / f"{name}-int8.onnx", symmetric)]
+    calls = timing.contestants(network, *files, crops.images, threads)
     typer.echo(f"milliseconds, batch 1, {threads} threads, {rounds} interleaved calls each")
     typer.echo(timing.table(timing.interleaved(calls, rounds), "ONNX Runtime fp32"))
     typer.echo(f"layers that the INT8 file computes in float: {', '.join(timing.float_layers(proto)) or 'none'}")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,48 +15,48 @@ import torch
 
 from acne_edge.training.model import FusionModel
 from calibration.ranges import layers
-from export.parity import Images, onnx_runner, torch_runner
+from export.parity import Images, Runner, onnx_runner, torch_runner
 
 Call = Callable[[], Any]
 
 
-def contestants(network: FusionModel, fp32: bytes, int8: bytes, crops: Images, threads: int) -> dict[str, Call]:
-    """What is timed, by name: PyTorch eager, ONNX Runtime, and OpenVINO where it (and NNCF) is installed; one image a call."""
+def contestants(network: FusionModel, fp32: bytes, int8: bytes, symmetric: bytes, crops: Images, threads: int) -> dict[str, Call]:
+    """What is timed, by name, one image a call: PyTorch eager, ONNX Runtime and, where it (and NNCF) is installed, OpenVINO.
+
+    `int8` is the U8S8 file and `symmetric` the S8S8 one, which OpenVINO prefers. NNCF calibrates on the crops.
+    """
     image = crops[:1]
     torch.set_num_threads(threads)
-    runners = {
+    runners: dict[str, Runner] = {
         "PyTorch eager": torch_runner(network),
         "ONNX Runtime fp32": onnx_runner(fp32, threads),
         "ONNX Runtime INT8": onnx_runner(int8, threads),
     }
-    return {name: lambda run=run: run(image) for name, run in runners.items()} | _openvino(fp32, crops, threads)
-
-
-def _openvino(fp32: bytes, crops: Images, threads: int) -> dict[str, Call]:
     try:
         import openvino
     except ImportError:
-        return {}
+        pass
+    else:
+        runners |= _openvino(openvino, fp32, symmetric, crops, threads)
+    return {name: partial(run, image) for name, run in runners.items()}
+
+
+def _openvino(openvino: ModuleType, fp32: bytes, symmetric: bytes, crops: Images, threads: int) -> dict[str, Runner]:
     core = openvino.Core()
     settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        path.write_bytes(fp32)
-        model = core.read_model(path)
-    compiled = {"OpenVINO fp32": core.compile_model(model, "CPU", {**settings, "INFERENCE_PRECISION_HINT": "f32"})}
+    compiled = {
+        "OpenVINO fp32": core.compile_model(core.read_model(fp32), "CPU", {**settings, "INFERENCE_PRECISION_HINT": "f32"}),
+        "OpenVINO S8S8 file": core.compile_model(core.read_model(symmetric), "CPU", settings),
+    }
     try:
         import nncf
     except ImportError:
         pass
     else:
-        quantised = nncf.quantize(
-            model,
-            nncf.Dataset(list(crops), lambda crop: crop[None]),
-            model_type=nncf.ModelType.TRANSFORMER,
-            subset_size=len(crops),
-        )
+        dataset = nncf.Dataset([crop[None] for crop in crops])
+        quantised = nncf.quantize(core.read_model(fp32), dataset, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(crops))
         compiled["OpenVINO NNCF INT8"] = core.compile_model(quantised, "CPU", settings)
-    return {name: lambda request=request: request([crops[:1]]) for name, request in compiled.items()}
+    return {name: lambda image, model=model: model([image]) for name, model in compiled.items()}
 
 
 def interleaved(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:

@@ -15,7 +15,7 @@ from acne_edge.manifest import Manifest
 from acne_edge.metrics import confusion_matrix, quadratic_kappa
 from calibration.ranges import Ranges
 from export.graph import attach
-from export.parity import Images, Readings, onnx_runner, outputs, readings
+from export.parity import Images, Readings, onnx_runner, outputs, readings, simulated_runner
 from export.quantize import Recipe, candidates, quantize
 from export.sensitivity import layer_errors
 
@@ -121,7 +121,8 @@ def search(
 
     def judge(method: str, excluded: Sequence[str]) -> Gated:
         quantised = quantize(graph, ranges[method], recipe, excluded)
-        read = readings(outputs(onnx_runner(attach(quantised, manifest)), truth.images), manifest)
+        runner = onnx_runner if recipe.judged_on == "kernels" else simulated_runner
+        read = readings(outputs(runner(attach(quantised, manifest)), truth.images), manifest)
         result = Gated(quantised, method, tuple(excluded), losses(reference, read, truth))
         said = f", {len(excluded)} worst layers in float" if excluded else ""
         say(f"{recipe.name}, {method}{said}: {'passes' if strain(result.losses) <= 1 else 'FAILS'}  {line(result.losses)}")
@@ -155,6 +156,7 @@ def record(gated: Gated, recipe: Recipe, crops: int, crops_sha256: str, images: 
         "excluded": list(gated.excluded),
         "gate": {
             "split": f"validation: {images} images held out of training and calibration",
+            "judged_on": recipe.judged_on,
             "interval": "95 % percentile bootstrap over images",
             "losses": gated.losses,
         },

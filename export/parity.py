@@ -6,14 +6,16 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 
-from acne_edge.backends.base import Outputs
+from acne_edge.backends.base import OUTPUT_NAMES, Outputs
 from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
 from acne_edge.grading import combine_grades, decode_count
 from acne_edge.manifest import Manifest
 from acne_edge.training.model import DeployModel, FusionModel
+from calibration.ranges import observed
 
 Images = NDArray[np.uint8]
 Runner = Callable[[Images], Outputs]
@@ -40,6 +42,12 @@ def torch_runner(model: FusionModel) -> Runner:
 def onnx_runner(data: bytes, threads: int = 0) -> Runner:
     """A model file in ONNX Runtime."""
     return OnnxRuntimeBackend(data, threads).run
+
+
+def simulated_runner(data: bytes) -> Runner:
+    """A Q/DQ file computed in float32 between its Q/DQ pairs: what INT8 hardware with 32-bit sums, such as TensorRT's, gives."""
+    session = observed(onnx.load_from_string(data), list(OUTPUT_NAMES))
+    return lambda images: Outputs(*session.run(OUTPUT_NAMES, {"image": images}))
 
 
 def outputs(run: Runner, images: Images, batch: int = 16) -> Outputs:

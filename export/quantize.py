@@ -32,6 +32,7 @@ class Recipe:
     activations: QuantType
     reduce_range: bool  # 7-bit weights
     options: dict[str, Any] = field(hash=False)
+    judged_on: str  # "kernels": those of ONNX Runtime on this machine; "simulation": float32 between Q and DQ
 
 
 def cpu(reduce_range: bool = True) -> Recipe:
@@ -41,7 +42,7 @@ def cpu(reduce_range: bool = True) -> Recipe:
     which processors without VNNI need: their 16-bit sums of u8 x s8 pairs saturate.
     """
     options = {"ActivationSymmetric": False, "WeightSymmetric": True, "OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"]}
-    return Recipe("U8S8 Q/DQ, weights per channel", "int8", QuantType.QUInt8, reduce_range, options)
+    return Recipe("U8S8 Q/DQ, weights per channel", "int8", QuantType.QUInt8, reduce_range, options, "kernels")
 
 
 def tensorrt() -> Recipe:
@@ -52,7 +53,7 @@ def tensorrt() -> Recipe:
         "QuantizeBias": False,
         "OpTypesToExcludeOutputQuantization": ["Conv", "MatMul", "Gemm"],
     }
-    return Recipe("S8S8 Q/DQ, symmetric, weights per channel", "int8-trt", QuantType.QInt8, False, options)
+    return Recipe("S8S8 Q/DQ, symmetric, weights per channel", "int8-trt", QuantType.QInt8, False, options, "simulation")
 
 
 def candidates(graph: onnx.ModelProto) -> list[str]:

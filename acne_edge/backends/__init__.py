@@ -5,7 +5,7 @@ from __future__ import annotations
 from acne_edge.backends.base import Backend
 from acne_edge.errors import UsageError
 
-BACKENDS = ("auto", "onnxruntime", "openvino")
+BACKENDS = ("auto", "onnxruntime", "openvino", "tensorrt")
 
 
 def load_backend(choice: str, model: bytes, threads: int = 0) -> tuple[Backend, str]:
@@ -20,6 +20,10 @@ def load_backend(choice: str, model: bytes, threads: int = 0) -> tuple[Backend, 
         from acne_edge.backends.openvino import OpenVinoBackend
 
         return OpenVinoBackend(model, threads), "asked for"
+    if choice == "tensorrt":
+        from acne_edge.backends.tensorrt import TensorRTBackend
+
+        return TensorRTBackend(model), "asked for"
     from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
 
     reason = "asked for" if choice == "onnxruntime" else "auto: comes with the package, and the model is quantised for it"

@@ -46,14 +46,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acne_edge.backends.base import Outputs
+from acne_edge.backends.base import OUTPUT_NAMES, Outputs
 from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
 from acne_edge.errors import AcneEdgeError, BackendError, MissingExtraError, UsageError
 from acne_edge.files import write
 from acne_edge.image import ImageArray
 from acne_edge.manifest import Manifest
 
-OUTPUT_NAMES = Outputs._fields
 MAGIC = b"ACNETRT1"
 LENGTHS = struct.Struct("<IQ")  # header, plan
 MAX_HEADER = 1 << 20
@@ -280,7 +279,7 @@ class TensorRTBackend:
         check_fits(engine.key, package_of(trt), device)
         log = _log(trt)
         self._engine = trt.Runtime(log).deserialize_cuda_engine(engine.plan)
-        self._context = self._engine.create_execution_context() if self._engine is not None else None
+        self._context: Any = self._engine.create_execution_context() if self._engine is not None else None
         if self._context is None:
             raise BackendError(f"TensorRT cannot load the engine: {_reason(log.last_error)}")
         self.manifest = engine.manifest
@@ -340,9 +339,9 @@ class Cuda:
     def __init__(self) -> None:
         try:
             try:
-                from cuda.bindings import runtime
+                from cuda.bindings import runtime  # type: ignore[import-not-found]
             except ImportError:  # cuda-python before 12.8
-                from cuda import cudart as runtime
+                from cuda import cudart as runtime  # type: ignore[import-not-found]
         except ImportError as error:
             raise MissingExtraError("cuda-python", "tensorrt", "running TensorRT") from error
         self._runtime = runtime
