@@ -30,8 +30,8 @@ Counts inflammatory acne lesions and grades severity ({scale}: {bands}) from one
 ## Data and protocol
 
 {dataset}. Trained on {train_n} photographs (list sha256 `{train_sha}`), validated on {val_n} others (`{val_sha}`), known
-duplicates kept on one side. The last epoch is taken; nothing was selected on the validation images but the decoding and
-calibration constants. The lists, the log and the checkpoint are in [`{run}`]({run}).
+duplicates kept on one side. The last epoch is taken. Selected on the validation images were the decoding and calibration
+constants, and which INT8 recipe passes the gate; nothing else. The lists, the log and the checkpoint are in [`{run}`]({run}).
 
 Command:
 
