@@ -34,7 +34,7 @@ def torch_runner(model: FusionModel) -> Runner:
 
     def run(images: Images) -> Outputs:
         with torch.inference_mode():
-            return Outputs(*(t.numpy() for t in deployed(torch.from_numpy(images))))
+            return Outputs(*(t.numpy() for t in deployed(torch.tensor(images))))
 
     return run
 

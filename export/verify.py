@@ -90,7 +90,7 @@ def first_diverging_layer_from_torch(network: FusionModel, graph: onnx.ModelProt
 
     module = program.module()
     with torch.inference_mode():
-        Recorder(module).run(torch.from_numpy(image))  # type: ignore[arg-type]
+        Recorder(module).run(torch.tensor(image))  # type: ignore[arg-type]
     shared = [name for node in graph.graph.node for name in node.output if name in values]
     names = {name: _origin(graph, name, values) for name in shared}
     found = dict(zip(names, observed(graph, list(names)).run(list(names), {"image": image}), strict=True))

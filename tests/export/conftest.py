@@ -7,6 +7,7 @@ import onnx
 import pytest
 import torch
 
+import calibration.ranges
 from acne_edge.grading import HAYASHI, CountDecoding
 from acne_edge.manifest import InputSpec, Manifest
 from acne_edge.training import checkpoint
@@ -15,6 +16,7 @@ from calibration.ranges import Ranges, collect
 from export.graph import to_onnx
 
 SIZE = 32
+FEW_BINS = 160  # of the histograms; the search for the least entropy takes time as their square
 
 
 def make_network(method: str = "fusion", seed: int = 0) -> FusionModel:
@@ -65,7 +67,9 @@ def crops() -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def ranges(graph: onnx.ModelProto, crops: np.ndarray) -> dict[str, Ranges]:
-    return collect(graph, crops)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibration.ranges, "BINS", FEW_BINS)
+        return collect(graph, crops)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from export import gate
 from export.__main__ import app
 from export.graph import attach, load_network, read, to_onnx
 from tests.calibration.conftest import make_dataset
-from tests.export.conftest import make_manifest
+from tests.export.conftest import FEW_BINS, make_manifest
 from tests.export.test_verify import spoil
 
 NAMES = ("toy-fp32.onnx", "toy-int8.onnx", "toy-int8-trt.onnx")
@@ -63,6 +63,7 @@ def exported(finished: Path) -> bytes:
 @pytest.fixture(autouse=True)
 def _export_once(exported: bytes, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tracing takes seconds; only the first test does it through the command."""
+    monkeypatch.setattr("calibration.ranges.BINS", FEW_BINS)
     if "real_export" not in request.fixturenames:
         monkeypatch.setattr("export.__main__.to_onnx", lambda network: onnx.load_from_string(exported))
 
