@@ -80,7 +80,7 @@ TEST(Exif, WhatIsDamagedIsNoOrientation) {
     }
     EXPECT_EQ(exif_orientation("nothing of the kind"), 1);
     EXPECT_EQ(exif_orientation(tiff("49492a00ffffffff" "0100" "120103000100000006000000")), 0);   // directory outside
-    EXPECT_EQ(exif_orientation(tiff("49492a0008000000" "0100" "1201030002ffffff06000000")), 0);   // value outside
+    EXPECT_EQ(exif_orientation(tiff("49492a0008000000" "0100" "1201030002ffffffff000000")), 0);   // value outside
     EXPECT_EQ(exif_orientation(tiff("49492a0008000000" "0100" "120103000100000009000000")), 1);   // no such orientation
     EXPECT_EQ(exif_orientation(tiff("49492a0008000000" "ffff" "0f0103000100000006000000")), 0);   // more entries than data
 }
