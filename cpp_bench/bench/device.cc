@@ -50,7 +50,7 @@ Environment read_environment() {
 double peak_rss_mb() {
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
-    return static_cast<double>(usage.ru_maxrss) / 1024;  // Linux counts in kB
+    return static_cast<double>(usage.ru_maxrss) * 1024 / 1e6;  // Linux counts in units of 1024 bytes
 }
 
 Sensors read_sensors(const std::string& root) {

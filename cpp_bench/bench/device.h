@@ -15,7 +15,7 @@ struct Environment {
 
 Environment read_environment();
 
-// The most memory this process has held, MB.
+// The most memory this process has held, in MB of 10^6 bytes.
 double peak_rss_mb();
 
 struct Sensors {

@@ -18,9 +18,13 @@ json ms(double value) { return std::round(value * 1e3) / 1e3; }
 
 json ms(const std::optional<double>& value) { return value ? ms(*value) : json(nullptr); }
 
+// A percentile for which there are too few samples is left out.
 json stage_json(const Summary& stage) {
-    return {{"min", ms(stage.min)}, {"mean", ms(stage.mean)}, {"p50", ms(stage.p50)},    {"p90", ms(stage.p90)},
-            {"p99", ms(stage.p99)}, {"p99.9", ms(stage.p999)}, {"cv", std::round(stage.cv * 1e4) / 1e4}};
+    json values = {{"min", ms(stage.min)}, {"mean", ms(stage.mean)}, {"p50", ms(stage.p50)}, {"p90", ms(stage.p90)}};
+    if (stage.p99) values["p99"] = ms(*stage.p99);
+    if (stage.p999) values["p99.9"] = ms(*stage.p999);
+    values["cv"] = std::round(stage.cv * 1e4) / 1e4;
+    return values;
 }
 
 [[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...) {

@@ -25,10 +25,10 @@ Summary summarise(std::vector<double> values) {
     summary.p90 = percentile(values, 0.90);
     if (values.size() >= kSamplesForP99) summary.p99 = percentile(values, 0.99);
     if (values.size() >= kSamplesForP999) summary.p999 = percentile(values, 0.999);
-    if (values.size() > 1 && summary.mean > 0) {
+    if (summary.mean > 0) {
         double squares = 0;
         for (const double value : values) squares += (value - summary.mean) * (value - summary.mean);
-        summary.cv = std::sqrt(squares / (n - 1)) / summary.mean;
+        summary.cv = std::sqrt(squares / n) / summary.mean;
     }
     return summary;
 }

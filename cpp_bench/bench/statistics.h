@@ -14,7 +14,7 @@ inline constexpr double kSteady = 0.025;              // coefficient of variatio
 struct Summary {
     double min = 0, mean = 0, p50 = 0, p90 = 0;
     std::optional<double> p99, p999;  // none with too few samples
-    double cv = 0;                    // coefficient of variation: standard deviation over mean, 0 for one sample
+    double cv = 0;                    // coefficient of variation: standard deviation (of the population) over mean
 };
 
 // The value below which the share `q`, 0..1, of the sorted values lies, linear between neighbours as in NumPy.

@@ -31,7 +31,4 @@ public:
 std::unique_ptr<Backend> open_onnxruntime(const std::vector<std::uint8_t>& model, int threads);
 std::unique_ptr<Backend> open_tensorrt(const std::vector<std::uint8_t>& model);
 
-// Whether these bytes are an engine file of acne-edge.
-bool is_engine_file(const std::vector<std::uint8_t>& model);
-
 }  // namespace acne_edge

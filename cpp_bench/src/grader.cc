@@ -9,6 +9,7 @@
 #include <future>
 #include <utility>
 
+#include "engine_file.h"
 #include "error.h"
 #include "quality.h"
 #include "resize.h"

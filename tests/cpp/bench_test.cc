@@ -37,7 +37,7 @@ TEST(Statistics, Summarises) {
     EXPECT_DOUBLE_EQ(summary.p90, 900.1);
     EXPECT_DOUBLE_EQ(summary.p99.value(), 990.01);
     EXPECT_DOUBLE_EQ(summary.p999.value(), 999.001);
-    EXPECT_NEAR(summary.cv, 288.8194 / 500.5, 1e-6);
+    EXPECT_NEAR(summary.cv, 288.6750 / 500.5, 1e-6);
 }
 
 TEST(Statistics, RefusesPercentilesOfTooFewSamples) {
@@ -129,9 +129,9 @@ TEST(Report, WarnsOfFewSamplesAndOfUnsteadyTimes) {
     EXPECT_EQ(warnings_of(report_of(ramp(10))).size(), 2U);
 }
 
-TEST(Report, JsonHasNullForWhatWasNotMeasured) {
+TEST(Report, JsonHasNothingForWhatWasNotMeasured) {
     const auto values = nlohmann::json::parse(to_json(report_of(ramp(10))));
-    EXPECT_TRUE(values["stages"]["total"]["p99"].is_null());
+    EXPECT_FALSE(values["stages"]["total"].contains("p99"));
     EXPECT_TRUE(values["cold_start"]["process_ms"].is_null());
     EXPECT_TRUE(values["throughput"].is_null());
     EXPECT_FALSE(values.contains("sensors"));

@@ -27,10 +27,8 @@ assert list(few) == [
 assert few["samples"] == 3
 assert list(few["stages"]) == ["decode", "quality", "preprocess", "inference", "interpretation", "total"]
 for name, stage in few["stages"].items():
-    assert list(stage) == ["min", "mean", "p50", "p90", "p99", "p99.9", "cv"], stage
+    assert list(stage) == ["min", "mean", "p50", "p90", "cv"], "percentiles of three samples"
     assert 0 <= stage["min"] <= stage["p50"] <= stage["p90"], (name, stage)
-    assert stage["p99"] is None, "p99 of three samples"
-    assert stage["p99.9"] is None
 assert any("p99 needs 100 samples" in warning for warning in few["warnings"]), few["warnings"]
 cold = few["cold_start"]
 assert cold["process_ms"] > cold["session_ms"] > 0, cold
