@@ -1,0 +1,105 @@
+// acne_edge_bench: see usage() in options.cc. Exit codes are those of `acne-edge`.
+#include <cstdio>
+
+#include <nlohmann/json.hpp>
+
+#include "measure.h"
+#include "options.h"
+#include "report.h"
+
+namespace {
+
+using namespace bench;
+
+int exit_code(acne_edge_status status) {
+    switch (status) {
+        case ACNE_EDGE_ERROR_USAGE: return 2;
+        case ACNE_EDGE_ERROR_IMAGE_DECODE:
+        case ACNE_EDGE_ERROR_IMAGE_SIZE: return 3;
+        case ACNE_EDGE_ERROR_MODEL:
+        case ACNE_EDGE_ERROR_MANIFEST:
+        case ACNE_EDGE_ERROR_MODEL_INTEGRITY:
+        case ACNE_EDGE_ERROR_BACKEND: return 4;
+        default: return 1;
+    }
+}
+
+// The mean of what the sensors say over the samples.
+class SensorLog {
+public:
+    void add(const Sensors& now) {
+        add(celsius_, now.celsius);
+        add(watts_, now.watts);
+    }
+    Sensors mean() const { return {mean(celsius_), mean(watts_)}; }
+
+private:
+    static void add(std::vector<double>& log, const std::optional<double>& value) {
+        if (value) log.push_back(*value);
+    }
+    static std::optional<double> mean(const std::vector<double>& log) {
+        return log.empty() ? std::nullopt : std::optional<double>(summarise(log).mean);
+    }
+
+    std::vector<double> celsius_, watts_;
+};
+
+Report measure(const Options& options) {
+    const ModelFile file = find_model(options.model);
+    const Bytes jpeg = read_file(options.image);
+    Report report;
+    report.tool = std::string("acne_edge_bench ") + acne_edge_version();
+    report.environment = read_environment();
+    report.threads = options.threads;
+    report.samples = options.samples;
+    // Before anything else of this process has warmed the caches.
+    if (options.cold_starts > 0) report.cold_start.process_ms = summarise(measure_cold(options, options.cold_starts)).p50;
+    Model model;
+    report.cold_start.session_ms = milliseconds_of([&] { model = open_model(file, options); });
+    const Result first = predict(model.get(), jpeg);
+    report.cold_start.first_inference_ms = first->timings.inference;
+    report.model = nlohmann::json::parse(to_json(first.get(), options.image))["model"].dump();
+
+    SensorLog sensors;
+    const StageSeries series = measure_warm(model.get(), jpeg, options.warmup, options.samples, [&] {
+        if (options.sensors) sensors.add(read_sensors());
+    });
+    for (std::size_t s = 0; s < series.size(); ++s) report.stages[s] = summarise(series[s]);
+    if (options.sensors) report.sensors = sensors.mean();
+    if (options.streams > 0) {
+        report.throughput = {options.streams, measure_throughput(model.get(), jpeg, options.streams, options.samples)};
+    }
+    report.peak_rss_mb = peak_rss_mb();
+    report.warnings = warnings_of(report);
+    return report;
+}
+
+int run(const Options& options) {
+    if (options.help) {
+        std::fputs(usage(), stdout);
+    } else if (options.once) {
+        const Model model = open_model(find_model(options.model), options);
+        std::puts(to_json(predict(model.get(), read_file(options.image)).get(), options.image).c_str());
+    } else {
+        const Report report = measure(options);
+        std::puts((options.json ? to_json(report) : to_text(report)).c_str());
+    }
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        return run(parse(argc, argv));
+    } catch (const UsageError& error) {
+        std::fprintf(stderr, "acne_edge_bench: %s\n", error.what());
+        return 2;
+    } catch (const LibraryError& error) {
+        std::fprintf(stderr, "acne_edge_bench: %s\n", error.what());
+        return exit_code(error.status);
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "acne_edge_bench: %s\n", error.what());
+        return 1;
+    }
+}

@@ -1,0 +1,61 @@
+// Runs libacne_edge, as firmware would, and takes the times.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "acne_edge.h"
+#include "options.h"
+
+namespace bench {
+
+// A call of the library that failed; the message is the library's.
+struct LibraryError : std::runtime_error {
+    explicit LibraryError(acne_edge_status failed);
+    acne_edge_status status;
+};
+
+struct CloseModel {
+    void operator()(acne_edge_model* model) const { acne_edge_close(model); }
+};
+struct FreeResult {
+    void operator()(acne_edge_result* result) const { acne_edge_result_free(result); }
+};
+using Model = std::unique_ptr<acne_edge_model, CloseModel>;
+using Result = std::unique_ptr<acne_edge_result, FreeResult>;
+using Bytes = std::vector<std::uint8_t>;
+
+inline constexpr std::array<const char*, 6> kStages = {"decode",    "quality",        "preprocess",
+                                                       "inference", "interpretation", "total"};
+using StageSeries = std::array<std::vector<double>, kStages.size()>;  // milliseconds, one a sample
+
+// The shipped model: its file and the digest it must have, of the index that lists it. Throws std::runtime_error.
+struct ModelFile {
+    std::string path;
+    std::string sha256;  // empty: not checked
+};
+ModelFile find_model(const std::string& given);
+
+Bytes read_file(const std::string& path);
+Model open_model(const ModelFile& file, const Options& options);
+Result predict(const acne_edge_model* model, const Bytes& jpeg);
+std::string to_json(const acne_edge_result* result, const std::string& path);
+
+// `samples` predictions after `warmup` that are not counted; `between` is called after each, outside of the measured time.
+StageSeries measure_warm(const acne_edge_model* model, const Bytes& jpeg, int warmup, int samples,
+                         const std::function<void()>& between);
+
+// Images a second of `streams` threads that make `samples` predictions together on one model.
+double measure_throughput(const acne_edge_model* model, const Bytes& jpeg, int streams, int samples);
+
+// Milliseconds from the start to the end of a process that loads the model and predicts once, one a start.
+std::vector<double> measure_cold(const Options& options, int starts);
+
+double milliseconds_of(const std::function<void()>& body);
+
+}  // namespace bench

@@ -1,0 +1,19 @@
+// Any bytes are decoded and scored, or refused with an Error; nothing else may happen.
+#include <cstddef>
+#include <cstdint>
+
+#include "error.h"
+#include "image.h"
+#include "quality.h"
+#include "resize.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    using namespace acne_edge;
+    try {
+        const Image image = decode_jpeg(data, size, 448);
+        assess(image.view());
+        resize(image.view(), 224, 224);
+    } catch (const Error&) {
+    }
+    return 0;
+}

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Brings what cpp_bench needs into cpp_bench/.deps/<arch>, so that the build itself needs no network and no root.
+#
+#   bash cpp_bench/setup.sh             for this machine
+#   bash cpp_bench/setup.sh aarch64     for a cross build: also the compiler's target libraries and a user-mode emulator
+#
+# Headers and libraries are Debian packages, unpacked and not installed. ONNX Runtime's library comes from its Python wheel,
+# which has no headers; Debian 13 has them, and the C API is versioned, so older headers serve a newer library.
+set -euo pipefail
+
+ONNXRUNTIME_VERSION=${ONNXRUNTIME_VERSION:-1.32.0}
+arch=${1:-$(uname -m)}
+case $arch in
+    x86_64) debian_arch=amd64 ;;
+    aarch64) debian_arch=arm64 ;;
+    *) echo "setup.sh: unknown architecture '$arch'; choose x86_64 or aarch64" >&2; exit 2 ;;
+esac
+triplet=$arch-linux-gnu
+here=$(cd "$(dirname "$0")" && pwd)
+root=$here/.deps/$arch
+codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+
+# The mirror is the one this machine's apt already uses for its own release.
+mirror=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' |
+    awk -v release="$codename" '$1 == release && !found { print $2; found = 1 }')
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+if [ -z "$mirror" ] || [ ! -f "$keyring" ]; then
+    echo "setup.sh: apt has no sources for '$codename'; needed is Debian 12 or newer with a configured mirror" >&2
+    exit 1
+fi
+
+# An apt of our own: its lists and packages stay in .deps and the system's are not touched.
+apt=$here/.deps/apt-$arch
+mkdir -p "$apt"/{state/lists/partial,cache/archives/partial,packages}
+for suite in "$codename" trixie; do
+    echo "deb [arch=$debian_arch signed-by=$keyring] $mirror $suite main"
+done | sort -u > "$apt/sources.list"
+apt_get() {
+    apt-get -qq -o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=- -o Dir::State="$apt/state" \
+        -o Dir::Cache="$apt/cache" -o APT::Architecture="$debian_arch" -o APT::Architectures="$debian_arch" \
+        -o APT::Sandbox::User="$(id -un)" "$@"
+}
+apt_get update
+
+rm -rf "$root" "$apt"/packages/*
+mkdir -p "$root"
+unpack() {  # suite, packages...
+    local suite=$1
+    shift
+    (cd "$apt/packages" && rm -f ./*.deb && apt_get download "${@/%//$suite}")
+    for package in "$apt"/packages/*.deb; do dpkg -x "$package" "$root"; done
+}
+unpack trixie libonnxruntime-dev
+unpack "$codename" libjpeg62-turbo libjpeg62-turbo-dev nlohmann-json3-dev libgtest-dev
+if [ "$arch" != "$(uname -m)" ]; then
+    # qemu-user of Debian 12 crashes in ONNX Runtime's look at the processor; that of Debian 13 does not.
+    emulator_arch=$(dpkg --print-architecture)
+    sed -i "s/arch=$debian_arch/arch=$debian_arch,$emulator_arch/" "$apt/sources.list"
+    apt_get -o APT::Architectures::="$emulator_arch" update
+    (cd "$apt/packages" && rm -f ./*.deb && apt_get -o APT::Architectures::="$emulator_arch" download "qemu-user:$emulator_arch/trixie")
+    dpkg -x "$apt"/packages/qemu-user*.deb "$here/.deps/qemu"
+fi
+
+python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.12 \
+    --platform "manylinux_2_28_$arch" --dest "$apt/packages" "onnxruntime==$ONNXRUNTIME_VERSION"
+python3 - "$apt/packages" "$root/usr/lib/$triplet" <<'PYTHON'
+import pathlib, sys, zipfile
+
+packages, libraries = map(pathlib.Path, sys.argv[1:])
+(wheel,) = packages.glob("onnxruntime-*.whl")
+with zipfile.ZipFile(wheel) as archive:
+    (name,) = (n for n in archive.namelist() if n.startswith("onnxruntime/capi/libonnxruntime.so."))
+    for old in libraries.glob("libonnxruntime*.so*"):
+        old.unlink()
+    (libraries / "libonnxruntime.so.1").write_bytes(archive.read(name))
+(libraries / "libonnxruntime.so").symlink_to("libonnxruntime.so.1")
+PYTHON
+rm -rf "$apt"
+echo "setup.sh: ready in ${root#"$PWD"/}"

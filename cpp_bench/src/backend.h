@@ -1,0 +1,34 @@
+// What a backend is: a loaded model that turns one packed image into the three outputs.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "grading.h"
+#include "manifest.h"
+
+namespace acne_edge {
+
+class Backend {
+public:
+    virtual ~Backend() = default;
+
+    // Of the runtime and of what it runs on, as in "onnxruntime:CPUExecutionProvider".
+    virtual std::string name() const = 0;
+
+    // The manifest's JSON text, as it stands in the model file.
+    virtual const std::string& manifest_text() const = 0;
+    virtual const Manifest& manifest() const = 0;
+
+    // Infer one image: uint8 [height, width, 3], RGB, of the manifest's size. May be called by many threads at once.
+    virtual Outputs run(const std::uint8_t* image) const = 0;
+};
+
+// Load a model from the bytes of its file, which need not outlive the call. Each throws Error; a backend that is not built in
+// throws ACNE_EDGE_ERROR_BACKEND.
+std::unique_ptr<Backend> open_onnxruntime(const std::vector<std::uint8_t>& model, int threads);
+std::unique_ptr<Backend> open_tensorrt(const std::vector<std::uint8_t>& model);
+
+}  // namespace acne_edge

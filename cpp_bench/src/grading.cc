@@ -1,0 +1,99 @@
+#include "grading.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "error.h"
+
+namespace acne_edge {
+namespace {
+
+const std::vector<std::string> kLabels = {"mild", "moderate", "severe", "very severe"};
+
+double decode_count(const std::vector<float>& probs, double lesions, const CountDecoding& decoding) {
+    double statistic = 0, cumulated = 0;
+    for (std::size_t k = 0; k < probs.size(); ++k) {
+        cumulated += probs[k];
+        statistic += decoding.median ? (cumulated < 0.5 ? 1.0 : 0.0) : static_cast<double>(k) * probs[k];
+    }
+    return (1 - decoding.map_weight) * statistic + decoding.map_weight * lesions;
+}
+
+// The count distribution summed over the bands of the scale, mixed with the grade head, which speaks on its native scale only.
+std::vector<double> combine_grades(const Outputs& outputs, const Scale& native, const Scale& scale, double head_weight) {
+    std::vector<double> probs(scale.lower.size(), 0.0);
+    std::size_t band = 0;
+    for (std::size_t k = 0; k < outputs.count_probs.size(); ++k) {
+        while (band + 1 < scale.lower.size() && static_cast<std::int64_t>(k) >= scale.lower[band + 1]) ++band;
+        probs[band] += outputs.count_probs[k];
+    }
+    if (scale.lower != native.lower) return probs;
+    for (std::size_t g = 0; g < probs.size(); ++g) {
+        probs[g] = head_weight * outputs.grade_probs[g] + (1 - head_weight) * probs[g];
+    }
+    return probs;
+}
+
+// p^(1/T), normalised (Guo et al. 2017).
+void temper(std::vector<double>& probs, double temperature) {
+    for (double& p : probs) p = std::log(std::max(p, 1e-12)) / temperature;
+    const double highest = *std::max_element(probs.begin(), probs.end());
+    for (double& p : probs) p = std::exp(p - highest);
+    const double sum = std::accumulate(probs.begin(), probs.end(), 0.0);
+    for (double& p : probs) p /= sum;
+}
+
+// The counts that lie at most `quantile` from the median on the scale of the distribution function (distributional conformal
+// prediction), widened, where need be, to hold `count` itself.
+void set_interval(Interpretation& result, const std::vector<float>& probs, double quantile) {
+    int low = static_cast<int>(probs.size()), high = -1;
+    double cumulated = 0;
+    for (std::size_t k = 0; k < probs.size(); ++k) {
+        const double p = probs[k];
+        cumulated += p;
+        if (std::abs(2 * (cumulated - p / 2) - 1) > quantile) continue;
+        low = std::min(low, static_cast<int>(k));
+        high = static_cast<int>(k);
+    }
+    result.low = std::min(low, static_cast<int>(std::floor(result.count)));
+    result.high = std::max(high, static_cast<int>(std::ceil(result.count)));
+}
+
+bool all_finite(const std::vector<float>& values) {
+    return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
+}
+
+}  // namespace
+
+Scale find_scale(const std::string& name) {
+    if (name == "hayashi") return {name, kLabels, {0, 6, 21, 51}};
+    if (name == "report") return {name, kLabels, {0, 20, 51, 66}};
+    throw Error(ACNE_EDGE_ERROR_USAGE, "unknown severity scale '" + name + "'; choose one of: hayashi, report");
+}
+
+Interpretation interpret(const Outputs& outputs, const Scale& native, const Scale& scale, const CountDecoding& decoding,
+                         const Uncertainty& uncertainty) {
+    const double lesions = std::accumulate(outputs.lesion_map.begin(), outputs.lesion_map.end(), 0.0);
+    Interpretation result;
+    result.count = decode_count(outputs.count_probs, lesions, decoding);
+    constexpr double kAbsurd = 1e6;  // and still an int
+    if (!all_finite(outputs.grade_probs) || !all_finite(outputs.count_probs) || !(std::abs(result.count) < kAbsurd)) {
+        throw Error(ACNE_EDGE_ERROR_BACKEND, "the model's outputs are no numbers; the model file or the runtime is broken");
+    }
+    set_interval(result, outputs.count_probs, uncertainty.count_quantile);
+    result.grade_probs = combine_grades(outputs, native, scale, decoding.head_weight);
+    temper(result.grade_probs, uncertainty.temperature);
+    const auto& probs = result.grade_probs;
+    result.grade = static_cast<int>(std::max_element(probs.begin(), probs.end()) - probs.begin());
+    const double top = probs[result.grade];
+    for (int g = 0; g < static_cast<int>(probs.size()); ++g) {
+        if (probs[g] >= 1 - uncertainty.grade_quantile) result.grade_set.push_back(g);
+    }
+    // The top grade is the last to fall out of the set.
+    if (result.grade_set.empty()) result.grade_set.push_back(result.grade);
+    result.abstained = top < uncertainty.abstain_below ? "low_confidence" : nullptr;
+    return result;
+}
+
+}  // namespace acne_edge

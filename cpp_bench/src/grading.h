@@ -1,0 +1,59 @@
+// From the network's distributions to count, interval, grade, grade set and abstention, as acne_edge/grading.py does it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace acne_edge {
+
+// A severity scale that is a set of bands of the lesion count; band i holds counts lower[i] .. lower[i+1]-1.
+struct Scale {
+    std::string name;
+    std::vector<std::string> labels;
+    std::vector<std::int64_t> lower;
+};
+
+// A scale by its name. Throws Error for an unknown one.
+Scale find_scale(const std::string& name);
+
+// How one count and one grade are read off the network's three outputs.
+struct CountDecoding {
+    bool median = false;  // of the count distribution, else its mean
+    double map_weight = 0;
+    double head_weight = 0.5;
+};
+
+// Calibration constants of a model.
+struct Uncertainty {
+    double level = 0.9;
+    double temperature = 1;
+    double count_quantile = 0.9;
+    double grade_quantile = 0.9;
+    double abstain_below = 0;
+};
+
+// The network's outputs for one image.
+struct Outputs {
+    std::vector<float> grade_probs;
+    std::vector<float> count_probs;  // over 0..K-1 lesions
+    std::vector<float> lesion_map;   // expected lesions in each cell, row by row
+    int map_height = 0;
+    int map_width = 0;
+};
+
+struct Interpretation {
+    double count = 0;  // lesions
+    int low = 0;       // both ends belong to the interval
+    int high = 0;
+    int grade = 0;
+    std::vector<double> grade_probs;
+    std::vector<int> grade_set;
+    const char* abstained = nullptr;  // reason code, or null
+};
+
+// Throws Error if the outputs are no numbers.
+Interpretation interpret(const Outputs& outputs, const Scale& native, const Scale& scale, const CountDecoding& decoding,
+                         const Uncertainty& uncertainty);
+
+}  // namespace acne_edge

@@ -1,0 +1,27 @@
+// The manifest: everything about a model that code must not assume. Read by the rules of acne_edge/manifest.py.
+#pragma once
+
+#include <string>
+
+#include "grading.h"
+
+namespace acne_edge {
+
+inline constexpr const char* kManifestKey = "acne_edge.manifest";  // in the ONNX file's metadata
+
+struct Manifest {
+    std::string name;
+    std::string version;
+    int height = 0;  // pixels of the network's input
+    int width = 0;
+    int decode_scale = 0;  // a JPEG may be decoded at a DCT scale that keeps both sides at least this many times the input
+    int count_bins = 0;    // 0..count_bins-1 lesions; the last one means "that many or more"
+    Scale scale;           // the one that the grade head was trained on
+    CountDecoding decoding;
+    Uncertainty uncertainty;
+};
+
+// Parse and validate. Throws Error with the name of the field that is wrong; unknown fields are ignored.
+Manifest parse_manifest(const std::string& text);
+
+}  // namespace acne_edge

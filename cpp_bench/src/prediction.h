@@ -1,0 +1,37 @@
+// What a prediction is, and its JSON form (schema 1.0), as acne_edge/prediction.py has them.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "acne_edge.h"
+#include "grading.h"
+
+namespace acne_edge {
+
+// The model that made a prediction and what it ran on.
+struct ModelInfo {
+    std::string name;
+    std::string version;
+    std::string sha256;  // of the model file
+    std::string backend;
+};
+
+struct Prediction {
+    Interpretation interpretation;
+    double level = 0;
+    Scale scale;
+    acne_edge_quality quality{};
+    ModelInfo model;
+    acne_edge_timings timings{};
+    std::vector<float> lesion_map;
+    int map_height = 0;
+    int map_width = 0;
+};
+
+std::string to_json(const Prediction& prediction, const std::optional<std::string>& path, bool lesion_map);
+
+// The nearest number of so many decimals, as Python's round() gives it.
+double round_decimals(double value, int decimals);
+
+}  // namespace acne_edge

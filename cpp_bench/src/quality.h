@@ -1,0 +1,21 @@
+// Capture quality: whether a photograph shows skin well enough to be counted, as acne_edge/quality.py scores it.
+#pragma once
+
+#include "acne_edge.h"
+#include "image.h"
+
+namespace acne_edge {
+
+// The code of each reason in the JSON, in the order in which reasons are listed there.
+struct QualityReason {
+    std::uint32_t bit;
+    const char* code;
+};
+inline constexpr QualityReason kQualityReasons[] = {
+    {ACNE_EDGE_LOW_RESOLUTION, "low_resolution"}, {ACNE_EDGE_TOO_DARK, "too_dark"}, {ACNE_EDGE_TOO_BRIGHT, "too_bright"},
+    {ACNE_EDGE_BLURRED, "blurred"},               {ACNE_EDGE_NO_SKIN, "no_skin"},
+};
+
+acne_edge_quality assess(const ImageView& image);
+
+}  // namespace acne_edge

@@ -1,0 +1,182 @@
+#include "resize.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+namespace acne_edge {
+namespace {
+
+constexpr int kPrecisionBits = 32 - 8 - 2;  // of a coefficient: eight bits for the pixel, two for the sum's overshoot
+constexpr std::int32_t kHalf = 1 << (kPrecisionBits - 1);
+
+std::uint8_t clip(std::int32_t sum) {
+    return static_cast<std::uint8_t>(std::clamp(sum >> kPrecisionBits, 0, 255));
+}
+
+// The weights with which the pixels of one axis enter each pixel of the output.
+struct Taps {
+    struct Window {
+        int first;
+        int count;
+    };
+    std::vector<Window> windows;        // one an output pixel
+    std::vector<std::int32_t> weights;  // `stride` an output pixel, fixed point
+    int stride;
+
+    const std::int32_t* of(int output) const { return weights.data() + static_cast<std::size_t>(output) * stride; }
+};
+
+double triangle(double x) { return x < 0 ? (x > -1 ? 1 + x : 0) : (x < 1 ? 1 - x : 0); }
+
+// The taps of an axis of `in` pixels, of which 0..extent, a fraction perhaps, are stretched over `out` pixels. `extent` is a
+// float because it is one in Pillow.
+Taps make_taps(int in, float extent, int out) {
+    const double scale = static_cast<double>(extent) / out;
+    const double filter_scale = std::max(scale, 1.0);
+    const double support = filter_scale;  // a triangle reaches one pixel either way
+    Taps taps;
+    taps.stride = static_cast<int>(std::ceil(support)) * 2 + 1;
+    taps.windows.resize(out);
+    taps.weights.resize(static_cast<std::size_t>(out) * taps.stride);
+    std::vector<double> exact(taps.stride);
+    for (int i = 0; i < out; ++i) {
+        const double centre = (i + 0.5) * scale;
+        const int first = std::max(static_cast<int>(centre - support + 0.5), 0);
+        const int count = std::min(static_cast<int>(centre + support + 0.5), in) - first;
+        double total = 0;
+        for (int k = 0; k < count; ++k) {
+            exact[k] = triangle((k + first - centre + 0.5) * (1.0 / filter_scale));
+            total += exact[k];
+        }
+        for (int k = 0; k < count; ++k) {
+            const double weight = total != 0 ? exact[k] / total : exact[k];
+            taps.weights[static_cast<std::size_t>(i) * taps.stride + k] =
+                static_cast<std::int32_t>(0.5 + weight * (1 << kPrecisionBits));
+        }
+        taps.windows[i] = {first, count};
+    }
+    return taps;
+}
+
+Image resample_rows(const ImageView& image, float extent, int width, int first_row, int rows) {
+    const Taps taps = make_taps(image.width, extent, width);
+    Image out(width, rows);
+    for (int y = 0; y < rows; ++y) {
+        const std::uint8_t* from = image.row(first_row + y);
+        std::uint8_t* to = out.row(y);
+        for (int x = 0; x < width; ++x, to += 3) {
+            const Taps::Window window = taps.windows[x];
+            const std::int32_t* weights = taps.of(x);
+            const std::uint8_t* pixel = from + std::ptrdiff_t{3} * window.first;
+            std::int32_t red = kHalf, green = kHalf, blue = kHalf;
+            for (int k = 0; k < window.count; ++k, pixel += 3) {
+                red += pixel[0] * weights[k];
+                green += pixel[1] * weights[k];
+                blue += pixel[2] * weights[k];
+            }
+            to[0] = clip(red);
+            to[1] = clip(green);
+            to[2] = clip(blue);
+        }
+    }
+    return out;
+}
+
+// `image` begins with the row `first_row` of the image that the taps are of.
+Image resample_columns(const ImageView& image, const Taps& taps, int height, int first_row) {
+    Image out(image.width, height);
+    const int values = image.width * 3;
+    std::vector<std::int32_t> sums(values);
+    for (int y = 0; y < height; ++y) {
+        const Taps::Window window = taps.windows[y];
+        std::fill(sums.begin(), sums.end(), kHalf);
+        for (int k = 0; k < window.count; ++k) {  // row by row, so that the compiler makes vectors of it
+            const std::uint8_t* from = image.row(window.first - first_row + k);
+            const std::int32_t weight = taps.of(y)[k];
+            for (int i = 0; i < values; ++i) sums[i] += from[i] * weight;
+        }
+        std::uint8_t* to = out.row(y);
+        for (int i = 0; i < values; ++i) to[i] = clip(sums[i]);
+    }
+    return out;
+}
+
+Image copy(const ImageView& image) {
+    Image out(image.width, image.height);
+    for (int y = 0; y < image.height; ++y) std::memcpy(out.row(y), image.row(y), out.stride());
+    return out;
+}
+
+// Stretch the part 0..across, 0..down of an image over width x height pixels.
+Image resample(const ImageView& image, float across, float down, int width, int height) {
+    const bool horizontal = width != image.width || across != static_cast<float>(width);
+    const bool vertical = height != image.height || down != static_cast<float>(height);
+    if (!vertical) {
+        return horizontal ? resample_rows(image, across, width, 0, height) : copy(image);
+    }
+    const Taps taps = make_taps(image.height, down, height);
+    if (!horizontal) return resample_columns(image, taps, height, 0);
+    const int first = taps.windows.front().first;
+    const int last = taps.windows.back().first + taps.windows.back().count;
+    return resample_columns(resample_rows(image, across, width, first, last - first).view(), taps, height, first);
+}
+
+// 2^24 / pixels as Pillow's single-precision division rounds it: a sum times it, shifted by 24, is the mean of the pixels.
+std::uint32_t reciprocal(int pixels) {
+    const float all = 4294967296.0F;
+    return static_cast<std::uint32_t>(all / static_cast<float>(256 * pixels));
+}
+
+// Image.reduce: each block of factor_x x factor_y pixels becomes their mean; the last ones may be smaller.
+Image reduce(const ImageView& image, int factor_x, int factor_y) {
+    Image out((image.width + factor_x - 1) / factor_x, (image.height + factor_y - 1) / factor_y);
+    const int whole = image.width / factor_x;  // blocks of full width
+    std::vector<std::uint32_t> columns(static_cast<std::size_t>(image.width) * 3);
+    for (int y = 0; y < out.height(); ++y) {
+        const int top = y * factor_y;
+        const int rows = std::min(factor_y, image.height - top);
+        std::fill(columns.begin(), columns.end(), 0);
+        for (int row = top; row < top + rows; ++row) {
+            const std::uint8_t* from = image.row(row);
+            for (std::size_t i = 0; i < columns.size(); ++i) columns[i] += from[i];
+        }
+        std::uint8_t* to = out.row(y);
+        for (int x = 0; x < out.width(); ++x, to += 3) {
+            const int width = x < whole ? factor_x : image.width - whole * factor_x;
+            const int pixels = width * rows;
+            const std::uint32_t multiplier = reciprocal(pixels);
+            const std::uint32_t* column = columns.data() + std::size_t{3} * x * factor_x;
+            for (int c = 0; c < 3; ++c) {
+                std::uint32_t sum = static_cast<std::uint32_t>(pixels / 2);
+                for (int k = 0; k < width; ++k) sum += column[3 * k + c];
+                to[c] = static_cast<std::uint8_t>(sum * multiplier >> 24);
+            }
+        }
+    }
+    return out;
+}
+
+int reducing_factor(int in, int out) {
+    constexpr double kReducingGap = 2.0;
+    return std::max(static_cast<int>(static_cast<double>(in) / out / kReducingGap), 1);
+}
+
+}  // namespace
+
+Image resize(const ImageView& image, int width, int height) {
+    return resample(image, static_cast<float>(image.width), static_cast<float>(image.height), width, height);
+}
+
+Image resize_reduced(const ImageView& image, int width, int height) {
+    const int factor_x = reducing_factor(image.width, width);
+    const int factor_y = reducing_factor(image.height, height);
+    // resize() of the same size copies, whatever the factors.
+    if ((factor_x == 1 && factor_y == 1) || (image.width == width && image.height == height)) return resize(image, width, height);
+    const Image reduced = reduce(image, factor_x, factor_y);
+    return resample(reduced.view(), static_cast<float>(static_cast<double>(image.width) / factor_x),
+                    static_cast<float>(static_cast<double>(image.height) / factor_y), width, height);
+}
+
+}  // namespace acne_edge

@@ -1,0 +1,155 @@
+// ONNX Runtime on the CPU.
+#include <array>
+#include <functional>
+#include <numeric>
+
+#include <onnxruntime_cxx_api.h>
+
+#include "backend.h"
+#include "error.h"
+
+namespace acne_edge {
+namespace {
+
+constexpr std::array<const char*, 1> kInputs = {"image"};
+constexpr std::array<const char*, 3> kOutputs = {"grade_probs", "count_probs", "lesion_map"};
+
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+std::string shape_text(const std::vector<std::int64_t>& shape) {
+    std::string text;
+    for (const std::int64_t side : shape) text += (text.empty() ? "" : ", ") + (side < 0 ? "N" : std::to_string(side));
+    return "[" + text + "]";
+}
+
+Ort::Session open_session(const Ort::Env& env, const std::vector<std::uint8_t>& model, int threads) {
+    Ort::SessionOptions options;
+    options.SetIntraOpNumThreads(threads);
+    options.SetLogSeverityLevel(ORT_LOGGING_LEVEL_FATAL);  // errors come back as exceptions; nothing else may write to stderr
+    // Threads that spin between frames burn a battery and a core.
+    options.AddConfigEntry("session.intra_op.allow_spinning", "0");
+    try {
+        return {env, model.data(), model.size(), options};
+    } catch (const Ort::Exception& error) {
+        throw Error(ACNE_EDGE_ERROR_MODEL, "ONNX Runtime cannot load the model: " + first_line(error.what()));
+    }
+}
+
+class OnnxRuntime final : public Backend {
+public:
+    OnnxRuntime(const std::vector<std::uint8_t>& model, int threads)
+        : env_(ORT_LOGGING_LEVEL_FATAL, "acne_edge"), session_(open_session(env_, model, threads)) {
+        Ort::AllocatorWithDefaultOptions allocator;
+        const Ort::AllocatedStringPtr text =
+            session_.GetModelMetadata().LookupCustomMetadataMapAllocated(kManifestKey, allocator);
+        if (text == nullptr) {
+            throw Error(ACNE_EDGE_ERROR_MANIFEST,
+                        "the ONNX file holds no acne-edge manifest: make one with `python -m export`");
+        }
+        manifest_text_ = text.get();
+        manifest_ = parse_manifest(manifest_text_);
+        check_contract(allocator);
+    }
+
+    std::string name() const override { return "onnxruntime:CPUExecutionProvider"; }
+    const std::string& manifest_text() const override { return manifest_text_; }
+    const Manifest& manifest() const override { return manifest_; }
+
+    Outputs run(const std::uint8_t* image) const override {
+        const std::array<std::int64_t, 4> shape = {1, manifest_.height, manifest_.width, 3};
+        const auto bytes = static_cast<std::size_t>(manifest_.height) * manifest_.width * 3;
+        try {
+            // The runtime takes inputs without const, and does not write to them.
+            const Ort::Value input = Ort::Value::CreateTensor<std::uint8_t>(memory_, const_cast<std::uint8_t*>(image), bytes,
+                                                                            shape.data(), shape.size());
+            auto values = session_.Run(Ort::RunOptions{nullptr}, kInputs.data(), &input, 1, kOutputs.data(), kOutputs.size());
+            Outputs outputs;
+            outputs.grade_probs = read(values[0], {1, static_cast<std::int64_t>(manifest_.scale.labels.size())});
+            outputs.count_probs = read(values[1], {1, manifest_.count_bins});
+            const auto map_shape = values[2].GetTensorTypeAndShapeInfo().GetShape();
+            if (map_shape.size() != 3) throw Error(ACNE_EDGE_ERROR_BACKEND, "the model's lesion map is not [N, h, w]");
+            outputs.lesion_map = read(values[2], {1, map_shape[1], map_shape[2]});
+            outputs.map_height = static_cast<int>(map_shape[1]);
+            outputs.map_width = static_cast<int>(map_shape[2]);
+            return outputs;
+        } catch (const Ort::Exception& error) {
+            throw Error(ACNE_EDGE_ERROR_BACKEND, "ONNX Runtime failed: " + first_line(error.what()));
+        }
+    }
+
+private:
+    static std::vector<float> read(const Ort::Value& value, const std::vector<std::int64_t>& expected) {
+        const auto shape = value.GetTensorTypeAndShapeInfo().GetShape();
+        if (shape != expected) {
+            throw Error(ACNE_EDGE_ERROR_BACKEND,
+                        "the model gave an output of " + shape_text(shape) + ", not of " + shape_text(expected));
+        }
+        const auto* data = value.GetTensorData<float>();
+        return {data, data + std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>())};
+    }
+
+    // Refuse a graph whose input and outputs are not what the manifest and the contract say.
+    void check_contract(OrtAllocator* allocator) const {
+        bool named = session_.GetInputCount() == kInputs.size() && session_.GetOutputCount() == kOutputs.size();
+        for (std::size_t i = 0; named && i < kInputs.size(); ++i) {
+            named = session_.GetInputNameAllocated(i, allocator).get() == std::string(kInputs[i]);
+        }
+        for (std::size_t i = 0; named && i < kOutputs.size(); ++i) {
+            named = session_.GetOutputNameAllocated(i, allocator).get() == std::string(kOutputs[i]);
+        }
+        if (!named) {
+            refuse("the model's input and outputs are not image -> grade_probs, count_probs, lesion_map");
+        }
+        const std::vector<std::int64_t> wanted = {manifest_.height, manifest_.width, 3};
+        const Tensor input = describe(session_.GetInputTypeInfo(0));
+        if (input.type != ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8 || input.shape.size() != 4 ||
+            !std::equal(wanted.begin(), wanted.end(), input.shape.begin() + 1)) {
+            refuse("the model's input is " + shape_text(input.shape) + ", not the manifest's uint8 [N, " +
+                   std::to_string(manifest_.height) + ", " + std::to_string(manifest_.width) + ", 3]");
+        }
+        const std::array<std::int64_t, 2> widths = {static_cast<std::int64_t>(manifest_.scale.labels.size()),
+                                                    manifest_.count_bins};
+        for (std::size_t i = 0; i < kOutputs.size(); ++i) {
+            const Tensor output = describe(session_.GetOutputTypeInfo(i));
+            if (output.type != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) {
+                refuse(std::string("the model's output ") + kOutputs[i] + " is not float32");
+            }
+            if (i < widths.size() && (output.shape.size() != 2 || output.shape[1] != widths[i])) {
+                refuse(std::string("the model's output ") + kOutputs[i] + " is " + shape_text(output.shape) +
+                       "; the manifest says [N, " + std::to_string(widths[i]) + "]");
+            }
+        }
+    }
+
+    struct Tensor {
+        ONNXTensorElementDataType type;
+        std::vector<std::int64_t> shape;
+    };
+
+    static Tensor describe(const Ort::TypeInfo& info) {
+        if (info.GetONNXType() != ONNX_TYPE_TENSOR) refuse("the model's input and outputs are not all tensors");
+        const auto tensor = info.GetTensorTypeAndShapeInfo();
+        return {tensor.GetElementType(), tensor.GetShape()};
+    }
+
+    [[noreturn]] static void refuse(const std::string& message) { throw Error(ACNE_EDGE_ERROR_MODEL, message); }
+
+    Ort::Env env_;
+    // Running a session does not change it, but the C++ interface has no const for that.
+    mutable Ort::Session session_;
+    Ort::MemoryInfo memory_ = Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeCPU);
+    std::string manifest_text_;
+    Manifest manifest_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> open_onnxruntime(const std::vector<std::uint8_t>& model, int threads) {
+    try {
+        return std::make_unique<OnnxRuntime>(model, threads);
+    } catch (const Ort::Exception& error) {
+        throw Error(ACNE_EDGE_ERROR_MODEL, "ONNX Runtime cannot read the model: " + first_line(error.what()));
+    }
+}
+
+}  // namespace acne_edge

@@ -1,0 +1,281 @@
+// The C ABI, as a caller sees it: the same results and the same JSON as the Python SDK, and errors that say what is wrong.
+#include <cmath>
+#include <memory>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "acne_edge.h"
+#include "golden.h"
+
+namespace {
+
+using nlohmann::json;
+
+struct Closer {
+    void operator()(acne_edge_model* model) const { acne_edge_close(model); }
+    void operator()(acne_edge_result* result) const { acne_edge_result_free(result); }
+    void operator()(char* text) const { acne_edge_string_free(text); }
+};
+using Model = std::unique_ptr<acne_edge_model, Closer>;
+using Result = std::unique_ptr<acne_edge_result, Closer>;
+using Text = std::unique_ptr<char, Closer>;
+
+Model open_model(const acne_edge_options* options = nullptr) {
+    acne_edge_model* model = nullptr;
+    EXPECT_EQ(acne_edge_open(golden_path("model.onnx").c_str(), options, &model), ACNE_EDGE_OK) << acne_edge_last_error();
+    return Model(model);
+}
+
+Result predict(const acne_edge_model* model, const std::vector<std::uint8_t>& jpeg) {
+    acne_edge_result* result = nullptr;
+    EXPECT_EQ(acne_edge_predict_jpeg(model, jpeg.data(), jpeg.size(), &result), ACNE_EDGE_OK) << acne_edge_last_error();
+    return Result(result);
+}
+
+json to_json(const acne_edge_result* result, const char* path, bool lesion_map) {
+    char* text = nullptr;
+    EXPECT_EQ(acne_edge_result_json(result, path, lesion_map, &text), ACNE_EDGE_OK) << acne_edge_last_error();
+    const Text owned(text);
+    return json::parse(text);
+}
+
+// The names and kinds of everything in a JSON value; lists by their first element.
+json schema_of(const json& value) {
+    if (value.is_object()) {
+        json keys = json::object();
+        for (const auto& [key, inner] : value.items()) keys[key] = schema_of(inner);
+        return keys;
+    }
+    if (value.is_array()) return value.empty() ? json::array() : json::array({schema_of(value[0])});
+    return value.is_number() ? "number" : value.type_name();
+}
+
+void expect_same_quality(const json& ours, const json& python) {
+    EXPECT_EQ(ours["reasons"], python["reasons"]);
+    EXPECT_EQ(ours["short_side"], python["short_side"]);
+    for (const auto& [score, tolerance] : {std::pair("brightness", 0.2), {"clipped", 0.002}, {"sharpness", 0.07}, {"skin", 0.011}}) {
+        EXPECT_NEAR(ours[score].get<double>(), python[score].get<double>(), tolerance) << score;
+    }
+}
+
+void expect_same(const json& ours, const json& python) {
+    EXPECT_EQ(schema_of(ours), schema_of(python));
+    EXPECT_NEAR(ours["count"].get<double>(), python["count"].get<double>(), 0.05);
+    EXPECT_EQ(ours["count_interval"], python["count_interval"]);
+    EXPECT_EQ(ours["grade"], python["grade"]);
+    EXPECT_EQ(ours["grade_set"], python["grade_set"]);
+    EXPECT_EQ(ours["scale"], python["scale"]);
+    EXPECT_EQ(ours["abstained"], python["abstained"]);
+    expect_same_quality(ours["quality"], python["quality"]);
+    EXPECT_EQ(ours["model"], python["model"]);
+    ASSERT_EQ(ours["grade_probs"].size(), python["grade_probs"].size());
+    for (std::size_t g = 0; g < ours["grade_probs"].size(); ++g) {
+        EXPECT_NEAR(ours["grade_probs"][g].get<double>(), python["grade_probs"][g].get<double>(), 0.002);
+    }
+}
+
+// One test over all golden photographs on one scale.
+void compare_scale(const char* scale, std::size_t index) {
+    acne_edge_options options;
+    acne_edge_options_init(&options);
+    options.scale = scale;
+    const Model model = open_model(&options);
+    int compared = 0;
+    for (const auto& expected : golden()["cases"]) {
+        const std::string name = expected["name"];
+        SCOPED_TRACE(name);
+        const auto jpeg = read_golden(name + ".jpg");
+        if (expected.contains("error")) {
+            acne_edge_result* result = nullptr;
+            static const std::uint8_t nothing = 0;
+            const auto status =
+                acne_edge_predict_jpeg(model.get(), jpeg.empty() ? &nothing : jpeg.data(), jpeg.size(), &result);
+            EXPECT_EQ(acne_edge_status_name(status), expected["error"]) << acne_edge_last_error();
+            EXPECT_EQ(result, nullptr);
+            continue;
+        }
+        const json& python = expected["predictions"][index];
+        const Result result = predict(model.get(), jpeg);
+        ASSERT_NE(result, nullptr);
+        const json ours = to_json(result.get(), nullptr, true);
+        expect_same(ours, python);
+        const json &map = ours["lesion_map"], &python_map = python["lesion_map"];
+        ASSERT_EQ(map.size(), python_map.size());
+        for (std::size_t y = 0; y < map.size(); ++y) {
+            ASSERT_EQ(map[y].size(), python_map[y].size());
+            for (std::size_t x = 0; x < map[y].size(); ++x) {
+                ASSERT_NEAR(map[y][x].get<double>(), python_map[y][x].get<double>(), 0.01);
+            }
+        }
+        ++compared;
+    }
+    EXPECT_GT(compared, 50);
+}
+
+TEST(Api, PredictsAsPythonOnTheModelsOwnScale) { compare_scale(nullptr, 0); }
+
+TEST(Api, PredictsAsPythonOnAnotherScale) { compare_scale("report", 1); }
+
+TEST(Api, PredictsPixelsAsPython) {
+    const Model model = open_model();
+    int compared = 0;
+    for (const auto& expected : golden()["cases"]) {
+        if (expected.contains("error") || ++compared > 20) continue;
+        const std::string name = expected["name"];
+        SCOPED_TRACE(name);
+        const auto pixels = read_golden(name + ".decoded");
+        const std::size_t width = expected["width"], height = expected["height"], stride = width * 3 + 13;
+        std::vector<std::uint8_t> padded(stride * height, 0xAA);  // rows need not be packed
+        for (std::size_t y = 0; y < height; ++y) {
+            std::copy_n(pixels.begin() + static_cast<std::ptrdiff_t>(y * width * 3), width * 3,
+                        padded.begin() + static_cast<std::ptrdiff_t>(y * stride));
+        }
+        acne_edge_result* result = nullptr;
+        ASSERT_EQ(acne_edge_predict_rgb(model.get(), padded.data(), static_cast<int>(width), static_cast<int>(height), stride,
+                                        &result),
+                  ACNE_EDGE_OK)
+            << acne_edge_last_error();
+        expect_same(to_json(Result(result).get(), nullptr, false), expected["from_pixels"]);
+    }
+}
+
+TEST(Api, FieldsSayWhatTheJsonSays) {
+    const Model model = open_model();
+    const Result result = predict(model.get(), read_golden("many_lesions.jpg"));
+    const json values = to_json(result.get(), "a folder/p\xFFhoto.jpg", true);
+    EXPECT_EQ(values["path"], "a folder/p\xEF\xBF\xBDhoto.jpg");  // a byte that is no UTF-8 does not stop the report
+    EXPECT_NEAR(result->count, values["count"], 0.01);
+    EXPECT_EQ(result->count_low, values["count_interval"]["low"]);
+    EXPECT_EQ(result->count_high, values["count_interval"]["high"]);
+    EXPECT_EQ(result->level, values["count_interval"]["level"]);
+    EXPECT_EQ(result->grade, values["grade"]["index"]);
+    EXPECT_EQ(result->grade_label, values["grade"]["label"]);
+    ASSERT_EQ(static_cast<std::size_t>(result->grades), values["grade_probs"].size());
+    double sum = 0;
+    for (int g = 0; g < result->grades; ++g) {
+        sum += result->grade_probs[g];
+        EXPECT_NEAR(result->grade_probs[g], values["grade_probs"][static_cast<std::size_t>(g)], 1e-4);
+        const auto& set = values["grade_set"];
+        EXPECT_EQ((result->grade_set >> g & 1) != 0, std::find(set.begin(), set.end(), g) != set.end());
+    }
+    EXPECT_NEAR(sum, 1, 1e-9);
+    EXPECT_EQ(result->scale, values["scale"]);
+    EXPECT_EQ(static_cast<std::size_t>(result->map_height), values["lesion_map"].size());
+    EXPECT_EQ(static_cast<std::size_t>(result->map_width), values["lesion_map"][0].size());
+    EXPECT_NEAR(result->lesion_map[result->map_width + 2], values["lesion_map"][1][2], 1e-5);
+    const auto& t = result->timings;
+    EXPECT_GT(t.decode, 0);
+    EXPECT_GT(t.inference, 0);
+    EXPECT_NEAR(t.total, t.decode + t.quality + t.preprocess + t.inference + t.interpretation, 1e-6);
+}
+
+TEST(Api, ResultsOutliveTheirModel) {
+    Model model = open_model();
+    const Result result = predict(model.get(), read_golden("many_lesions.jpg"));
+    const json before = to_json(result.get(), nullptr, true);
+    model.reset();
+    EXPECT_EQ(to_json(result.get(), nullptr, true), before);
+    EXPECT_GT(std::string(result->grade_label).size(), 0U);
+}
+
+TEST(Api, TellsWhatModelItIs) {
+    const Model model = open_model();
+    EXPECT_EQ(acne_edge_model_sha256(model.get()), golden()["model_sha256"]);
+    EXPECT_STREQ(acne_edge_backend_name(model.get()), "onnxruntime:CPUExecutionProvider");
+    EXPECT_EQ(json::parse(acne_edge_manifest_json(model.get())), json::parse(golden()["manifests"][0]["text"].get<std::string>()));
+    EXPECT_STREQ(acne_edge_version(), golden()["version"].get<std::string>().c_str());
+}
+
+TEST(Api, ManyThreadsShareOneModel) {
+    const Model model = open_model();
+    const auto jpeg = read_golden("many_lesions.jpg");
+    const Result alone = predict(model.get(), jpeg);
+    std::vector<double> counts(8);
+    std::vector<std::thread> threads;
+    for (double& count : counts) {
+        threads.emplace_back([&] {
+            for (int i = 0; i < 3; ++i) count = predict(model.get(), jpeg)->count;
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    for (const double count : counts) EXPECT_EQ(count, alone->count);
+}
+
+TEST(Api, RefusesModelsAsPythonDoes) {
+    for (const auto& refused : golden()["refused_models"]) {
+        SCOPED_TRACE(refused.dump());
+        acne_edge_model* model = nullptr;
+        const auto status = acne_edge_open(golden_path(refused["file"]).c_str(), nullptr, &model);
+        EXPECT_EQ(acne_edge_status_name(status), refused["code"]);
+        EXPECT_EQ(model, nullptr);
+        const std::string message = acne_edge_last_error();
+        EXPECT_FALSE(message.empty());
+        EXPECT_EQ(message.find('\n'), std::string::npos);
+    }
+}
+
+acne_edge_status open_status(const char* path, void (*change)(acne_edge_options&)) {
+    acne_edge_options options;
+    acne_edge_options_init(&options);
+    change(options);
+    acne_edge_model* model = nullptr;
+    const auto status = acne_edge_open(path, &options, &model);
+    EXPECT_EQ(model == nullptr, status != ACNE_EDGE_OK);
+    acne_edge_close(model);
+    return status;
+}
+
+TEST(Api, ChecksItsOptions) {
+    const std::string path = golden_path("model.onnx");
+    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.threads = -1; }), ACNE_EDGE_ERROR_USAGE);
+    EXPECT_STREQ(acne_edge_last_error(), "threads is -1; expected 0 (automatic) or more");
+    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.scale = "leeds"; }), ACNE_EDGE_ERROR_USAGE);
+    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.size = 0; }), ACNE_EDGE_ERROR_USAGE);
+    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.backend = static_cast<acne_edge_backend>(3); }),
+              ACNE_EDGE_ERROR_USAGE);
+    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.sha256 = "00"; }), ACNE_EDGE_ERROR_MODEL_INTEGRITY);
+    EXPECT_EQ(open_status("/no/such/model.onnx", [](acne_edge_options&) {}), ACNE_EDGE_ERROR_MODEL);
+    EXPECT_NE(std::string(acne_edge_last_error()).find("/no/such/model.onnx"), std::string::npos);
+    EXPECT_EQ(open_status("/", [](acne_edge_options&) {}), ACNE_EDGE_ERROR_MODEL);
+    static std::string digest;
+    digest = golden()["model_sha256"].get<std::string>();
+    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.sha256 = digest.c_str(); o.threads = 1; }), ACNE_EDGE_OK);
+}
+
+TEST(Api, ChecksItsArguments) {
+    const Model model = open_model();
+    acne_edge_result* result = nullptr;
+    acne_edge_model* other = nullptr;
+    char* text = nullptr;
+    const std::vector<std::uint8_t> pixels(64 * 64 * 3);
+    const auto* rgb = pixels.data();
+    EXPECT_EQ(acne_edge_open(nullptr, nullptr, &other), ACNE_EDGE_ERROR_USAGE);
+    EXPECT_STREQ(acne_edge_last_error(), "path is null");
+    EXPECT_EQ(acne_edge_open("x", nullptr, nullptr), ACNE_EDGE_ERROR_USAGE);
+    EXPECT_EQ(acne_edge_predict_jpeg(nullptr, rgb, 1, &result), ACNE_EDGE_ERROR_USAGE);
+    EXPECT_EQ(acne_edge_predict_jpeg(model.get(), nullptr, 1, &result), ACNE_EDGE_ERROR_USAGE);
+    EXPECT_EQ(acne_edge_predict_jpeg(model.get(), rgb, 1, nullptr), ACNE_EDGE_ERROR_USAGE);
+    EXPECT_EQ(acne_edge_predict_rgb(model.get(), rgb, 64, 64, 191, &result), ACNE_EDGE_ERROR_USAGE);
+    EXPECT_EQ(acne_edge_predict_rgb(model.get(), rgb, 31, 64, 192, &result), ACNE_EDGE_ERROR_IMAGE_SIZE);
+    EXPECT_EQ(acne_edge_predict_rgb(model.get(), rgb, -64, -64, 192, &result), ACNE_EDGE_ERROR_IMAGE_SIZE);
+    EXPECT_EQ(acne_edge_predict_rgb(model.get(), rgb, 10001, 10000, 30003, &result), ACNE_EDGE_ERROR_IMAGE_SIZE);
+    EXPECT_EQ(acne_edge_result_json(nullptr, nullptr, 0, &text), ACNE_EDGE_ERROR_USAGE);
+    EXPECT_EQ(result, nullptr);
+    EXPECT_EQ(acne_edge_predict_rgb(model.get(), rgb, 64, 64, 192, &result), ACNE_EDGE_OK);
+    EXPECT_STREQ(acne_edge_last_error(), "");
+    acne_edge_result_free(result);
+    acne_edge_result_free(nullptr);
+    acne_edge_close(nullptr);
+    acne_edge_string_free(nullptr);
+    EXPECT_EQ(acne_edge_manifest_json(nullptr), nullptr);
+}
+
+TEST(Api, ErrorsBelongToTheirThread) {
+    acne_edge_model* model = nullptr;
+    acne_edge_open(nullptr, nullptr, &model);
+    std::thread([] { EXPECT_STREQ(acne_edge_last_error(), ""); }).join();
+    EXPECT_STREQ(acne_edge_last_error(), "path is null");
+}
+
+}  // namespace

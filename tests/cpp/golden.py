@@ -1,0 +1,253 @@
+"""Draws the golden photographs and writes what the Python SDK makes of them, for the C++ tests to compare with.
+
+    python tests/cpp/golden.py FOLDER
+
+The folder gets, for each case, `<name>.jpg`, `<name>.decoded` and `<name>.input` (raw RGB) and an entry of `cases.json`; model
+files that must be refused; and manifests with the verdict on each. No photograph of a person is among them: skin is drawn.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from acne_edge import __version__, image, models, preprocess, quality  # noqa: E402
+from acne_edge.errors import AcneEdgeError, ManifestError  # noqa: E402
+from acne_edge.grader import AcneGrader  # noqa: E402
+from acne_edge.manifest import Manifest  # noqa: E402
+
+SCALES = (None, "report")
+
+
+def draw(width: int, height: int, seed: int, lesions: int = 12, tone: tuple[int, int, int] = (205, 150, 125)) -> Image.Image:
+    """A skin-coloured field with a gradient, grain and red spots."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    shade = 0.75 + 0.3 * x / width + 0.15 * np.sin(6 * y / height)
+    picture = np.asarray(tone, np.float32) * shade[..., None] + rng.normal(0, 9, (height, width, 1))
+    for _ in range(lesions):
+        cx, cy, r = rng.uniform(0, width), rng.uniform(0, height), rng.uniform(0.01, 0.04) * min(width, height)
+        spot = np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * r * r))[..., None]
+        picture += spot * np.asarray((20, -60, -50), np.float32)
+    return Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
+
+
+def encode(picture: Image.Image, **options: Any) -> bytes:
+    """A JPEG of the picture."""
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", **{"quality": 88, **options})
+    return stream.getvalue()
+
+
+def exif(orientation: int, order: str = "<", kind: int = 3) -> bytes:
+    """An EXIF block with an orientation, in the given byte order, as a value of TIFF type 3 (short) or 4 (long)."""
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "L", 8)
+    value = struct.pack(order + "H", orientation) + b"\0\0" if kind == 3 else struct.pack(order + "L", orientation)
+    make = struct.pack(order + "HHL", 0x010F, 2, 4) + b"abc\0"
+    entry = struct.pack(order + "HHL", 0x0112, kind, 1) + value
+    return b"Exif\0\0" + head + struct.pack(order + "H", 2) + make + entry + struct.pack(order + "L", 0)
+
+
+def xmp(orientation: int) -> bytes:
+    """An XMP packet with an orientation."""
+    text = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="{orientation}"/></x:xmpmeta>'
+    return text.encode()
+
+
+def with_marker(jpeg: bytes, marker: int, data: bytes) -> bytes:
+    """The JPEG with one more application segment right behind its start."""
+    return jpeg[:2] + struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data + jpeg[2:]
+
+
+def photographs() -> Iterator[tuple[str, bytes]]:
+    """Named JPEGs of many kinds, some of which must be refused."""
+    sizes = ((224, 224), (225, 223), (300, 200), (448, 448), (449, 447), (640, 480), (897, 901), (1000, 1400), (1793, 1791),
+             (2000, 1500), (3601, 3590), (60, 500), (32, 32), (160, 159), (128, 128), (256, 512))  # fmt: skip
+    for seed, (width, height) in enumerate(sizes):
+        yield f"size_{width}x{height}", encode(draw(width, height, seed))
+    for name, subsampling in (("444", 0), ("422", 1), ("420", 2)):
+        for width, height in ((511, 389), (1201, 1003), (2005, 1903)):
+            yield f"subsampling_{name}_{width}", encode(draw(width, height, 40), subsampling=subsampling)
+            yield f"progressive_{name}_{width}", encode(draw(width, height, 41), subsampling=subsampling, progressive=True)
+    for width in (333, 1111):
+        yield f"grey_{width}", encode(draw(width, width + 13, 42).convert("L"))
+        yield f"cmyk_{width}", encode(draw(width, width + 13, 43).convert("CMYK"))
+        yield f"rgb_{width}", encode(draw(width, width + 13, 44), keep_rgb=True)
+    yield "low_quality", encode(draw(700, 900, 45), quality=10)
+    yield "optimised_restarts", encode(draw(700, 900, 46), optimize=True, restart_marker_rows=2)
+    yield "many_lesions", encode(draw(1200, 1300, 47, lesions=150))
+    yield "dark", encode(draw(700, 900, 48, tone=(35, 25, 20)))
+    yield "bright", encode(draw(700, 900, 49, tone=(255, 250, 248)))
+    yield "blurred", encode(draw(30, 40, 50).resize((900, 1200), Image.Resampling.BICUBIC))
+    yield "no_skin", encode(draw(700, 900, 51, tone=(60, 120, 200)))
+
+    for orientation in range(10):
+        yield f"exif_{orientation}", encode(draw(1001, 705, 60), exif=exif(orientation))
+    yield "exif_big_endian", encode(draw(640, 480, 61), exif=exif(6, ">"))
+    yield "exif_long", encode(draw(640, 480, 62), exif=exif(8, kind=4))
+    yield "exif_small", encode(draw(100, 67, 63), exif=exif(7))
+    yield "exif_damaged", encode(draw(640, 480, 64), exif=b"Exif\0\0II*\0\xff\xff\xff\x7f")
+    yield "exif_not_tiff", encode(draw(640, 480, 65), exif=b"Exif\0\0nothing of the kind")
+    yield "exif_cut", encode(draw(640, 480, 66), exif=exif(6)[:30])
+    yield "xmp_6", with_marker(encode(draw(640, 480, 67)), 0xE1, b"http://ns.adobe.com/xap/1.0/\0" + xmp(6))
+    both = encode(draw(640, 480, 68), exif=exif(3))
+    yield "exif_before_xmp", with_marker(both, 0xE1, b"http://ns.adobe.com/xap/1.0/\0" + xmp(6))
+
+    whole = encode(draw(900, 700, 70))
+    yield "trailing_bytes", whole + b"\0" * 1000
+    yield "no_end_marker", whole[:-2]
+    for share in (0.02, 0.3, 0.7, 0.98):
+        yield f"cut_{share}", whole[: int(len(whole) * share)]
+    progressive = encode(draw(900, 700, 71), progressive=True)
+    for share in (0.3, 0.98):
+        yield f"cut_progressive_{share}", progressive[: int(len(progressive) * share)]
+    middle = len(whole) // 2
+    yield "damaged_middle", whole[:middle] + bytes(range(200)) + whole[middle + 200 :]
+    yield "damaged_header", whole[:30] + b"\xff" * 40 + whole[70:]
+    yield "too_small", encode(draw(31, 400, 72))
+    yield "huge_header", whole.replace(struct.pack(">HH", 700, 900), struct.pack(">HH", 65000, 65000), 1)
+    yield "empty", b""
+    yield "not_an_image", b"this is no image at all"
+    yield "only_start", b"\xff\xd8\xff"
+
+
+def expect(grader: dict[str | None, AcneGrader], name: str, data: bytes, folder: Path) -> dict[str, Any]:
+    """What the SDK makes of one photograph; its pixels go into files of their own."""
+    (folder / f"{name}.jpg").write_bytes(data)
+    spec = grader[None].manifest.input
+    try:
+        decoded = image.decode(data, min_side=spec.decode_scale * max(spec.height, spec.width))
+    except AcneEdgeError as error:
+        return {"name": name, "error": error.code}
+    scores = quality.assess(decoded)
+    (folder / f"{name}.decoded").write_bytes(decoded.tobytes())
+    (folder / f"{name}.input").write_bytes(preprocess.pack([decoded], spec.height, spec.width).tobytes())
+    return {
+        "name": name,
+        "width": decoded.shape[1],
+        "height": decoded.shape[0],
+        "quality": {**vars(scores), "reasons": list(scores.reasons)},
+        "predictions": [grader[scale].predict(data).to_dict(lesion_map=True) for scale in SCALES],
+        "from_pixels": grader[None].predict(decoded).to_dict(),
+    }
+
+
+def manifests(valid: str) -> Iterator[str]:
+    """The valid manifest and variants of it, most of which break one rule."""
+    yield valid
+    yield from ("", "[]", "null", '{"schema":1}', "{}", valid[:-1], valid + "x", valid.replace('"schema":"1.0"', '"schema":"1.7"'))
+    yield valid.replace('"schema":"1.0"', '"schema":"2.0"')
+    yield valid[:-1] + ',"added_later":{"a":[1]}}'
+    yield valid[:-1] + ',"padding":"' + "x" * 300_000 + '"}'
+    yield valid[:-1] + ',"padding":"' + "\N{LATIN SMALL LETTER E WITH ACUTE}" * 200_000 + '"}'
+    yield valid[:-1] + ',"bad":NaN}'
+    yield valid[:-1] + ',"schema":"3.0"}'
+    changes: list[tuple[str, Any]] = [
+        ("input.height", 15), ("input.height", 4097), ("input.height", 224.0), ("input.height", True), ("input.height", "224"),
+        ("input.height", 10**30), ("input.height", -(10**30)), ("input.height", 2**63), ("input.width", 16),
+        ("input.layout", "NCHW"), ("input.dtype", "float32"), ("input.colour", "BGR"), ("input.resize", "crop"),
+        ("input.filter", "nearest"), ("input.decode_scale", 0), ("input.decode_scale", 9), ("input.decode_scale", 4),
+        ("input.normalised_in_graph", False), ("input.normalised_in_graph", 1), ("count_bins", 1), ("count_bins", 1025),
+        ("count_bins", 51), ("count_bins", 52), ("scale.labels", ["a"]), ("scale.labels", ["a", 1]),
+        ("scale.labels", [str(i) for i in range(17)]), ("scale.lower", [0, 6, 21]), ("scale.lower", [1, 6, 21, 51]),
+        ("scale.lower", [0, 6, 6, 51]), ("scale.lower", [0, 6, 21, 51.0]), ("scale.lower", [0, 6, 21, True]),
+        ("scale.lower", [0, 6, 21, 66]), ("scale.lower", [0, 6, 21, 2**64]), ("scale.name", None), ("decoding.count", "mode"),
+        ("decoding.count", "mean"), ("decoding.map_weight", 1.01), ("decoding.map_weight", 1), ("decoding.map_weight", True),
+        ("decoding.head_weight", -0.1), ("uncertainty.level", 0.49), ("uncertainty.level", 1), ("uncertainty.temperature", 0),
+        ("uncertainty.temperature", 21), ("uncertainty.temperature", 20), ("uncertainty.count_quantile", 2),
+        ("uncertainty.grade_quantile", "0.9"), ("uncertainty.abstain_below", -1), ("uncertainty.fitted_on", 3), ("name", 1),
+        ("version", None), ("licence", []), ("intended_use", {}), ("training", []), ("metrics", "none"), ("quantisation", 0),
+        ("input", []), ("scale", "hayashi"),
+    ]  # fmt: skip
+    for path, value in changes:
+        root = json.loads(valid)
+        *parents, key = path.split(".")
+        section = root
+        for parent in parents:
+            section = section[parent]
+        section[key] = value
+        yield json.dumps(root)
+    for key in json.loads(valid):
+        root = json.loads(valid)
+        del root[key]
+        yield json.dumps(root)
+        if isinstance(section := json.loads(valid)[key], dict) and key in ("input", "scale", "decoding", "uncertainty"):
+            for inner in section:
+                root = json.loads(valid)
+                del root[key][inner]
+                yield json.dumps(root)
+
+
+def verdict(text: str) -> dict[str, Any]:
+    """Whether the SDK takes the manifest, and the words it refuses it with."""
+    try:
+        Manifest.from_json(text)
+    except ManifestError as error:
+        return {"text": text, "valid": False, "message": str(error)}
+    return {"text": text, "valid": True, "message": ""}
+
+
+def refused_models(model: bytes, manifest: Manifest) -> Iterator[tuple[str, bytes, str]]:
+    """Model files that every runtime must refuse: name, bytes, error code."""
+
+    def swap(key: bytes, value: object, other: object) -> bytes:
+        """The model with another value of the same length in its manifest, so that the file stays well-formed."""
+        old, new = (b'"%s":%s' % (key, json.dumps(v).encode()) for v in (value, other))
+        assert model.count(old) == 1 and len(old) == len(new), old
+        return model.replace(old, new)
+
+    yield "schema_2", swap(b"schema", "1.0", "2.0"), "manifest_invalid"
+    yield "no_manifest", model.replace(b"acne_edge.manifest", b"acne_edge.manifes_"), "manifest_invalid"
+    yield "other_input", swap(b"height", manifest.input.height, manifest.input.height + 1), "model_error"
+    yield "other_bins", swap(b"count_bins", manifest.count_bins, manifest.count_bins + 1), "model_error"
+    yield "cut", model[: len(model) // 2], "model_error"
+    yield "empty", b"", "model_error"
+    yield "text", b"not a model", "model_error"
+
+
+def main(folder: Path) -> None:
+    """Write everything into the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shipped = models.load_model()
+    path = folder / "model.onnx"
+    path.write_bytes(shipped.data)
+    graders = {scale: AcneGrader.load(path, scale=scale) for scale in SCALES}
+    cases = [expect(graders, name, data, folder) for name, data in photographs()]
+    refused = []
+    for name, data, code in refused_models(shipped.data, graders[None].manifest):
+        (folder / f"refused_{name}.onnx").write_bytes(data)
+        try:
+            AcneGrader.load(folder / f"refused_{name}.onnx")
+        except AcneEdgeError as error:
+            assert error.code == code, (name, error.code, code)
+            refused.append({"file": f"refused_{name}.onnx", "code": code, "message": str(error)})
+        else:
+            raise AssertionError(f"the SDK takes the model {name}")
+    valid = graders[None].manifest.to_json()
+    golden = {
+        "version": __version__,
+        "model_sha256": shipped.sha256,
+        "input": vars(graders[None].manifest.input),
+        "scales": SCALES,
+        "cases": cases,
+        "refused_models": refused,
+        "manifests": [verdict(text) for text in manifests(valid)],
+    }
+    (folder / "cases.json").write_text(json.dumps(golden))
+    errors = sum("error" in case for case in cases)
+    print(f"{len(cases)} photographs ({errors} refused), {len(golden['manifests'])} manifests, {len(refused)} refused models")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,96 @@
+#include <limits>
+#include <numeric>
+
+#include <gtest/gtest.h>
+
+#include "error.h"
+#include "grading.h"
+
+namespace acne_edge {
+namespace {
+
+const Scale kTwo = {"two", {"few", "many"}, {0, 2}};
+
+Outputs outputs(std::vector<float> grades, std::vector<float> counts, std::vector<float> map = {0}) {
+    Outputs made;
+    made.map_width = static_cast<int>(map.size());
+    made.map_height = 1;
+    made.grade_probs = std::move(grades);
+    made.count_probs = std::move(counts);
+    made.lesion_map = std::move(map);
+    return made;
+}
+
+TEST(Grading, CountIsTheMeanTheMedianOrTheMap) {
+    const auto made = outputs({0.5F, 0.5F}, {0.125F, 0.25F, 0.5F, 0.125F}, {1.0F, 2.5F, 4.0F});
+    EXPECT_DOUBLE_EQ(interpret(made, kTwo, kTwo, {false, 0, 0}, {}).count, 1.625);
+    EXPECT_DOUBLE_EQ(interpret(made, kTwo, kTwo, {true, 0, 0}, {}).count, 2);
+    EXPECT_DOUBLE_EQ(interpret(made, kTwo, kTwo, {true, 1, 0}, {}).count, 7.5);
+    EXPECT_DOUBLE_EQ(interpret(made, kTwo, kTwo, {true, 0.5, 0}, {}).count, 4.75);
+}
+
+TEST(Grading, GradeMixesHeadAndBandsOnTheNativeScaleOnly) {
+    const auto made = outputs({0.75F, 0.25F}, {0.125F, 0.125F, 0.5F, 0.25F});
+    EXPECT_NEAR(interpret(made, kTwo, kTwo, {false, 0, 1}, {}).grade_probs[0], 0.75, 1e-9);
+    EXPECT_NEAR(interpret(made, kTwo, kTwo, {false, 0, 0}, {}).grade_probs[0], 0.25, 1e-9);
+    EXPECT_NEAR(interpret(made, kTwo, kTwo, {false, 0, 0.5}, {}).grade_probs[0], 0.5, 1e-9);
+    const Scale other = {"other", {"none", "some", "very many"}, {0, 1, 66}};
+    const auto result = interpret(made, kTwo, other, {false, 0, 1}, {});
+    ASSERT_EQ(result.grade_probs.size(), 3U);
+    EXPECT_NEAR(result.grade_probs[1], 0.875, 1e-9);
+    EXPECT_EQ(result.grade, 1);
+}
+
+TEST(Grading, TemperatureSharpensAndTheGradeSetFollows) {
+    const auto made = outputs({0.75F, 0.25F}, {0.25F, 0.25F, 0.25F, 0.25F});
+    Uncertainty uncertainty;
+    uncertainty.grade_quantile = 0.8;
+    EXPECT_EQ(interpret(made, kTwo, kTwo, {false, 0, 1}, uncertainty).grade_set, (std::vector<int>{0, 1}));
+    uncertainty.temperature = 0.5;
+    const auto sharp = interpret(made, kTwo, kTwo, {false, 0, 1}, uncertainty);
+    EXPECT_NEAR(sharp.grade_probs[0], 0.9, 1e-9);
+    EXPECT_EQ(sharp.grade_set, (std::vector<int>{0}));
+    uncertainty.grade_quantile = 0;  // nothing is that sure; the top grade stays
+    EXPECT_EQ(interpret(made, kTwo, kTwo, {false, 0, 1}, uncertainty).grade_set, (std::vector<int>{0}));
+}
+
+TEST(Grading, AbstainsBelowItsThreshold) {
+    const auto made = outputs({0.75F, 0.25F}, {0.25F, 0.25F, 0.25F, 0.25F});
+    Uncertainty uncertainty;
+    EXPECT_EQ(interpret(made, kTwo, kTwo, {false, 0, 1}, uncertainty).abstained, nullptr);
+    uncertainty.abstain_below = 0.8;
+    EXPECT_STREQ(interpret(made, kTwo, kTwo, {false, 0, 1}, uncertainty).abstained, "low_confidence");
+}
+
+TEST(Grading, IntervalHoldsTheCount) {
+    Uncertainty uncertainty;
+    uncertainty.count_quantile = 0.5;
+    const auto spread = outputs({1, 0}, {0.25F, 0.25F, 0.25F, 0.25F});
+    auto result = interpret(spread, kTwo, kTwo, {false, 0, 1}, uncertainty);
+    EXPECT_EQ(result.low, 1);
+    EXPECT_EQ(result.high, 2);
+    result = interpret(outputs({1, 0}, {0.25F, 0.25F, 0.25F, 0.25F}, {9.5F}), kTwo, kTwo, {false, 1, 1}, uncertainty);
+    EXPECT_EQ(result.low, 1);
+    EXPECT_EQ(result.high, 10);
+    uncertainty.count_quantile = 0;  // no count is that central
+    result = interpret(spread, kTwo, kTwo, {false, 0, 1}, uncertainty);
+    EXPECT_EQ(result.low, 1);
+    EXPECT_EQ(result.high, 2);
+}
+
+TEST(Grading, OutputsThatAreNoNumbersAreRefused) {
+    const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
+    EXPECT_THROW(interpret(outputs({nan, 1}, {1, 0}), kTwo, kTwo, {}, {}), Error);
+    EXPECT_THROW(interpret(outputs({0, 1}, {nan, 0}), kTwo, kTwo, {}, {}), Error);
+    EXPECT_THROW(interpret(outputs({0, 1}, {1, 0}, {infinity}), kTwo, kTwo, {false, 0.5, 0.5}, {}), Error);
+    EXPECT_THROW(interpret(outputs({0, 1}, {1, 0}, {1e30F}), kTwo, kTwo, {false, 1, 0.5}, {}), Error);
+}
+
+TEST(Grading, KnowsTheScalesOfThePythonSdk) {
+    EXPECT_EQ(find_scale("hayashi").lower, (std::vector<std::int64_t>{0, 6, 21, 51}));
+    EXPECT_EQ(find_scale("report").lower, (std::vector<std::int64_t>{0, 20, 51, 66}));
+    EXPECT_THROW(find_scale("Hayashi"), Error);
+}
+
+}  // namespace
+}  // namespace acne_edge
