@@ -54,8 +54,9 @@ json schema_of(const json& value) {
 void expect_same_quality(const json& ours, const json& python) {
     EXPECT_EQ(ours["reasons"], python["reasons"]);
     EXPECT_EQ(ours["short_side"], python["short_side"]);
-    for (const auto& [score, tolerance] : {std::pair("brightness", 0.2), {"clipped", 0.002}, {"sharpness", 0.07}, {"skin", 0.011}}) {
-        EXPECT_NEAR(ours[score].get<double>(), python[score].get<double>(), tolerance) << score;
+    // Rounded numbers, which may lie on either side of a half.
+    for (const auto& [score, step] : {std::pair("brightness", 0.1), {"clipped", 0.001}, {"sharpness", 0.01}, {"skin", 0.001}}) {
+        EXPECT_NEAR(ours[score].get<double>(), python[score].get<double>(), 1.01 * step) << score;
     }
 }
 
