@@ -146,7 +146,16 @@ def expect(grader: dict[str | None, AcneGrader], name: str, data: bytes, folder:
 def manifests(valid: str) -> Iterator[str]:
     """The valid manifest and variants of it, most of which break one rule."""
     yield valid
-    yield from ("", "[]", "null", '{"schema":1}', "{}", valid[:-1], valid + "x", valid.replace('"schema":"1.0"', '"schema":"1.7"'))
+    yield from (
+        "",
+        "[]",
+        "null",
+        '{"schema":1}',
+        "{}",
+        valid[:-1],
+        valid + "x",
+        valid.replace('"schema":"1.0"', '"schema":"1.7"'),
+    )
     yield valid.replace('"schema":"1.0"', '"schema":"2.0"')
     yield valid[:-1] + ',"added_later":{"a":[1]}}'
     yield valid[:-1] + ',"padding":"' + "x" * 300_000 + '"}'
@@ -204,7 +213,8 @@ def refused_models(model: bytes, manifest: Manifest) -> Iterator[tuple[str, byte
     def swap(key: bytes, value: object, other: object) -> bytes:
         """The model with another value of the same length in its manifest, so that the file stays well-formed."""
         old, new = (b'"%s":%s' % (key, json.dumps(v).encode()) for v in (value, other))
-        assert model.count(old) == 1 and len(old) == len(new), old
+        assert model.count(old) == 1, old
+        assert len(old) == len(new), old
         return model.replace(old, new)
 
     yield "schema_2", swap(b"schema", "1.0", "2.0"), "manifest_invalid"
@@ -230,7 +240,8 @@ def main(folder: Path) -> None:
         try:
             AcneGrader.load(folder / f"refused_{name}.onnx")
         except AcneEdgeError as error:
-            assert error.code == code, (name, error.code, code)
+            if error.code != code:
+                raise SystemExit(f"{name}: refused as {error.code}, not {code}") from error
             refused.append({"file": f"refused_{name}.onnx", "code": code, "message": str(error)})
         else:
             raise AssertionError(f"the SDK takes the model {name}")

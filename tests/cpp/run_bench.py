@@ -20,9 +20,12 @@ def run(*arguments: str, code: int = 0) -> str:
 BENCH, golden = sys.argv[1], Path(sys.argv[2])
 image, model = str(golden / "many_lesions.jpg"), str(golden / "model.onnx")
 
-few = json.loads(run("--image", image, "--json", "--samples", "3", "--warmup", "1", "--cold-starts", "1", "--streams", "2", "--sensors"))
+few = json.loads(
+    run("--image", image, "--json", "--samples", "3", "--warmup", "1", "--cold-starts", "1", "--streams", "2", "--sensors")
+)
 assert list(few) == [
-    "schema", "tool", "model", "environment", "samples", "stages", "cold_start", "throughput", "peak_rss_mb", "sensors", "warnings",
+    "schema", "tool", "model", "environment", "samples", "stages", "cold_start", "throughput",
+    "peak_rss_mb", "sensors", "warnings",
 ], list(few)  # fmt: skip
 assert few["samples"] == 3
 assert list(few["stages"]) == ["decode", "quality", "preprocess", "inference", "interpretation", "total"]
