@@ -16,6 +16,7 @@ import warnings
 import zlib
 from collections import Counter
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,7 @@ def manifest_case(rng: random.Random) -> None:
     root = json.loads(MANIFEST)
     for _ in range(rng.randint(1, 3)):
         section = rng.choice([root, *(v for v in root.values() if isinstance(v, dict) and v)])
-        section[rng.choice(list(section))] = rng.choice(VALUES)
+        section[rng.choice(list(section))] = deepcopy(rng.choice(VALUES))  # a shared one would be changed, and could hold itself
     text = json.dumps(root)
     if rng.random() < 0.5:
         text = mangle(text.encode(), rng).decode("utf-8", "replace")
