@@ -223,7 +223,8 @@ def train(
     data: Annotated[Path, typer.Option("--data", help="ACNE04 in the layout of its distribution.")],
     model_path: Annotated[Path, typer.Option(help="Directory of the run: settings, logs, checkpoints.")] = Path("runs/acne-edge"),
     weights: Annotated[
-        Path | None, typer.Option(help="Directory of the ImageNet weights (safetensors); none: from scratch.")
+        Path | None,
+        typer.Option(help="Directory of the ImageNet weights, or the model.safetensors of an earlier run; none: from scratch."),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML of any of these settings; the command line wins.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint of the run, if there is one.")] = False,
@@ -246,6 +247,7 @@ def train(
     loss: Annotated[str | None, typer.Option(help="ldl or report.")] = None,
     density_weight: Annotated[float | None, typer.Option(help="Weight of the lesion map's loss.")] = None,
     zoom: Annotated[float | None, typer.Option(help="Share of recounted crops.")] = None,
+    balance: Annotated[float | None, typer.Option(help="0 draws photographs as they are, 1 every grade equally often.")] = None,
     frequency: Annotated[int | None, typer.Option(help="Epochs between evaluations.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="adam or sgd.")] = None,
     dropout: Annotated[float | None, typer.Option(help="Dropout before the heads.")] = None,

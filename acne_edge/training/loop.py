@@ -33,7 +33,7 @@ from acne_edge.training.data import (
     write_list,
 )
 from acne_edge.training.losses import band_matrix, density_loss, distribution_loss
-from acne_edge.training.model import FusionModel, ModelConfig, Normalize, load_imagenet
+from acne_edge.training.model import FusionModel, ModelConfig, Normalize, load_imagenet, resize_input
 
 Report = Callable[[str], None]
 
@@ -45,6 +45,7 @@ class Dataset:
         self.samples = samples
         self.images = torch.from_numpy(load_images(samples, size, workers)).to(device)
         self.counts = torch.tensor([s.count for s in samples])
+        self.grades = torch.tensor([s.grade for s in samples])
         self.centres = [
             None if s.boxes is None else torch.from_numpy((s.boxes[:, :2] + s.boxes[:, 2:]) / 2).float() for s in samples
         ]
@@ -118,8 +119,19 @@ def evaluate(outputs: dict[str, NDArray[np.float32]], samples: list[Sample]) -> 
     }
 
 
+def epoch_order(grades: Tensor, balance: float, generator: torch.Generator) -> Tensor:
+    """Indices of one epoch, int64 [N]: a permutation, or with `balance` draws that give grade g a share ~ n_g^(1 - balance)."""
+    if not balance:
+        return torch.randperm(len(grades), generator=generator)
+    frequency = torch.bincount(grades).double()[grades]
+    return torch.multinomial(frequency**-balance, len(grades), replacement=True, generator=generator)
+
+
 class Trainer:
-    """One run in one directory. Everything random in an epoch follows from (seed, epoch), so a resumed run repeats it."""
+    """One run in one directory. Everything random in an epoch follows from (seed, epoch), so a resumed run repeats it.
+
+    `weights` is a folder of ImageNet weights, the `model.safetensors` of an earlier run to go on from, or None.
+    """
 
     def __init__(self, config: TrainConfig, data: Path, run: Path, weights: Path | None, device: str = "auto") -> None:
         self.config, self.run = config, run
@@ -132,7 +144,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.model = FusionModel(ModelConfig(method=config.method, image_size=config.train_size, dropout=config.dropout))
         if weights is not None:
-            load_imagenet(self.model, weights)
+            (load_checkpoint if weights.is_file() else load_imagenet)(self.model, weights)
         if config.freeze_stem and self.model.resnet is not None:
             self.model.resnet.freeze_stem()
         self.model = self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -210,7 +222,7 @@ class Trainer:
         """One pass over the data in random order; a last short batch is dropped. Returns the mean losses."""
         generator = torch.Generator().manual_seed(self.config.seed * 100_003 + self.epoch)
         torch.manual_seed(self.config.seed * 100_003 + self.epoch)  # dropout
-        order = torch.randperm(len(data), generator=generator)
+        order = epoch_order(data.grades, self.config.balance, generator)
         batches = list(order.split(self.config.batch_size))
         batches = [b for b in batches if len(b) == self.config.batch_size]
         self.model.train()
@@ -308,6 +320,18 @@ class Trainer:
             state["state"].setdefault(int(index), {})[key] = value
         self.optimizer.load_state_dict(state)
         self.epoch, self.step, self.history = info["epoch"], info["step"], info["history"]
+
+
+def load_checkpoint(model: FusionModel, path: Path) -> None:
+    """Load the weights that an earlier run ended with; its input size may differ. Raises UsageError if they do not fit."""
+    tensors, info = checkpoint.load(path)
+    if info.get("model", {}).get("method") != model.config.method:
+        raise UsageError(f"{path}: not a checkpoint of the method {model.config.method}")
+    state = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    try:
+        model.load_state_dict(resize_input(state, info["model"]["image_size"], model.config.image_size))
+    except RuntimeError as error:
+        raise UsageError(f"{path}: the weights do not fit the network ({str(error).splitlines()[-1].strip()})") from error
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:

@@ -307,6 +307,18 @@ def _load(branch: nn.Module, state: dict[str, Tensor], name: str, ignore: str = 
         raise UsageError(f"the {name} weights do not fit the network: {', '.join(wrong[:4])}")
 
 
+def resize_input(state: dict[str, Tensor], old: int, new: int) -> dict[str, Tensor]:
+    """Carry the weights of a network for `old` pixels a side over to `new`: position embedding and lesions per cell."""
+    if old == new:
+        return state
+    state = dict(state)
+    if "vit.pos_embed" in state:
+        state["vit.pos_embed"] = resample_position(state["vit.pos_embed"], new // 16)
+    # As many lesions in more cells: softplus is nearly exp where cells hold few.
+    state["lesion_map.out.bias"] = state["lesion_map.out.bias"] + 2 * math.log(old / new)
+    return state
+
+
 def resample_position(pos_embed: Tensor, grid: int) -> Tensor:
     """Bicubic resampling of a position embedding [1, 1 + g*g, D] to [1, 1 + grid*grid, D]; the class token's is kept."""
     cls, patches = pos_embed[:, :1], pos_embed[:, 1:]
