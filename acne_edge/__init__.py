@@ -10,10 +10,10 @@ Names load on first use, so that `import acne_edge` costs nothing.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as typing's, without the import of typing
 if TYPE_CHECKING:
+    from typing import Any
+
     from acne_edge.errors import (
         AcneEdgeError,
         BackendError,
@@ -87,6 +87,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
 
 

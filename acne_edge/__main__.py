@@ -1,5 +1,5 @@
 """`python -m acne_edge` is `acne-edge`."""
 
-from acne_edge.cli import main
+from acne_edge.cli import run
 
-main()
+run()

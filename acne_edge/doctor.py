@@ -10,6 +10,7 @@ from pathlib import Path
 from time import perf_counter
 
 from acne_edge import __version__, models
+from acne_edge.backends import GPU_SIGNS
 from acne_edge.benchmark import environment
 from acne_edge.errors import AcneEdgeError
 from acne_edge.grader import AcneGrader
@@ -24,7 +25,6 @@ EXTRAS = {
     "train": (("torch", "sklearn"), "train"),
 }
 ANY_OF = ("tensorrt-rtx",)  # one of the packages is enough
-GPU_SIGNS = ("/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvgpu", "/etc/nv_tegra_release")
 
 
 @dataclass(frozen=True)

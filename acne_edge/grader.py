@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from itertools import chain, islice
+from threading import Lock
 from time import perf_counter
-from types import TracebackType
+from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 import numpy as np
 
 from acne_edge import image as images
-from acne_edge import models, preprocess, quality
-from acne_edge.backends import load_backend
-from acne_edge.backends.base import Backend, Outputs
+from acne_edge import preprocess, quality
 from acne_edge.errors import AcneEdgeError, BackendError, ImageDecodeError, PoorQualityError, UsageError
 from acne_edge.grading import SeverityScale, find_scale, interpret
-from acne_edge.image import ImageArray, ImageSource
-from acne_edge.manifest import Manifest
+from acne_edge.loading import Loading
 from acne_edge.prediction import CountInterval, Failure, Grade, ModelInfo, Prediction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
+    from threading import Event
+    from types import TracebackType
+
+    from acne_edge.backends.base import Outputs
+    from acne_edge.camera import Camera, StreamResult
+    from acne_edge.image import ImageArray, ImageSource
+    from acne_edge.manifest import Manifest
 
 ON_POOR_QUALITY = ("warn", "abstain", "fail")
 STAGES = ("decode", "quality", "preprocess", "inference", "interpretation")
@@ -28,24 +38,21 @@ STAGES = ("decode", "quality", "preprocess", "inference", "interpretation")
 class AcneGrader:
     """Counts lesions and grades severity. Make one with `AcneGrader.load`; use it as a context manager or `close` it.
 
-    One grader may be used by many threads at once.
+    One grader may be used by many threads at once. A process that was forked from the grader's loads the model anew on first
+    use, because the runtime's threads do not survive a fork.
     """
 
-    def __init__(
-        self,
-        model: models.ModelFile,
-        backend: Backend,
-        scale: SeverityScale | None = None,
-        on_poor_quality: str = "warn",
-        backend_reason: str = "given",
-    ) -> None:
-        self._backend = backend
+    def __init__(self, loading: Loading, scale: str | None = None, on_poor_quality: str = "warn") -> None:
+        if on_poor_quality not in ON_POOR_QUALITY:
+            raise UsageError(f"on_poor_quality is {on_poor_quality!r}; choose one of: {', '.join(ON_POOR_QUALITY)}")
+        self._wanted_scale = find_scale(scale) if scale else None
         self._on_poor_quality = on_poor_quality
-        self.backend_reason = backend_reason  # why this backend was chosen
+        self._loading = loading
+        self._many: Loading | None = None  # one thread a run, for batches
+        self._forked = False
+        self._lock = Lock()
         self._closed = False
-        self.manifest: Manifest = backend.manifest
-        self.scale = scale or self.manifest.scale
-        self.model = ModelInfo(self.manifest.name, self.manifest.version, model.sha256, backend.name)
+        _graders.add(self)
 
     @classmethod
     def load(
@@ -56,6 +63,8 @@ class AcneGrader:
         threads: int = 0,
         scale: str | None = None,
         on_poor_quality: str = "warn",
+        strict: bool = False,
+        background: bool = False,
     ) -> AcneGrader:
         """Load a shipped model by name (None: the default) or a model file by path.
 
@@ -66,20 +75,42 @@ class AcneGrader:
             scale: severity scale; None is the one the model was trained on.
             on_poor_quality: what a poor capture leads to: `warn` gives reason codes in `Prediction.quality`, `abstain` also sets
                 `Prediction.abstained`, `fail` raises PoorQualityError before the network runs.
+            strict: refuse a runtime that runs the model on another device than the backend stands for, and an `auto` that
+                would have to pass over a GPU.
+            background: return at once and load in a thread; the first use waits, and raises what loading raised.
 
         Raises:
             ModelError: the file cannot be read, is no model of acne-edge, or fails its integrity check.
             UsageError: an unknown backend, scale or policy, or a negative number of threads.
+            BackendError: the runtime cannot run the model, or `strict` refuses how it would.
             MissingExtraError: the backend is not installed.
         """
-        if threads < 0:
-            raise UsageError(f"threads is {threads}; expected 0 (automatic) or more")
-        if on_poor_quality not in ON_POOR_QUALITY:
-            raise UsageError(f"on_poor_quality is {on_poor_quality!r}; choose one of: {', '.join(ON_POOR_QUALITY)}")
-        wanted = find_scale(scale) if scale else None
-        file = models.load_model(model)
-        loaded, reason = load_backend(backend, file.data, threads)
-        return cls(file, loaded, wanted, on_poor_quality, reason)
+        grader = cls(Loading(model, backend, threads, strict), scale, on_poor_quality)
+        if not background:
+            grader._loading.backend()
+        return grader
+
+    @property
+    def manifest(self) -> Manifest:
+        """The model's description."""
+        return self._loading.manifest()
+
+    @property
+    def scale(self) -> SeverityScale:
+        """The severity scale that grades are given on."""
+        return self._wanted_scale or self.manifest.scale
+
+    @property
+    def model(self) -> ModelInfo:
+        """The model and what it really runs on."""
+        backend = self._loading.backend()
+        return ModelInfo(backend.manifest.name, backend.manifest.version, self._loading.sha256, backend.name)
+
+    @property
+    def backend_reason(self) -> str:
+        """Why this backend was chosen."""
+        self._loading.backend()
+        return self._loading.reason
 
     def predict(self, source: ImageSource) -> Prediction:
         """Predict one photograph.
@@ -91,8 +122,11 @@ class AcneGrader:
             ImageError: the image cannot be used; the subclass says why.
             BackendError: the grader is closed, or the runtime failed.
         """
-        self._check_open()
-        spec = self.manifest.input
+        return self._predict(source, self._current())
+
+    def _predict(self, source: ImageSource, loading: Loading) -> Prediction:
+        manifest = loading.manifest()
+        spec = manifest.input
         clock = _Clock()
         rgb = images.decode(source, min_side=spec.decode_scale * max(spec.height, spec.width))
         clock.lap("decode")
@@ -102,22 +136,24 @@ class AcneGrader:
             raise PoorQualityError(f"poor capture: {', '.join(capture.reasons)}; take the photograph again")
         batch = preprocess.pack([rgb], spec.height, spec.width)
         clock.lap("preprocess")
-        outputs = self._backend.run(batch)
+        backend = loading.backend()
+        clock.resume()  # a model that is still loading is no part of the inference
+        outputs = backend.run(batch)
         clock.lap("inference")
         lesion_map = outputs.lesion_map[0]
         result = interpret(
             outputs.grade_probs[0].astype(np.float64),
             outputs.count_probs[0].astype(np.float64),
             float(lesion_map.sum(dtype=np.float64)),
-            native=self.manifest.scale,
+            native=manifest.scale,
             scale=self.scale,
-            decoding=self.manifest.decoding,
-            uncertainty=self.manifest.uncertainty,
+            decoding=manifest.decoding,
+            uncertainty=manifest.uncertainty,
         )
         clock.lap("interpretation")
         return Prediction(
             count=result.count,
-            count_interval=CountInterval(self.manifest.uncertainty.level, *result.interval),
+            count_interval=CountInterval(manifest.uncertainty.level, *result.interval),
             grade=Grade(result.grade, self.scale.labels[result.grade]),
             grade_probs=tuple(float(p) for p in result.grade_probs),
             grade_set=result.grade_set,
@@ -133,16 +169,32 @@ class AcneGrader:
     def predict_many(self, sources: Iterable[ImageSource], workers: int = 0) -> Iterator[Prediction | Failure]:
         """Predict a batch of any length, in order; an input that fails yields a `Failure` and the batch goes on.
 
-        Decoding and inference overlap in `workers` threads (0: one a processor). At most four inputs a worker are read
-        ahead, so memory does not grow with the batch. Closing the iterator cancels what has not begun.
+        `workers` threads (0: one a processor) each take a photograph through all stages. A batch of more than two a worker is
+        inferred on one thread a photograph, in a second session: sharing every operator among threads makes one photograph
+        fast and a batch slow. At most four inputs a worker are read ahead, so memory does not grow with the batch. Closing
+        the iterator cancels what has not begun.
         """
-        self._check_open()
+        self._current()
         workers = workers or os.cpu_count() or 1
+        rest = iter(sources)
+        head = list(islice(rest, 2 * workers + 1))
+        if len(head) < 2:
+            yield from map(self.attempt, head)
+            return
+        loading = self._for_many() if len(head) > 2 * workers else self._current()
+        yield from self._in_threads(chain(head, rest), partial(self._attempt, loading=loading), workers)
+
+    @staticmethod
+    def _in_threads(
+        sources: Iterable[ImageSource], attempt: Callable[[ImageSource], Prediction | Failure], workers: int
+    ) -> Iterator[Prediction | Failure]:
+        from concurrent.futures import ThreadPoolExecutor
+
         pending: deque[Future[Prediction | Failure]] = deque()
         with ThreadPoolExecutor(workers, thread_name_prefix="acne-edge") as pool:
             try:
                 for source in sources:
-                    pending.append(pool.submit(self.attempt, source))
+                    pending.append(pool.submit(attempt, source))
                     if len(pending) >= 4 * workers:
                         yield pending.popleft().result()
                 while pending:
@@ -151,36 +203,97 @@ class AcneGrader:
                 for future in pending:
                     future.cancel()
 
+    def stream(
+        self,
+        source: str | int | os.PathLike[str] | Camera,
+        *,
+        smoothing: float = 2.0,
+        stop: Event | None = None,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> Iterator[StreamResult]:
+        """Predict a camera, stream or video file frame by frame: the newest frame of what is live, every frame of a file.
+
+        A live source that goes away is waited for. Frames of poor quality are predicted (or, with `fail`, are failures), but do
+        not enter the smoothed values.
+
+        Args:
+            source: number of a camera, URL, device, path of a video file, or a `Camera`.
+            smoothing: time constant, in seconds, of the filter over counts and grade probabilities; 0 does not smooth.
+            stop: set it to end the stream; without one, close the iterator.
+            say: is given one line when a live source is lost, and one when it is back.
+
+        Raises:
+            MissingExtraError: the extra `camera` is not installed.
+            ImageDecodeError: the file is no video.
+            BackendError: the grader is closed.
+        """
+        from threading import Event
+
+        from acne_edge.camera import Camera, stream
+
+        self._current()
+        camera = source if isinstance(source, Camera) else Camera(source, say)
+        return stream(self, camera, smoothing, stop or Event())
+
     def attempt(self, source: ImageSource) -> Prediction | Failure:
         """`predict`, with a `Failure` instead of an exception for an input that cannot be used."""
+        return self._attempt(source, self._current())
+
+    def _attempt(self, source: ImageSource, loading: Loading) -> Prediction | Failure:
         path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
         try:
-            return self.predict(source)
+            return self._predict(source, loading)
         except AcneEdgeError as error:
+            self._current()  # these raise if it is not the image that cannot be used, but the grader or the model
+            loading.backend()
             return Failure(path, error)
         except MemoryError:
             return Failure(path, ImageDecodeError("not enough memory for this image"))
 
     def infer(self, images: ImageArray) -> Outputs:
         """The network alone on packed images, uint8 [N, H, W, 3] of the manifest's size. Raises BackendError."""
-        self._check_open()
-        return self._backend.run(images)
+        return self._current().backend().run(images)
 
     def warmup(self, runs: int = 2) -> None:
         """Run the network on a blank image, so that the first real prediction is not slower than the others."""
-        self._check_open()
-        blank = np.zeros((1, self.manifest.input.height, self.manifest.input.width, 3), np.uint8)
+        spec = self._current().manifest().input
         for _ in range(runs):
-            self._backend.run(blank)
+            self.infer(np.zeros((1, spec.height, spec.width, 3), np.uint8))
 
     def close(self) -> None:
-        """Free the model; later calls raise BackendError. Closing twice is fine."""
-        self._closed = True
-        self._backend.close()
+        """Free the model; later calls raise BackendError. Predictions that are running end as they would. Twice is fine."""
+        with self._lock:
+            self._closed = True
+            for loading in (self._loading, self._many):
+                if loading is not None and not self._forked:
+                    loading.close()
 
-    def _check_open(self) -> None:
+    def _current(self) -> Loading:
+        """The model, loaded anew after a fork."""
         if self._closed:
             raise BackendError("the grader is closed")
+        if self._forked:
+            with self._lock:
+                if self._forked:
+                    self._loading, self._many, self._forked = self._loading.again(), None, False
+        return self._loading
+
+    def _after_fork(self) -> None:
+        """In the child: the threads of the runtime are gone, and the lock may be held by one that is."""
+        for loading in (self._loading, self._many):
+            if loading is not None:
+                loading.abandon()
+        self._forked, self._lock = True, Lock()
+
+    def _for_many(self) -> Loading:
+        """The model with one thread a run, where the runtime is one that leaves this to the caller."""
+        loading = self._current()
+        if not loading.backend().name.startswith("onnxruntime") or loading.threads == 1:
+            return loading
+        with self._lock:
+            if self._many is None:
+                self._many = loading.again(threads=1)
+            return self._many
 
     def __enter__(self) -> AcneGrader:
         return self
@@ -194,12 +307,27 @@ class _Clock:
 
     def __init__(self) -> None:
         self._laps: dict[str, float] = {}
-        self._start = self._last = perf_counter()
+        self._last = perf_counter()
 
     def lap(self, stage: str) -> None:
         now = perf_counter()
         self._laps[stage] = (now - self._last) * 1e3
         self._last = now
 
+    def resume(self) -> None:
+        self._last = perf_counter()
+
     def finish(self) -> dict[str, float]:
-        return {**self._laps, "total": (self._last - self._start) * 1e3}
+        return {**self._laps, "total": sum(self._laps.values())}
+
+
+_graders: WeakSet[AcneGrader] = WeakSet()
+
+
+def _after_fork() -> None:
+    for grader in _graders:
+        grader._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import warnings
-from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from acne_edge.errors import ImageDecodeError, ImageError, ImageNotFoundError, ImageSizeError, MissingExtraError
 
-ImageArray: TypeAlias = NDArray[np.uint8]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ImageArray: TypeAlias = "NDArray[np.uint8]"
 ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | ImageArray | Image.Image"
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
@@ -28,6 +30,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", *HEIF_SUF
 MIN_SIDE = 32  # pixels; below it there is nothing to count on
 MAX_PIXELS = 100_000_000  # decoded in the worst case (RGBA) to 400 MB
 MAX_BYTES = 200_000_000
+EXIF_ORIENTATION = 0x0112
 
 
 def decode(source: ImageSource, min_side: int | None = None, *, max_pixels: int = MAX_PIXELS) -> ImageArray:
@@ -72,15 +75,18 @@ def _read(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> by
     if isinstance(source, (bytes, bytearray, memoryview)):
         data = bytes(source)
     elif isinstance(source, (str, os.PathLike)):
-        path = Path(source)
         try:
-            if not path.is_file():
-                if path.is_dir():
-                    raise ImageNotFoundError("is a directory, not an image")
-                raise ImageNotFoundError("not a regular file" if path.exists() else "no such file")
-            if path.stat().st_size > MAX_BYTES:
+            status = os.stat(source)
+            if stat.S_ISDIR(status.st_mode):
+                raise ImageNotFoundError("is a directory, not an image")
+            if not stat.S_ISREG(status.st_mode):
+                raise ImageNotFoundError("not a regular file")
+            if status.st_size > MAX_BYTES:
                 raise ImageSizeError(f"file is larger than {MAX_BYTES // 1_000_000} MB")
-            data = path.read_bytes()
+            with open(source, "rb") as stream:
+                data = stream.read(MAX_BYTES + 1)
+        except FileNotFoundError as error:
+            raise ImageNotFoundError("no such file") from error
         except (OSError, ValueError) as error:
             raise ImageNotFoundError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
     else:
@@ -137,6 +143,10 @@ def _to_rgb(image: Image.Image, max_pixels: int, min_side: int | None) -> ImageA
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
+        if image.getexif().get(EXIF_ORIENTATION, 1) == 1:
+            return image
+        from PIL import ImageOps
+
         return ImageOps.exif_transpose(image) or image
-    except Exception:
+    except Exception:  # a damaged block must not cost the photograph
         return image

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from acne_edge.errors import AcneEdgeError
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from acne_edge.errors import AcneEdgeError
 
 SCHEMA = "1.0"
 

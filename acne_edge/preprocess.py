@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from acne_edge.image import ImageArray
+if TYPE_CHECKING:
+    from acne_edge.image import ImageArray
 
 DECODE_SCALE = 2  # a JPEG is decoded with both sides at least this many times the network's input
 

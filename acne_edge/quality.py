@@ -7,12 +7,13 @@ photographs of ACNE04 pass (see `tests/test_quality.py` for what must not).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from acne_edge.image import ImageArray
+if TYPE_CHECKING:
+    from acne_edge.image import ImageArray
 
 SIDE = 128  # pixels of the thumbnail
 

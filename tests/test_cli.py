@@ -144,7 +144,7 @@ def test_an_unreadable_model_is_exit_code_4(run, photo: Path, tmp_path: Path) ->
 def test_a_tampered_model_is_exit_code_4(run, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = next(iter(models.index()))
     (tmp_path / str(models.index()[name]["file"])).write_bytes(models.load_model().data[:-1] + b"\0")
-    monkeypatch.setattr(models.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(models, "FOLDER", str(tmp_path))
     code, _, err = run("predict", photo)
     assert code == 4
     assert "not the one that was shipped" in err

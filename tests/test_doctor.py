@@ -28,7 +28,7 @@ def test_a_tampered_model_is_reported_and_exit_code_4(
 ) -> None:
     name = next(iter(models.index()))
     (tmp_path / str(models.index()[name]["file"])).write_bytes(b"other")
-    monkeypatch.setattr(models.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(models, "FOLDER", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["acne-edge", "doctor"])
     with pytest.raises(SystemExit) as stop:
         cli.main()

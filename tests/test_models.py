@@ -25,7 +25,7 @@ def tampered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data: bytes | None
     name = next(iter(models.index()))
     if data is not None:
         (tmp_path / str(models.index()[name]["file"])).write_bytes(data)
-    monkeypatch.setattr(models.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(models, "FOLDER", str(tmp_path))
 
 
 def test_a_tampered_model_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

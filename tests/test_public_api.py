@@ -11,7 +11,7 @@ from acne_edge import errors
 
 IMAGE = Path(__file__).parent / "assets" / "drawn_face.png"
 EXTRAS = ("torch", "einops", "safetensors", "sklearn", "scipy", "yaml", "tensorboard", "matplotlib", "onnx", "openvino", "cv2")
-EXTRAS += ("tensorrt", "tensorrt_rtx", "pillow_heif", "pandas", "rich")
+EXTRAS += ("tensorrt", "tensorrt_rtx", "pillow_heif", "pandas", "typer", "click", "rich", "pydantic")
 
 
 def run(code: str) -> str:
@@ -39,7 +39,7 @@ def test_every_error_is_documented_and_has_its_own_code() -> None:
 
 def test_import_loads_nothing_heavy() -> None:
     loaded = run("import sys, acne_edge; print(*sys.modules)").split()
-    assert not {"numpy", "PIL", "onnxruntime", "typer", *EXTRAS} & set(loaded)
+    assert not {"numpy", "PIL", "onnxruntime", "typing", *EXTRAS} & set(loaded)
 
 
 def test_predict_loads_no_extra() -> None:
@@ -56,6 +56,29 @@ def test_the_command_loads_no_extra() -> None:
         "print(*sys.modules)"
     )
     assert not set(EXTRAS) & set(run(code).splitlines()[-1].split())
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['acne-edge', '--help']\n"
+        "from acne_edge.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as e: assert not e.code, e.code\n"
+        "print(*sys.modules)"
+    )
+    loaded = run(code).splitlines()[-1].split()
+    assert not {"numpy", "PIL", "onnxruntime", "typing", "pathlib", "json", "dataclasses", *EXTRAS} & set(loaded)
+
+
+def test_one_photograph_needs_no_thread_pool_and_no_package_metadata() -> None:
+    code = (
+        f"import sys; sys.argv = ['acne-edge', 'predict', {str(IMAGE)!r}]\n"
+        "from acne_edge.cli import main\n"
+        "main()\n"
+        "print(*sys.modules)"
+    )
+    loaded = run(code).splitlines()[-1].split()
+    assert not {"concurrent.futures", "importlib.metadata", "importlib.resources", "email", "acne_edge.benchmark"} & set(loaded)
 
 
 def test_predict_works_with_the_network_blocked() -> None:

@@ -2,29 +2,71 @@
 
 from __future__ import annotations
 
-from acne_edge.backends.base import Backend
-from acne_edge.errors import UsageError
+import os
+from typing import TYPE_CHECKING
+
+from acne_edge.errors import AcneEdgeError, BackendError, UsageError
+
+if TYPE_CHECKING:
+    from acne_edge.backends.base import Backend
+    from acne_edge.models import ModelFile
 
 BACKENDS = ("auto", "onnxruntime", "openvino", "tensorrt")
+RUNS_ON = {"onnxruntime": "onnxruntime:CPUExecutionProvider", "openvino": "openvino:CPU", "tensorrt": "tensorrt"}
+GPU_SIGNS = ("/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvgpu", "/etc/nv_tegra_release")
+ENGINE_MAGIC = b"ACNETRT1"  # an engine file begins with it; see `tensorrt`
 
 
-def load_backend(choice: str, model: bytes, threads: int = 0) -> tuple[Backend, str]:
-    """Load a model file into the runtime of that name, and say why that one.
-
-    `auto` is ONNX Runtime: it comes with the package, and the shipped model is quantised for it.
-    Raises UsageError for an unknown name, else what the backend raises.
-    """
+def check_backend(choice: str) -> str:
+    """The name itself. Raises UsageError for an unknown one."""
     if choice not in BACKENDS:
         raise UsageError(f"unknown backend {choice!r}; choose one of: {', '.join(BACKENDS)}")
-    if choice == "openvino":
+    return choice
+
+
+def load_backend(choice: str, model: ModelFile, threads: int = 0, strict: bool = False) -> tuple[Backend, str]:
+    """Load a model file into the runtime of that name, and say why that one.
+
+    `auto` is TensorRT for an engine file, and where there is an NVIDIA GPU and TensorRT takes the model (whose engine is built
+    on first use, in seconds to minutes); else it is ONNX Runtime, with the reason for passing over the GPU, if there is one.
+    With `strict`, passing over a GPU raises, and so does a runtime that runs the model on something else than it stands for.
+
+    Raises UsageError for an unknown name, BackendError if `strict` refuses, else what the backend raises.
+    """
+    backend, why = (
+        _auto(model, threads, strict) if check_backend(choice) == "auto" else (_load(choice, model, threads), "asked for")
+    )
+    runtime = choice if choice != "auto" else backend.name.split(":")[0].split("_")[0]
+    if strict and not backend.name.startswith(RUNS_ON[runtime]):
+        raise BackendError(f"strict: the model runs on {backend.name}, not on {RUNS_ON[runtime]}")
+    return backend, why
+
+
+def _auto(model: ModelFile, threads: int, strict: bool) -> tuple[Backend, str]:
+    if model.data.startswith(ENGINE_MAGIC):
+        return _load("tensorrt", model, threads), "auto: the file is a TensorRT engine"
+    sign = next((sign for sign in GPU_SIGNS if os.path.exists(sign)), None)
+    if sign is None:
+        why = "no NVIDIA GPU here, and ONNX Runtime comes with the package"
+    else:
+        try:
+            return _load("tensorrt", model, threads), f"auto: an NVIDIA GPU ({sign}) that TensorRT runs the model on"
+        except AcneEdgeError as error:
+            if strict:
+                raise BackendError(f"strict: auto would pass over the NVIDIA GPU ({sign}): {error}") from error
+            why = f"passed over the NVIDIA GPU ({sign}): {error}"
+    return _load("onnxruntime", model, threads), f"auto: {why}"
+
+
+def _load(runtime: str, model: ModelFile, threads: int) -> Backend:
+    if runtime == "openvino":
         from acne_edge.backends.openvino import OpenVinoBackend
 
-        return OpenVinoBackend(model, threads), "asked for"
-    if choice == "tensorrt":
+        return OpenVinoBackend(model.data, threads)
+    if runtime == "tensorrt":
         from acne_edge.backends.tensorrt import TensorRTBackend
 
-        return TensorRTBackend(model), "asked for"
+        return TensorRTBackend(model.data)
     from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
 
-    reason = "asked for" if choice == "onnxruntime" else "auto: comes with the package, and the model is quantised for it"
-    return OnnxRuntimeBackend(model, threads), reason
+    return OnnxRuntimeBackend(model.data, threads, model.sha256)

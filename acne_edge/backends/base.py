@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-from acne_edge.image import ImageArray
-from acne_edge.manifest import Manifest
+    from acne_edge.image import ImageArray
+    from acne_edge.manifest import Manifest
 
 
 class Outputs(NamedTuple):

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
 from acne_edge.backends.base import OUTPUT_NAMES, Outputs
+from acne_edge.backends.graph_cache import GraphCache
 from acne_edge.errors import BackendError, ManifestError, ModelError
-from acne_edge.image import ImageArray
 from acne_edge.manifest import KEY, Manifest
+
+if TYPE_CHECKING:
+    from acne_edge.image import ImageArray
 
 
 class OnnxRuntimeBackend:
-    """A session on the CPU. `threads` is the number of threads inside an operator; 0 lets the runtime choose.
+    """A session on the CPU.
+
+    Args:
+        model: an ONNX file.
+        threads: threads inside an operator; 0 lets the runtime choose.
+        sha256: of `model`; with it, the optimised graph is taken from the cache, or kept there.
 
     Raises ModelError for bytes that are no ONNX model or do not keep the contract, ManifestError for a bad manifest.
     """
 
-    def __init__(self, model: bytes, threads: int = 0) -> None:
-        import onnxruntime as ort
-
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 4  # errors come back as exceptions; nothing else may write to stderr
-        # Threads that spin between frames burn a battery and a core.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    def __init__(self, model: bytes, threads: int = 0, sha256: str | None = None) -> None:
         try:
-            self._session: ort.InferenceSession | None = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            self._session: Any = _session(model, threads, sha256)
         except Exception as error:  # the runtime's exceptions share no public base class
             raise ModelError(f"ONNX Runtime cannot load the model: {_first_line(error)}") from error
         text = self._session.get_modelmeta().custom_metadata_map.get(KEY)
@@ -34,7 +38,6 @@ class OnnxRuntimeBackend:
         self.name = "onnxruntime:" + self._session.get_providers()[0]
 
     def _check_contract(self) -> None:
-        assert self._session is not None
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         spec = self.manifest.input
         if [i.name for i in inputs] != ["image"] or tuple(o.name for o in outputs) != OUTPUT_NAMES:
@@ -50,16 +53,48 @@ class OnnxRuntimeBackend:
 
     def run(self, images: ImageArray) -> Outputs:
         """See `Backend.run`."""
-        if self._session is None:
+        session = self._session
+        if session is None:
             raise BackendError("the model is closed")
         try:
-            return Outputs(*self._session.run(OUTPUT_NAMES, {"image": images}))
+            return Outputs(*session.run(OUTPUT_NAMES, {"image": images}))
         except Exception as error:
             raise BackendError(f"ONNX Runtime failed: {_first_line(error)}") from error
 
     def close(self) -> None:
         """See `Backend.close`."""
         self._session = None
+
+
+def _session(model: bytes, threads: int, sha256: str | None) -> Any:
+    cache = GraphCache(sha256) if sha256 else None
+    kept = cache.load() if cache else {}
+    import onnxruntime as ort  # after the cache is read, which goes on while another thread imports
+
+    def start(graph: bytes, optimised: bool = False, draft: str | None = None) -> Any:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 4  # errors come back as exceptions; nothing else may write to stderr
+        # Threads that spin between frames burn a battery and a core.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if optimised:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        if draft:
+            options.optimized_model_filepath = draft
+        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+    if ort.__version__ in kept:
+        with suppress(Exception):
+            return start(kept[ort.__version__], optimised=True)
+    if cache is None or cache.draft is None:
+        return start(model)
+    try:
+        session = start(model, draft=cache.draft)
+    except Exception:  # a full disk, or a model that is refused: the second try tells which
+        cache.drop()
+        return start(model)
+    cache.keep(ort.__version__)
+    return session
 
 
 def _first_line(error: Exception) -> str:

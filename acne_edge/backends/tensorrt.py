@@ -33,8 +33,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import stat
 import struct
 import threading
 import warnings
@@ -46,14 +44,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from acne_edge.backends import ENGINE_MAGIC
 from acne_edge.backends.base import OUTPUT_NAMES, Outputs
 from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
 from acne_edge.errors import AcneEdgeError, BackendError, MissingExtraError, UsageError
-from acne_edge.files import write
+from acne_edge.files import cache_folder, private, write
 from acne_edge.image import ImageArray
 from acne_edge.manifest import Manifest
 
-MAGIC = b"ACNETRT1"
+MAGIC = ENGINE_MAGIC
 LENGTHS = struct.Struct("<IQ")  # header, plan
 MAX_HEADER = 1 << 20
 BATCHES = (1, 1, 8)  # least, best and largest batch of the optimisation profile
@@ -244,28 +243,12 @@ def cached(model: bytes, directory: Path, precision: str | None = None) -> Engin
     return unpack(data)
 
 
-def private(directory: Path) -> None:
-    """Make the directory if need be. Raises BackendError unless it is ours (or root's) and only we and our group may write."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        status = directory.stat()
-    except OSError as error:
-        raise BackendError(f"{directory}: cannot be used as engine cache ({error.strerror})") from error
-    if status.st_mode & stat.S_IWOTH or status.st_uid not in (os.getuid(), 0):
-        raise BackendError(f"{directory}: others may write to this engine cache; chmod it to 700 or name another")
-
-
-def default_cache() -> Path:
-    """`$XDG_CACHE_HOME/acne-edge/engines`, by default in `~/.cache`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "acne-edge" / "engines"
-
-
 class TensorRTBackend:
     """A model on this machine's NVIDIA GPU; see `Backend`.
 
     Args:
         model: an engine file, or an ONNX model, whose engine is then taken from the cache or built (seconds to minutes).
-        cache: directory of the engines [`default_cache()`].
+        cache: directory of the engines [`files.cache_folder("engines")`].
 
     Raises MissingExtraError, ModelError and BackendError as `build` does, and BackendError for an engine file that was built
     for another machine or version. Threads may share a backend; they take turns.
@@ -275,7 +258,7 @@ class TensorRTBackend:
         trt = find_tensorrt()
         self._cuda: Cuda | None = Cuda()
         device = self._cuda.device()
-        engine = unpack(model) if model.startswith(MAGIC) else cached(model, cache or default_cache())
+        engine = unpack(model) if model.startswith(MAGIC) else cached(model, cache or Path(cache_folder("engines")))
         check_fits(engine.key, package_of(trt), device)
         log = _log(trt)
         self._engine = trt.Runtime(log).deserialize_cuda_engine(engine.plan)

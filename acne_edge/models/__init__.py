@@ -7,11 +7,10 @@ import json
 import os
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
-from pathlib import Path
 
 from acne_edge.errors import ModelError, ModelIntegrityError
 
+FOLDER = os.path.dirname(__file__)
 MAX_BYTES = 1 << 30
 
 
@@ -27,8 +26,8 @@ class ModelFile:
 @cache
 def index() -> dict[str, dict[str, object]]:
     """Shipped models by name: `file`, `sha256` (hexadecimal), `bytes`. The first one is the default."""
-    text = resources.files(__name__).joinpath("index.json").read_text()
-    return {entry["name"]: entry for entry in json.loads(text)["models"]}
+    with open(os.path.join(FOLDER, "index.json"), encoding="utf-8") as stream:
+        return {entry["name"]: entry for entry in json.load(stream)["models"]}
 
 
 def load_model(model: str | os.PathLike[str] | None = None) -> ModelFile:
@@ -42,25 +41,29 @@ def load_model(model: str | os.PathLike[str] | None = None) -> ModelFile:
     name = os.fspath(model)
     if name in listed:
         return _load_listed(listed[name])
-    path = Path(name)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ModelError(f"{path}: larger than {MAX_BYTES >> 20} MB; not a model of acne-edge")
-        data = path.read_bytes()
+        if os.stat(name).st_size > MAX_BYTES:
+            raise ModelError(f"{name}: larger than {MAX_BYTES >> 20} MB; not a model of acne-edge")
+        data = _read(name)
     except (OSError, ValueError) as error:
         known = ", ".join(listed)
         reason = getattr(error, "strerror", None) or error
-        raise ModelError(f"{path}: cannot read the model file ({reason}); shipped models: {known}") from error
-    return ModelFile(path.name, data, hashlib.sha256(data).hexdigest())
+        raise ModelError(f"{name}: cannot read the model file ({reason}); shipped models: {known}") from error
+    return ModelFile(os.path.basename(name), data, hashlib.sha256(data).hexdigest())
 
 
 def _load_listed(entry: dict[str, object]) -> ModelFile:
     name = str(entry["name"])
     try:
-        data = resources.files(__name__).joinpath(str(entry["file"])).read_bytes()
+        data = _read(os.path.join(FOLDER, str(entry["file"])))
     except OSError as error:
         raise ModelIntegrityError(f"model {name}: its file is missing from the installation; reinstall acne-edge") from error
     digest = hashlib.sha256(data).hexdigest()
     if len(data) != entry["bytes"] or digest != entry["sha256"]:
         raise ModelIntegrityError(f"model {name}: the installed file is not the one that was shipped; reinstall acne-edge")
     return ModelFile(name, data, digest)
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as stream:
+        return stream.read()

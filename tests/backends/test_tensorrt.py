@@ -30,10 +30,10 @@ from acne_edge.backends.tensorrt import (
     check_fits,
     describe,
     pack,
-    private,
     unpack,
 )
 from acne_edge.errors import AcneEdgeError, BackendError, MissingExtraError, UsageError
+from acne_edge.files import private
 from acne_edge.grading import HAYASHI
 from acne_edge.manifest import KEY, InputSpec, Manifest
 
@@ -279,7 +279,7 @@ def test_a_cache_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
     private(tmp_path / "new" / "cache")
     assert not stat.S_IMODE((tmp_path / "new" / "cache").stat().st_mode) & 0o077
     (tmp_path / "file").write_text("")
-    with pytest.raises(BackendError, match="cannot be used as engine cache"):
+    with pytest.raises(BackendError, match="cannot be used as a cache"):
         private(tmp_path / "file")
 
 
