@@ -11,7 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from acne_edge.errors import UsageError
+from acne_edge.evaluation import read_labels
+from acne_edge.grading import Interpretation
 from acne_edge.metrics import bootstrap, count_metrics, expected_calibration_error, grade_metrics, risk_coverage
+from acne_edge.training import lookalikes
 from acne_edge.training.data import Sample, load_images, read_samples
 from acne_edge.training.loop import load_checkpoint, predict
 from acne_edge.training.model import FusionModel, ModelConfig, Normalize
@@ -32,21 +36,20 @@ def analyse(run: Path, data: Path, part: str = "val") -> dict[str, Any]:
     results = cross_fitted(labels, 0.9)
     probs = np.array([r.grade_probs for r in results])
     right = np.array([r.grade for r in results]) == labels.grades
-    hospital = is_hospital(data, samples)
+    masks = {}
+    masks["hospital"] = hospital = is_hospital(data, samples)
+    masks["web"] = ~hospital
+    if (met := met_in_training(run, samples)) is not None:
+        masks |= {"with a look-alike in training": met, "without a look-alike in training": ~met}
     return {
         "part": part,
         "images": len(samples),
         "localisation": localisation(outputs["lesion_map"], [s.boxes for s in samples]),
         "clear_skin": clear_skin(model, samples, images),
         "calibration": {"ece": expected_calibration_error(labels.grades, probs), **risk_coverage(right, probs.max(1))},
-        "source": {
-            name: _source_figures(
-                labels.grades[mask],
-                labels.counts[mask],
-                np.array([r.grade for r in results])[mask],
-                np.array([r.count for r in results])[mask],
-            )
-            for name, mask in (("hospital", hospital), ("web", ~hospital))
+        "subsets": {
+            name: _figures(labels.take(np.nonzero(mask)[0]), [r for r, inside in zip(results, mask, strict=True) if inside])
+            for name, mask in masks.items()
             if mask.any()
         },
         "source_probe": source_probe(features(model, images), labels.counts, hospital),
@@ -200,15 +203,22 @@ def source_probe(features: NDArray[np.float32], counts: NDArray[np.int64], hospi
     return {"web_share": float((~hospital).mean()), **auc}
 
 
-def _source_figures(
-    grades: NDArray[np.int64], counts: NDArray[np.int64], guessed: NDArray[np.int64], lesions: NDArray[np.float64]
-) -> dict[str, Any]:
-    def figures(index: NDArray[np.int64]) -> dict[str, float]:
-        m = grade_metrics(grades[index], guessed[index], 4)
-        return {k: m[k] for k in ("accuracy", "balanced_accuracy", "qwk")} | count_metrics(counts[index], lesions[index])
+def met_in_training(run: Path, samples: Sequence[Sample]) -> NDArray[np.bool_] | None:
+    """Which photographs have a look-alike (`lookalikes`) in the run's training list; None for photographs without groups."""
+    trained = [name for name, _, _ in read_labels(run / "train.txt")]
+    try:
+        groups = lookalikes.read_groups([*trained, *(s.name for s in samples)])
+    except UsageError:
+        return None
+    return np.isin(groups[len(trained) :], groups[: len(trained)])
 
-    return {
-        "images": len(grades),
-        "by_grade": np.bincount(grades, minlength=4).tolist(),
-        "figures": bootstrap(figures, len(grades)),
-    }
+
+def _figures(labels: HeldOut, results: Sequence[Interpretation]) -> dict[str, Any]:
+    grades, lesions = np.array([r.grade for r in results]), np.array([r.count for r in results])
+
+    def figures(index: NDArray[np.int64]) -> dict[str, float]:
+        m = grade_metrics(labels.grades[index], grades[index], 4)
+        return {k: m[k] for k in ("accuracy", "balanced_accuracy", "qwk")} | count_metrics(labels.counts[index], lesions[index])
+
+    by_grade = np.bincount(labels.grades, minlength=4).tolist()
+    return {"images": len(grades), "by_grade": by_grade, "figures": bootstrap(figures, len(grades))}

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from acne_edge import cli
-from acne_edge.training.analysis import clear_skin, localisation, match, peaks, read_model, source_probe
+from acne_edge.training import lookalikes
+from acne_edge.training.analysis import clear_skin, localisation, match, met_in_training, peaks, read_model, source_probe
 from acne_edge.training.config import TrainConfig
 from acne_edge.training.data import load_images, read_samples
 from acne_edge.training.loop import Trainer
@@ -85,5 +86,19 @@ def test_the_command_prints_every_part_as_json(
         cli.main()
     assert not stop.value.code
     result = json.loads(capsys.readouterr().out)
-    assert set(result) >= {"localisation", "clear_skin", "calibration", "source", "source_probe"}
-    assert sum(part["images"] for part in result["source"].values()) == result["images"]
+    assert set(result) >= {"localisation", "clear_skin", "calibration", "subsets", "source_probe"}
+    assert sum(part["images"] for part in result["subsets"].values()) == result["images"]
+
+
+def test_look_alikes_are_looked_for_in_the_training_list(
+    data: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained, held = read_samples(data, run / "train.txt"), read_samples(data, run / "val.txt")
+    names = [s.name for s in trained + held]
+    groups = np.arange(len(names))
+    groups[-1] = groups[0]  # the last of the held-out photographs looks like the first of the others
+    lookalikes.write_groups(tmp_path / "groups.csv", names, groups)
+    monkeypatch.setattr(lookalikes, "GROUPS", tmp_path / "groups.csv")
+    met = met_in_training(run, held)
+    assert met is not None
+    assert met.tolist() == [False] * (len(held) - 1) + [True]
