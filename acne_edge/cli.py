@@ -7,190 +7,115 @@ Exit codes: 0 ok, 1 an error of acne-edge itself, 2 usage, 3 some or all images 
 from __future__ import annotations
 
 import gc
+import json
 import os
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
 
 from acne_edge import __version__
 from acne_edge.errors import AcneEdgeError, ImageNotFoundError, MissingExtraError, UsageError
 
-TYPE_CHECKING = False  # as typing's, without the import of typing
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
-    from typing import Any
-
     from acne_edge.grader import AcneGrader
     from acne_edge.image import ImageSource
     from acne_edge.prediction import Failure, Prediction
 
-TRAINING = {"train": "train the network on ACNE04 (extra `train`)"}  # commands of acne_edge/training/command.py
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Count acne lesions and grade severity from photographs, on this device, offline. Not a medical device.",
+)
+
+ModelOption = Annotated[
+    str | None, typer.Option("--model", "-m", help="Shipped model's name, or an ONNX file [the default model].")
+]
+BackendOption = Annotated[str, typer.Option(help="Runtime: auto, onnxruntime, openvino or tensorrt.")]
+ThreadsOption = Annotated[int, typer.Option(min=0, help="Threads inside an operator; 0 lets the runtime choose.")]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Refuse a runtime, or a device, other than the one that fits best.")]
+ScaleOption = Annotated[str | None, typer.Option(help="Severity scale: hayashi or report [the model's own].")]
+QualityOption = Annotated[str, typer.Option(help="For a poor capture: warn (reason codes), abstain, or fail before inference.")]
 
 
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        "acne-edge",
-        description="Count acne lesions and grade severity from photographs, on this device, offline. Not a medical device.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"acne-edge {__version__}")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-    def command(run: Callable[[Namespace], None], name: str) -> ArgumentParser:
-        text = str(run.__doc__)
-        added = commands.add_parser(name, help=text.splitlines()[0], description=text, allow_abbrev=False)
-        added.set_defaults(run=run)
-        return added
-
-    c = command(predict, "predict")
-    c.add_argument("paths", nargs="+", metavar="PATH", help="images, directories, globs, or - for bytes on stdin")
-    c.add_argument("-f", "--format", choices=_PRINTERS, default="table", help="how to print [%(default)s]")
-    c.add_argument("--lesion-map", action="store_true", help="include the lesion map in json and jsonl")
-    _add_grader(c)
-
-    c = command(watch, "watch")
-    c.add_argument("directory", nargs="?", type=_path, metavar="DIR", help="directory that photographs arrive in")
-    c.add_argument(
-        "--camera", metavar="SOURCE", help="instead: a camera's number, a stream's URL, or a video file (extra `camera`)"
-    )
-    c.add_argument("--smoothing", type=_seconds, default=2.0, help="of --camera: time constant in seconds [%(default)s]")
-    c.add_argument(
-        "--settle", type=_seconds, default=1.0, help="seconds without a change after which a file is whole [%(default)s]"
-    )
-    _add_grader(c)
-
-    c = command(evaluate, "evaluate")
-    c.add_argument("images", type=_path, metavar="IMAGES", help="directory of the photographs")
-    c.add_argument("labels", type=_path, metavar="LIST", help="list file: 'name grade count' a line")
-    _add_model(c)
-
-    c = command(info, "info")
-    _add_model(c)
-
-    command(doctor, "doctor")
-
-    c = command(bench, "bench")
-    c.add_argument("--image", type=_path, help="photograph [a drawn 3112x3456 JPEG]")
-    c.add_argument("--samples", type=_at_least(1), default=200, help="measured predictions; p99 needs 100 [%(default)s]")
-    c.add_argument("--warmup", type=_at_least(0), default=20, help="predictions before them [%(default)s]")
-    c.add_argument("-m", "--model", help=MODEL_HELP)
-    c.add_argument("--backend", nargs="+", action="extend", help="runtimes, compared [auto]")
-    c.add_argument(
-        "--threads",
-        nargs="+",
-        action="extend",
-        type=_at_least(0),
-        help="threads inside an operator, compared [0: as the runtime]",
-    )
-    c.add_argument("--baseline", choices=["torch"], help="add full decode + PyTorch eager of --checkpoint")
-    c.add_argument("--checkpoint", type=_path, help="checkpoint for --baseline torch")
-    c.add_argument("--baseline-model", type=_path, help="add full decode + ONNX Runtime of this ONNX file")
-    c.add_argument("--cpp", type=_path, help="add the C++ library, by the path of acne_edge_bench")
-    c.add_argument("--json", action="store_true", help="print the report as JSON")
-
-    for name, text in TRAINING.items():  # `main` hands these over whole; here they are for --help
-        commands.add_parser(name, help=text, add_help=False)
-    return parser
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,  # `main` reads it
+) -> None:
+    if version:
+        print(f"acne-edge {__version__}")
+        raise typer.Exit
 
 
-MODEL_HELP = "shipped model's name, or an ONNX file [the default model]"
-
-
-def _add_model(parser: ArgumentParser) -> None:
-    parser.add_argument("-m", "--model", help=MODEL_HELP)
-    parser.add_argument("--backend", default="auto", help="runtime: auto, onnxruntime, openvino or tensorrt [%(default)s]")
-    parser.add_argument("--threads", type=_at_least(0), default=0, help="threads inside an operator; 0: the runtime chooses")
-    parser.add_argument("--strict", action="store_true", help="refuse a runtime, or a device, other than the one that fits best")
-
-
-def _add_grader(parser: ArgumentParser) -> None:
-    _add_model(parser)
-    parser.add_argument("--scale", help="severity scale: hayashi or report [the model's own]")
-    parser.add_argument(
-        "--on-poor-quality",
-        default="warn",
-        metavar="POLICY",
-        help="for a poor capture: warn (reason codes), abstain, or fail before inference [%(default)s]",
-    )
-
-
-def _path(text: str) -> Path:
-    from pathlib import Path
-
-    return Path(text)
-
-
-def _at_least(low: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        value = int(text)
-        if value < low:
-            raise ArgumentTypeError(f"{value} is under {low}")
-        return value
-
-    number.__name__ = "integer"
-    return number
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise ArgumentTypeError(f"{text} is no time to wait")
-    return value
-
-
-def _grader(options: Namespace) -> AcneGrader:
-    """The grader that the options describe; it loads while the rest is imported and the first photograph decoded."""
-    gc.disable()  # there is no garbage to find in what is only being imported
-    try:
-        from acne_edge.loading import Loading
-
-        loading = Loading(options.model, options.backend, options.threads, options.strict)
-        from acne_edge.grader import AcneGrader
-    finally:
-        gc.freeze()
-        gc.enable()
-    return AcneGrader(loading, getattr(options, "scale", None), getattr(options, "on_poor_quality", "warn"))
-
-
-def predict(options: Namespace) -> None:
+@app.command()
+def predict(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Images, directories, globs, or - for bytes on stdin.")],
+    output: Annotated[Literal["table", "json", "jsonl", "csv"], typer.Option("--format", "-f", help="How to print.")] = "table",
+    model: ModelOption = None,
+    scale: ScaleOption = None,
+    backend: BackendOption = "auto",
+    threads: ThreadsOption = 0,
+    strict: StrictOption = False,
+    on_poor_quality: QualityOption = "warn",
+    lesion_map: Annotated[bool, typer.Option("--lesion-map", help="Include the lesion map in json and jsonl.")] = False,
+) -> None:
     """Predict lesion count, interval and severity grade for each image. One bad image never stops the others."""
     tally: dict[str, int] = {}
-    with _grader(options) as grader:
-        results = _tallied(_predict(grader, options.paths), tally)
+    with _grader(model, backend, threads, strict, scale, on_poor_quality) as grader:
+        results = _tallied(_predict(grader, paths), tally)
         first = list(islice(results, 1))  # a model that is refused is refused before anything is printed
-        _PRINTERS[options.format](chain(first, results), options.lesion_map)
+        _PRINTERS[output](chain(first, results), lesion_map)
     if tally.get("failed"):
-        sys.exit(3)
+        raise typer.Exit(3)
     if tally.get("images") and tally.get("abstained") == tally["images"]:
-        sys.exit(5)
+        raise typer.Exit(5)
 
 
-def watch(options: Namespace) -> None:
+@app.command()
+def watch(
+    directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Directory that photographs arrive in.")] = None,
+    camera: Annotated[
+        str | None, typer.Option(help="Instead: a camera's number, a stream's URL, or a video file (extra `camera`).")
+    ] = None,
+    smoothing: Annotated[float, typer.Option(min=0.0, help="Of --camera: time constant in seconds.")] = 2.0,
+    settle: Annotated[float, typer.Option(min=0.0, help="Seconds without a change after which a file is whole.")] = 1.0,
+    model: ModelOption = None,
+    scale: ScaleOption = None,
+    backend: BackendOption = "auto",
+    threads: ThreadsOption = 0,
+    strict: StrictOption = False,
+    on_poor_quality: QualityOption = "warn",
+) -> None:
     """Predict what arrives in a directory, or a camera shows, as JSONL, until SIGINT or SIGTERM."""
     import signal
     from threading import Event
 
-    if (options.directory is None) == (options.camera is None):
+    if (directory is None) == (camera is None):
         raise UsageError("watch wants a directory or --camera SOURCE")
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    if options.camera is not None:
+    if camera is not None:
         from acne_edge.camera import Camera
 
-        camera = Camera(options.camera, say=_complain)
-        with _grader(options) as grader:
+        source = Camera(camera, say=_complain)
+        with _grader(model, backend, threads, strict, scale, on_poor_quality) as grader:
             grader.warmup()
-            for seen in grader.stream(camera, smoothing=options.smoothing, stop=stop):
-                print(_json(seen.to_dict()), flush=True)
+            for seen in grader.stream(source, smoothing=smoothing, stop=stop):
+                print(json.dumps(seen.to_dict()), flush=True)
         return
+    assert directory is not None
     from acne_edge.watching import DirectoryWatch
 
-    looker = DirectoryWatch(options.directory, options.settle)
-    with _grader(options) as grader:
+    looker = DirectoryWatch(directory, settle)
+    with _grader(model, backend, threads, strict, scale, on_poor_quality) as grader:
         grader.warmup()
         for path in looker.files(stop):
             _print_jsonl(_tallied([grader.attempt(path)], {}), lesion_map=False)
@@ -198,28 +123,38 @@ def watch(options: Namespace) -> None:
             looker.done(path)
 
 
-def evaluate(options: Namespace) -> None:
+@app.command()
+def evaluate(
+    images: Annotated[Path, typer.Argument(help="Directory of the photographs.")],
+    labels: Annotated[Path, typer.Argument(metavar="LIST", help="List file: 'name grade count' a line.")],
+    model: ModelOption = None,
+    backend: BackendOption = "auto",
+    threads: ThreadsOption = 0,
+    strict: StrictOption = False,
+) -> None:
     """Measure a model on labelled photographs, the way a device runs it; prints JSON."""
     from acne_edge.evaluation import evaluate_list
 
-    with _grader(options) as grader:
-        print(_json(evaluate_list(grader, options.images, options.labels), indent=2))
+    with _grader(model, backend, threads, strict) as grader:
+        print(json.dumps(evaluate_list(grader, images, labels), indent=2))
 
 
-def info(options: Namespace) -> None:
+@app.command()
+def info(
+    model: ModelOption = None, backend: BackendOption = "auto", threads: ThreadsOption = 0, strict: StrictOption = False
+) -> None:
     """Show a model's manifest and sha256, the backend that runs it and why, as JSON."""
-    import json
-
-    with _grader(options) as grader:
+    with _grader(model, backend, threads, strict) as grader:
         shown = {
             "model": vars(grader.model),
             "backend_reason": grader.backend_reason,
             "manifest": json.loads(grader.manifest.to_json()),
         }
-        print(_json(shown, indent=2))
+        print(json.dumps(shown, indent=2))
 
 
-def doctor(options: Namespace) -> None:
+@app.command()
+def doctor() -> None:
     """Say what this machine can do, by trying, and what to install for the rest."""
     from acne_edge.doctor import diagnose
 
@@ -229,50 +164,100 @@ def doctor(options: Namespace) -> None:
         mark = {True: "ok", False: "FAIL", None: "-"}[check.ok]
         print(f"{mark:<6}{check.name:<20} {check.detail}", flush=True)
     if not healthy:
-        sys.exit(4)
+        raise typer.Exit(4)
 
 
-def bench(options: Namespace) -> None:
+@app.command()
+def bench(
+    image: Annotated[Path | None, typer.Option(help="Photograph [a drawn 3112x3456 JPEG].")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Measured predictions; p99 needs 100.")] = 200,
+    warmup: Annotated[int, typer.Option(min=0, help="Predictions before them.")] = 20,
+    model: ModelOption = None,
+    backend: Annotated[list[str] | None, typer.Option(help="Runtime (repeatable) [auto].")] = None,
+    threads: Annotated[list[int] | None, typer.Option(min=0, help="Threads (repeatable) [0: the runtime chooses].")] = None,
+    baseline: Annotated[str | None, typer.Option(help="torch: add full decode + PyTorch eager of --checkpoint.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Checkpoint for --baseline torch.")] = None,
+    baseline_model: Annotated[Path | None, typer.Option(help="Add full decode + ONNX Runtime of this ONNX file.")] = None,
+    cpp: Annotated[Path | None, typer.Option(help="Add the C++ library, by the path of acne_edge_bench.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
     """Measure latency by stage, cold start, throughput and memory; contenders take turns in one run."""
     import tempfile
 
     from acne_edge import benchmark
     from acne_edge.grader import AcneGrader
 
-    if (options.baseline is None) != (options.checkpoint is None):
+    if baseline not in (None, "torch") or (baseline is None) != (checkpoint is None):
         raise UsageError("--baseline torch and --checkpoint FILE go together")
     with tempfile.TemporaryDirectory() as folder:
-        image = options.image
         if image is None:
-            image = _path(folder) / "drawn.jpg"
+            image = Path(folder) / "drawn.jpg"
             image.write_bytes(benchmark.drawn_photograph())
         photograph = _read_image(image)
-        choices = [(b, t) for b in options.backend or ["auto"] for t in options.threads or [0]]
-        graders = [AcneGrader.load(options.model, backend=b, threads=t) for b, t in choices]
+        choices = [(b, t) for b in backend or ["auto"] for t in threads or [0]]
+        graders = [AcneGrader.load(model, backend=b, threads=t) for b, t in choices]
         contenders = [
             benchmark.sdk(g, f"{g.model.backend}, {t or 'automatic'} threads") for g, (_, t) in zip(graders, choices, strict=True)
         ]
-        if options.checkpoint is not None:
-            contenders.append(benchmark.torch_baseline(options.checkpoint, choices[0][1]))
-        if options.baseline_model is not None:
-            contenders.append(benchmark.onnx_baseline(options.baseline_model, choices[0][1]))
-        reports = benchmark.measure(contenders, photograph, options.samples, options.warmup)
-        if options.cpp is not None:
-            reports.append(benchmark.cpp_report(options.cpp, image, options.samples, options.warmup))
+        if checkpoint is not None:
+            contenders.append(benchmark.torch_baseline(checkpoint, choices[0][1]))
+        if baseline_model is not None:
+            contenders.append(benchmark.onnx_baseline(baseline_model, choices[0][1]))
+        reports = benchmark.measure(contenders, photograph, samples, warmup)
+        if cpp is not None:
+            reports.append(benchmark.cpp_report(cpp, image, samples, warmup))
         report = {
             "schema": benchmark.SCHEMA,
             "tool": "acne-edge bench",
             "model": vars(graders[0].model),
             "environment": benchmark.environment(),
-            "samples": options.samples,
+            "samples": samples,
             "contenders": reports,
-            "throughput": benchmark.throughput(graders[0], photograph, max(16, options.samples // 4)),
+            "throughput": benchmark.throughput(graders[0], photograph, max(16, samples // 4)),
             "peak_rss_mb": benchmark.peak_rss_mb(),
-            "cold_start": benchmark.cold_start(image, options.model),
+            "cold_start": benchmark.cold_start(image, model),
         }
         for grader in graders:
             grader.close()
-    print(_json(report, indent=2) if options.json else benchmark.table(report))
+    print(json.dumps(report, indent=2) if as_json else benchmark.table(report))
+
+
+def _hand_over(name: str) -> Callable[[typer.Context], None]:
+    def command(context: typer.Context) -> None:
+        try:
+            from acne_edge.training import command
+        except ImportError as error:
+            raise MissingExtraError(error.name or "torch", "train", f"acne-edge {name}") from error
+        command.app([name, *context.args], prog_name="acne-edge")
+
+    return command
+
+
+# Their many options are built only where they are used.
+for _name, _help in {
+    "train": "Train the network on ACNE04 (extra `train`).",
+    "crossval": "Compare settings on the folds, with 95 % intervals (extra `train`).",
+    "analyse": "Where a run sees lesions, and whether it reads the source (extra `train`).",
+    "lookalikes": "Group photographs of one person or session (extra `train`).",
+}.items():
+    _settings = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+    app.command(_name, help=_help, context_settings=_settings)(_hand_over(_name))
+
+
+def _grader(
+    model: str | None, backend: str, threads: int, strict: bool, scale: str | None = None, on_poor_quality: str = "warn"
+) -> AcneGrader:
+    """The grader that the options describe; it loads while the rest is imported and the first photograph decoded."""
+    gc.disable()  # there is no garbage to find in what is only being imported
+    try:
+        from acne_edge.loading import Loading
+
+        loading = Loading(model, backend, threads, strict)
+        from acne_edge.grader import AcneGrader
+    finally:
+        gc.freeze()
+        gc.enable()
+    return AcneGrader(loading, scale, on_poor_quality)
 
 
 def _predict(grader: AcneGrader, paths: list[str]) -> Iterator[Prediction | Failure]:
@@ -297,7 +282,7 @@ def _expand(paths: list[str]) -> tuple[list[ImageSource], list[Failure]]:
         if path == "-":
             sources.append(sys.stdin.buffer.read())
         elif os.path.isdir(path):
-            inside = sorted(str(p) for p in _path(path).rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+            inside = sorted(str(p) for p in Path(path).rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
             sources += inside
             if not inside:
                 failures.append(Failure(path, ImageNotFoundError(f"directory without images ({' '.join(SUFFIXES)})")))
@@ -325,13 +310,13 @@ def _tallied(results: Iterable[Prediction | Failure], tally: dict[str, int]) -> 
 
 def _print_jsonl(results: Iterable[Prediction | Failure], lesion_map: bool) -> None:
     for result in results:
-        print(_json(_record(result, lesion_map)))
+        print(json.dumps(_record(result, lesion_map)))
 
 
 def _print_json(results: Iterable[Prediction | Failure], lesion_map: bool) -> None:
     separator = "["
     for result in results:
-        print(separator + "\n" + _json(_record(result, lesion_map), indent=2), end="")
+        print(separator + "\n" + json.dumps(_record(result, lesion_map), indent=2), end="")
         separator = ","
     print("\n]" if separator == "," else "[]")
 
@@ -395,17 +380,10 @@ def progress(items: Iterator[Any], label: str, total: int) -> Iterator[Any]:
     if not sys.stderr.isatty():
         yield from items
         return
-    for number, item in enumerate(items, 1):
-        sys.stderr.write(f"\r{label} {number}/{total}")
-        sys.stderr.flush()
-        yield item
-    sys.stderr.write("\r\033[K")
+    from rich.console import Console
+    from rich.progress import track
 
-
-def _json(value: Any, indent: int | None = None) -> str:
-    import json
-
-    return json.dumps(value, indent=indent)
+    yield from track(items, label, total, console=Console(stderr=True), transient=True)
 
 
 def _read_image(path: Path) -> bytes:
@@ -417,14 +395,6 @@ def _read_image(path: Path) -> bytes:
 
 def _complain(message: str) -> None:
     print("acne-edge: " + " ".join(message.split()), file=sys.stderr)
-
-
-def _train(arguments: list[str]) -> None:
-    try:
-        from acne_edge.training.command import app
-    except ImportError as error:
-        raise MissingExtraError(error.name or "torch", "train", f"acne-edge {arguments[0]}") from error
-    app(arguments)
 
 
 @contextmanager
@@ -444,11 +414,7 @@ def main() -> None:
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     try:
         with _quiet_pipe():
-            if arguments[:1] and arguments[0] in TRAINING:
-                _train(arguments)
-            else:
-                options = _parser().parse_args(arguments)
-                options.run(options)
+            app(arguments)
     except AcneEdgeError as error:
         if debug:
             raise
@@ -477,7 +443,7 @@ def run() -> None:
         main()
     except SystemExit as stop:
         code = stop.code
-    if (sys.argv[1:2] and sys.argv[1] in TRAINING) or not isinstance(code, int | None):
+    if "acne_edge.training" in sys.modules or not isinstance(code, int | None):
         sys.exit(code)  # type: ignore[arg-type]
     sys.stdout.flush()
     sys.stderr.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -64,3 +65,35 @@ def expected_calibration_error(truth: ArrayLike, probs: NDArray[np.floating], bi
 def _mean(values: NDArray[np.floating]) -> float:
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else float("nan")
+
+
+def bootstrap(
+    figures: Callable[[NDArray[np.int64]], Mapping[str, float]], n: int, repeats: int = 1000, level: float = 0.95, seed: int = 0
+) -> dict[str, dict[str, float]]:
+    """Percentile bootstrap (Efron 1979) over `n` images: {name: {value, low, high}} of what `figures(indices)` returns.
+
+    A figure that is nan in a resample (a grade without images) is left out of that figure's percentiles.
+    """
+    rng = np.random.default_rng(seed)
+    values = figures(np.arange(n))
+    draws = [figures(rng.integers(0, n, n)) for _ in range(repeats)]
+    tail = 50 * (1 - level)
+    result = {}
+    for name, value in values.items():
+        drawn = np.array([d[name] for d in draws])
+        drawn = drawn[~np.isnan(drawn)]
+        low, high = np.percentile(drawn, [tail, 100 - tail]) if len(drawn) else (np.nan, np.nan)
+        result[name] = {"value": float(value), "low": float(low), "high": float(high)}
+    return result
+
+
+def risk_coverage(right: ArrayLike, confidence: ArrayLike) -> dict[str, Any]:
+    """Error among the most confident images, from all of them down (El-Yaniv and Wiener, JMLR 2010), and the area under it.
+
+    Returns `coverage` and `risk`, rising in coverage, and `aurc`.
+    """
+    order = np.argsort(-np.asarray(confidence, np.float64), kind="stable")
+    wrong = 1.0 - np.asarray(right, np.float64)[order]
+    seen = np.arange(1, len(order) + 1)
+    risk = wrong.cumsum() / seen
+    return {"coverage": (seen / len(order)).tolist(), "risk": risk.tolist(), "aurc": float(risk.mean())}

@@ -48,3 +48,28 @@ def test_ece_is_zero_for_honest_and_large_for_boastful_confidence() -> None:
     assert metrics.expected_calibration_error(truth, honest, bins=1) == pytest.approx(0)
     boastful = np.tile([0.99, 0.01], (100, 1))
     assert metrics.expected_calibration_error(truth, boastful, bins=1) == pytest.approx(0.19)
+
+
+def test_a_bootstrap_interval_holds_the_value_and_narrows_with_more_images() -> None:
+    rng = np.random.default_rng(0)
+    right = rng.random(2000) < 0.8
+
+    def width(n: int) -> float:
+        f = metrics.bootstrap(lambda index: {"accuracy": float(right[:n][index].mean())}, n)["accuracy"]
+        assert f["low"] < f["value"] < f["high"]
+        return f["high"] - f["low"]
+
+    assert width(50) == pytest.approx(2 * 1.96 * np.sqrt(0.16 / 50), rel=0.25)
+    assert width(2000) == pytest.approx(2 * 1.96 * np.sqrt(0.16 / 2000), rel=0.25)
+
+
+def test_a_figure_without_cases_is_nan_and_not_an_error() -> None:
+    f = metrics.bootstrap(lambda index: {"recall": float("nan")}, 5, repeats=10)["recall"]
+    assert all(np.isnan(v) for v in f.values())
+
+
+def test_risk_falls_with_coverage_where_confidence_is_worth_something() -> None:
+    curve = metrics.risk_coverage([True, True, False, False], [0.9, 0.8, 0.7, 0.6])
+    assert curve["coverage"] == [0.25, 0.5, 0.75, 1.0]
+    assert curve["risk"] == pytest.approx([0, 0, 1 / 3, 1 / 2])
+    assert curve["aurc"] == pytest.approx((1 / 3 + 1 / 2) / 4)

@@ -42,14 +42,15 @@ class Augmentation:
         row_y = torch.stack([sin * side * stretch * mirror, cos * side / stretch, shift[:, 1]], 1)
         return torch.stack([row_x, row_y], 1)
 
-    def recolour(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Random brightness, contrast and channel gain of normalised images [N, 3, H, W]; one draw an image."""
-        n, c = images.shape[0], self.colour
+    def colours(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Random gain and offset, float32 [n, 3, 1, 1] each, of normalised images: brightness, contrast and channel gain."""
+        c = self.colour
 
         def uniform(channels: int, width: float) -> Tensor:
-            return torch.empty(n, channels, 1, 1).uniform_(-width, width, generator=generator).to(images.device)
+            return torch.empty(n, channels, 1, 1).uniform_(-width, width, generator=generator)
 
-        return images * (1 + uniform(1, c)) * (1 + uniform(3, c / 3)) + uniform(1, 2 * c) + uniform(3, 2 * c / 3)
+        gain = (1 + uniform(1, c)) * (1 + uniform(3, c / 3))
+        return gain, uniform(1, 2 * c) + uniform(3, 2 * c / 3)
 
 
 def warp(images: Tensor, matrices: Tensor, size: int) -> Tensor:

@@ -9,6 +9,11 @@ from typing import Annotated
 import typer
 
 from acne_edge.cli import progress
+from acne_edge.errors import UsageError
+from acne_edge.training import crossval as cv
+from acne_edge.training import data as acne04
+from acne_edge.training import lookalikes as found
+from acne_edge.training.analysis import analyse as measure
 from acne_edge.training.config import TrainConfig
 from acne_edge.training.loop import Trainer
 
@@ -39,6 +44,8 @@ def train(
     num_workers: Annotated[int | None, typer.Option(help="Threads that decode photographs.")] = None,
     num_classes: Annotated[int | None, typer.Option(help="Grades (4).")] = None,
     cross_validation: Annotated[int | None, typer.Option(help="Official fold 1..4; 0: all data, no test list.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="official: ACNE04's lists; grouped: look-alikes kept together.")] = None,
+    denoise: Annotated[str | None, typer.Option(help="none, median or bilateral.")] = None,
     image_rotation: Annotated[float | None, typer.Option(help="Random rotation, degrees either way.")] = None,
     image_resize: Annotated[int | None, typer.Option(help="Pixels a side before augmentation.")] = None,
     train_size: Annotated[int | None, typer.Option(help="Pixels a side of the network's input.")] = None,
@@ -46,7 +53,7 @@ def train(
     lr_steps: Annotated[list[int] | None, typer.Option(help="Epoch at which the rate halves (repeatable) [one cycle].")] = None,
     sigma: Annotated[float | None, typer.Option(help="Width of the label distribution, lesions.")] = None,
     lam: Annotated[float | None, typer.Option(help="Weight of the grade losses in the LDL loss.")] = None,
-    loss: Annotated[str | None, typer.Option(help="ldl or report.")] = None,
+    loss: Annotated[str | None, typer.Option(help="ldl, report, lds, l2 or ce.")] = None,
     density_weight: Annotated[float | None, typer.Option(help="Weight of the lesion map's loss.")] = None,
     zoom: Annotated[float | None, typer.Option(help="Share of recounted crops.")] = None,
     balance: Annotated[float | None, typer.Option(help="0 draws photographs as they are, 1 every grade equally often.")] = None,
@@ -66,3 +73,57 @@ def train(
     trainer = Trainer(resolved, data, model_path, weights, device)
     results = trainer.fit(resume, say=lambda line: typer.echo(line, err=True), progress=progress)
     typer.echo(json.dumps({"run": str(model_path), "metrics": results["metrics"]}, indent=2))
+
+
+@app.command()
+def crossval(
+    data: Annotated[Path, typer.Option("--data", help="ACNE04 in the layout of its distribution.")],
+    weights: Annotated[Path | None, typer.Option(help="Directory of the ImageNet weights; none: from scratch.")] = None,
+    out: Annotated[Path, typer.Option(help="Directory of the runs and the tables.")] = Path("runs/crossval"),
+    study: Annotated[list[str] | None, typer.Option(help="Rows to compare (repeatable) [methods].")] = None,
+    fold: Annotated[list[int] | None, typer.Option(min=1, max=4, help="Fold (repeatable) [1 2 3 4].")] = None,
+    protocol: Annotated[str, typer.Option(help="official: ACNE04's folds; grouped: look-alikes kept in one fold.")] = "official",
+    config: Annotated[Path | None, typer.Option(help="YAML of settings that all rows share.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    tables_only: Annotated[bool, typer.Option("--tables-only", help="Train nothing; tables of what is finished.")] = False,
+) -> None:
+    """Train rows of settings on the folds, resumably, and write their tables as Markdown and JSON. Needs the extra `train`."""
+    unknown = [name for name in study or [] if name not in cv.STUDIES]
+    if unknown:
+        raise UsageError(f"unknown study {unknown[0]!r}; known: {', '.join(cv.STUDIES)}")
+    base = TrainConfig.resolve(config, protocol=protocol)
+    folds = fold or list(cv.FOLDS)
+    for name in study or ["methods"]:
+        rows = cv.STUDIES[name]
+        if not tables_only:
+            cv.train_rows(base, rows, folds, data, weights, out, device, say=lambda line: typer.echo(line, err=True))
+        results = cv.summarize(base, rows, cv.FOLDS, out)
+        table = cv.markdown(results, name)
+        (out / f"{name}-{protocol}.json").write_text(json.dumps(results, indent=1) + "\n")
+        (out / f"{name}-{protocol}.md").write_text(table)
+        typer.echo(table)
+
+
+@app.command()
+def analyse(
+    run: Annotated[Path, typer.Argument(help="Directory of a finished run.")],
+    data: Annotated[Path, typer.Option("--data", help="ACNE04 in the layout of its distribution.")],
+    part: Annotated[str, typer.Option(help="val, or test for a run on a fold.")] = "val",
+) -> None:
+    """Localisation, clear skin, calibration and shortcuts of a run, as JSON. Needs the extra `train`."""
+    typer.echo(json.dumps(measure(run, data, part), indent=1))
+
+
+@app.command()
+def lookalikes(
+    data: Annotated[Path, typer.Option("--data", help="ACNE04 in the layout of its distribution.")],
+    weights: Annotated[Path, typer.Option(help="Directory of the ImageNet weights.")],
+    out: Annotated[Path, typer.Option(help="CSV of file and group.")] = Path("lookalikes.csv"),
+) -> None:
+    """Group the photographs that show one person or one session, for the grouped protocol. Needs the extra `train`."""
+    samples = acne04.read_samples(data, "NNEW_trainval_0.txt")
+    names = [s.name for s in samples]
+    features = found.imagenet_features(acne04.load_images(samples, 224), weights)
+    groups = found.find_groups(names, found.similarity(features), acne04.read_pairs(data / "duplicates.csv"))
+    found.write_groups(out, names, groups)
+    typer.echo(f"{out}: {len(names)} photographs in {len(set(groups.tolist()))} groups")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from acne_edge.errors import MissingExtraError, UsageError
+from acne_edge.training.losses import LOSSES
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,9 @@ class TrainConfig:
     weight_decay: float = 0.05  # none on norms, biases and embeddings
     num_workers: int = 2  # threads that decode photographs
     num_classes: int = 4
-    cross_validation: int = 0  # k: train on NNEW_trainval_k; 0 is all of the open data, without a test list
+    cross_validation: int = 0  # k: hold out fold k for testing; 0 is all of the open data, without a test list
+    protocol: str = "official"  # official: ACNE04's lists, duplicates grouped | grouped: look-alikes grouped too
+    denoise: str = "none"  # none | median | bilateral: filter on every photograph (the ablation; devices do not filter)
     image_rotation: float = 20.0  # degrees, either way
     image_resize: int = 256  # pixels a side that photographs are cached at
     train_size: int = 224  # pixels a side of the network's input
@@ -28,7 +31,7 @@ class TrainConfig:
     lr_steps: tuple[int, ...] = ()  # epochs at which the rate halves; empty: one cycle with cosine decay
     sigma: float = 3.0  # lesions, of the label distribution
     lam: float = 0.6
-    loss: str = "ldl"  # ldl | report
+    loss: str = "ldl"  # ldl | report | lds | l2 | ce
     density_weight: float = 0.1  # of the lesion map's Poisson loss
     zoom: float = 0.1  # share of training views that are recounted crops
     balance: float = 0.0  # 0 draws photographs as they are, 1 draws every grade equally often, between: n^(1 - balance)
@@ -43,7 +46,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         checks = {
             "method": (self.method in ("fusion", "resnet", "vit"), "fusion, resnet or vit"),
-            "loss": (self.loss in ("ldl", "report"), "ldl or report"),
+            "loss": (self.loss in LOSSES, ", ".join(LOSSES)),
+            "protocol": (self.protocol in ("official", "grouped"), "official or grouped"),
+            "denoise": (self.denoise in ("none", "median", "bilateral"), "none, median or bilateral"),
             "optimizer": (self.optimizer in ("adam", "sgd"), "adam or sgd"),
             "cross_validation": (0 <= self.cross_validation <= 4, "0..4"),
             "train_size": (self.train_size >= 32 and self.train_size % 16 == 0, "a multiple of 16, at least 32"),

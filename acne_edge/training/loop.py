@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -19,12 +20,13 @@ from torch import Tensor, nn
 from acne_edge.errors import UsageError
 from acne_edge.grading import HAYASHI
 from acne_edge.metrics import count_metrics, grade_metrics
-from acne_edge.training import checkpoint
+from acne_edge.training import checkpoint, lookalikes
 from acne_edge.training.augment import Augmentation, rasterize, warp, warp_points
 from acne_edge.training.config import TrainConfig
 from acne_edge.training.data import (
     Sample,
     group_ids,
+    grouped_folds,
     grouped_split,
     list_hash,
     load_images,
@@ -41,9 +43,9 @@ Report = Callable[[str], None]
 class Dataset:
     """Photographs in memory, at the training resolution, with their lesions' centres (float32 [n, 2], x and y in 0..1)."""
 
-    def __init__(self, samples: list[Sample], size: int, workers: int, device: torch.device) -> None:
+    def __init__(self, samples: list[Sample], size: int, workers: int, device: torch.device, denoise: str = "none") -> None:
         self.samples = samples
-        self.images = torch.from_numpy(load_images(samples, size, workers)).to(device)
+        self.images = torch.from_numpy(load_images(samples, size, workers, denoise)).to(device)
         self.counts = torch.tensor([s.count for s in samples])
         self.grades = torch.tensor([s.grade for s in samples])
         self.centres = [
@@ -54,14 +56,24 @@ class Dataset:
         return len(self.samples)
 
     def view(
-        self, index: Tensor, augmentation: Augmentation, size: int, generator: torch.Generator
+        self,
+        index: Tensor,
+        augmentation: Augmentation,
+        size: int,
+        generator: torch.Generator,
+        rank: int = 0,
+        processes: int = 1,
     ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
         """Random views of the samples `index`: float32 [n, 3, size, size], their counts [n], and the centres in view.
 
-        A sample without boxes cannot be recounted, so it is only flipped and recoloured.
+        A sample without boxes cannot be recounted, so it is only flipped and recoloured. Of several `processes`, each gets
+        every so manyth sample; what is drawn at random is drawn for all, so that the views do not depend on their number.
         """
+        part = slice(rank, None, processes)
+        matrices = augmentation.matrices(len(index), generator)[part]
+        colours = augmentation.colours(len(index), generator)
+        index = index[part]
         images = Normalize().to(self.images.device)(self.images[index.to(self.images.device)])
-        matrices = augmentation.matrices(len(index), generator)
         counts = self.counts[index].float()
         points: list[Tensor | None] = []
         for row, i in enumerate(index.tolist()):
@@ -73,16 +85,29 @@ class Dataset:
                 visible = warp_points(centres, matrices[row])
                 points.append(visible)
                 counts[row] = len(visible)
-        views = warp(images, matrices.to(images.device), size)
-        return augmentation.recolour(views, generator), counts.to(images.device), points
+        gain, offset = (c[part].to(images.device) for c in colours)
+        views = warp(images, matrices.to(images.device), size) * gain + offset
+        return views, counts.to(images.device), points
 
 
 def split(data: Path, config: TrainConfig) -> dict[str, list[Sample]]:
-    """The run's lists: `train` and `val` (duplicates kept together) and, for folds 1..4, the official `test` list."""
-    samples = read_samples(data, f"NNEW_trainval_{config.cross_validation}.txt")
-    groups = group_ids([s.name for s in samples], read_pairs(data / "duplicates.csv"))
+    """The run's lists: `train` and `val` (groups kept together) and, for folds 1..4, `test`.
+
+    `official`: ACNE04's own test list; groups are the known duplicates. `grouped`: the folds too are made of groups, which
+    are the look-alikes of `lookalikes`, so that nobody is trained and tested on.
+    """
+    fold = config.cross_validation
+    if config.protocol == "official":
+        samples = read_samples(data, f"NNEW_trainval_{fold}.txt")
+        test = read_samples(data, f"NNEW_test_{fold}.txt") if fold else []
+        groups = group_ids([s.name for s in samples], read_pairs(data / "duplicates.csv"))
+    else:
+        samples, test = read_samples(data, "NNEW_trainval_0.txt"), []
+        groups = lookalikes.read_groups([s.name for s in samples])
+        if fold:
+            rest, held = grouped_folds(samples, groups, 4, seed=0)[fold - 1]
+            test, samples, groups = [samples[i] for i in held], [samples[i] for i in rest], groups[rest]
     train, val = grouped_split(samples, groups, config.val_folds, config.seed)
-    test = read_samples(data, f"NNEW_test_{config.cross_validation}.txt") if config.cross_validation else []
     return {"train": train, "val": val, "test": test}
 
 
@@ -131,16 +156,25 @@ class Trainer:
     """One run in one directory. Everything random in an epoch follows from (seed, epoch), so a resumed run repeats it.
 
     `weights` is a folder of ImageNet weights, the `model.safetensors` of an earlier run to go on from, or None.
+
+    Under `torchrun` the processes share every batch, each taking its part of the images; only the first evaluates and writes.
+    Batch normalisation then uses the statistics of a process's own part.
     """
 
     def __init__(self, config: TrainConfig, data: Path, run: Path, weights: Path | None, device: str = "auto") -> None:
         self.config, self.run = config, run
         self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-        run.mkdir(parents=True, exist_ok=True)
+        self.rank, self.processes = join_processes(self.device)
+        if config.batch_size % self.processes or config.batch_size < 2 * self.processes:
+            raise UsageError(f"batch-size {config.batch_size} does not give {self.processes} processes two images or more each")
+        if self.device.type == "cuda" and self.processes > 1:
+            self.device = torch.device("cuda", self.rank % torch.cuda.device_count())
         self.lists = split(data, config)
-        for name, samples in self.lists.items():
-            if samples:
-                write_list(run / f"{name}.txt", samples)
+        if self.rank == 0:
+            run.mkdir(parents=True, exist_ok=True)
+            for name, samples in self.lists.items():
+                if samples:
+                    write_list(run / f"{name}.txt", samples)
         torch.manual_seed(config.seed)
         self.model = FusionModel(ModelConfig(method=config.method, image_size=config.train_size, dropout=config.dropout))
         if weights is not None:
@@ -149,6 +183,9 @@ class Trainer:
             self.model.resnet.freeze_stem()
         self.model = self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self.parallel: nn.Module = self.model
+        if self.processes > 1:
+            self.parallel = nn.parallel.DistributedDataParallel(self.model)
         self.optimizer = make_optimizer(self.model, config)
         self.loss = distribution_loss(
             config.loss, config.lam, config.sigma, band_matrix(HAYASHI.lower, self.model.config.count_bins).to(self.device)
@@ -175,12 +212,13 @@ class Trainer:
             self.restore(last)
             say(f"resuming {self.run} after epoch {self.epoch} of {self.config.epochs}")
         config = self.config
-        (self.run / "config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n")
-        train = Dataset(self.lists["train"], config.image_resize, config.num_workers, self.device)
+        if self.rank == 0:
+            (self.run / "config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n")
+        train = Dataset(self.lists["train"], config.image_resize, config.num_workers, self.device, config.denoise)
         if len(train) < config.batch_size:
             raise UsageError(f"{len(train)} training images do not fill a batch of {config.batch_size}")
         held_out = {
-            name: (self.lists[name], load_images(self.lists[name], config.train_size, config.num_workers))
+            name: (self.lists[name], load_images(self.lists[name], config.train_size, config.num_workers, config.denoise))
             for name in ("val", "test")
             if self.lists[name]
         }
@@ -194,11 +232,16 @@ class Trainer:
                 **losses,
                 "seconds": time.perf_counter() - started,
             }
+            if self.rank:
+                self.history.append(row)
+                continue
             if self.epoch % config.frequency == 0 or self.epoch == config.epochs:
                 row |= flatten(self.evaluate(*held_out["val"]))
             self.log(row)
             self.save(last)
             say("  ".join(f"{k} {v:.4g}" for k, v in row.items()))
+        if self.rank:
+            return {"metrics": {}}
         results = {
             "config": config.to_dict(),
             "model": self.model.config.to_dict(),
@@ -234,9 +277,11 @@ class Trainer:
         for index in iterator:
             for group in self.optimizer.param_groups:
                 group["lr"] = self.config.lr * lr_factor(self.step, steps, self.config)
-            images, counts, points = data.view(index, self.augmentation, self.config.train_size, generator)
+            images, counts, points = data.view(
+                index, self.augmentation, self.config.train_size, generator, self.rank, self.processes
+            )
             with self.autocast:
-                grade, count, lesions = self.model(images.contiguous(memory_format=torch.channels_last))
+                grade, count, lesions = self.parallel(images.contiguous(memory_format=torch.channels_last))
             loss = self.loss(grade.float(), count.float(), counts)
             known = [i for i, p in enumerate(points) if p is not None]
             density = loss.new_zeros(())
@@ -320,6 +365,16 @@ class Trainer:
             state["state"].setdefault(int(index), {})[key] = value
         self.optimizer.load_state_dict(state)
         self.epoch, self.step, self.history = info["epoch"], info["step"], info["history"]
+
+
+def join_processes(device: torch.device) -> tuple[int, int]:
+    """This process's rank and the number of processes, as `torchrun` says in the environment; (0, 1) without it."""
+    from torch import distributed
+
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if processes > 1 and not distributed.is_initialized():
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return (int(os.environ["RANK"]), processes) if processes > 1 else (0, 1)
 
 
 def load_checkpoint(model: FusionModel, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Label distribution learning of count and grade (Wu et al., ICCV 2019), its variants, and the density loss.
+"""Label distribution learning of count and grade (Wu et al., ICCV 2019), its rivals, and the density loss.
 
 All losses take the network's logits; distributions are rows that sum to 1.
 """
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LOSSES = ("ldl", "report")
+LOSSES = ("ldl", "report", "lds", "l2", "ce")
 EPS = 1e-8
 
 
@@ -29,6 +29,24 @@ def band_matrix(lower: Sequence[int], bins: int) -> Tensor:
     return ((k >= edges[:-1]) & (k < edges[1:])).float()
 
 
+def smoothed_labels(counts: Tensor, bins: int, sigma: float, bands: Tensor) -> Tensor:
+    """Counts [N] -> [N, bins]: one-hot inside a grade's band, `label_distribution` within sigma lesions of another band.
+
+    The idea of label distribution smoothing (Prokhorov et al., ISBI 2024): doubt only where the grade is in doubt.
+    """
+    n = counts.long().clamp(max=bins - 1)
+    hard = F.one_hot(n, bins).float()
+    grade = bands.argmax(1)
+    reach = int(sigma)
+    at = [grade[(n + step).clamp(0, bins - 1)] != grade[n] for step in (-reach, reach)]
+    return torch.where((at[0] | at[1])[:, None], label_distribution(counts, bins, sigma), hard)
+
+
+def five_counts(bins: int) -> Tensor:
+    """[bins, C] of 0 and 1: classes of five counts, 1-5, 6-10, ... (0 belongs to the first), which tile the Hayashi bands."""
+    return F.one_hot((torch.arange(bins) - 1).clamp(min=0) // 5).float()
+
+
 def _kl(target: Tensor, log_p: Tensor) -> Tensor:
     return F.kl_div(log_p, target, reduction="batchmean")
 
@@ -36,21 +54,38 @@ def _kl(target: Tensor, log_p: Tensor) -> Tensor:
 def distribution_loss(name: str, lam: float, sigma: float, bands: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """The loss `name` as a function (grade logits [N, G], count logits [N, K], counts [N]) -> scalar.
 
-    `ldl` is the published code's lam/2 (KL_cls + KL_cou2cls) + (1 - lam) KL_cou; `report` swaps count and class:
-    lam/2 (KL_cou2cls + KL_cou) + (1 - lam) KL_cls. cou2cls is the predicted count distribution summed over the bands.
+    cou2cls is the predicted count distribution summed over the bands; all but the last two are weighted KL divergences.
+
+    * `ldl`, the published code: lam/2 (KL_cls + KL_cou2cls) + (1 - lam) KL_cou.
+    * `report` swaps count and class: lam/2 (KL_cou2cls + KL_cou) + (1 - lam) KL_cls.
+    * `lds` is `ldl` with `smoothed_labels`, and cou2cls over `five_counts` instead of the grades.
+    * `ce`: lam CE(grade) + (1 - lam) CE(count), labels without a distribution.
+    * `l2`: lam CE(grade) + (1 - lam) (mean of the count distribution - n)^2 / 2 sigma^2.
     """
     if name not in LOSSES:
         raise ValueError(f"loss is {name!r}; expected one of {', '.join(LOSSES)}")
 
     def loss(grade_logits: Tensor, count_logits: Tensor, counts: Tensor) -> Tensor:
-        target_count = label_distribution(counts, count_logits.shape[1], sigma)
-        target_grade = target_count @ bands
+        bins = count_logits.shape[1]
+        hard = counts.long().clamp(max=bins - 1)
+        if name in ("ce", "l2"):
+            cls = F.cross_entropy(grade_logits, bands.argmax(1)[hard])
+            if name == "ce":
+                return lam * cls + (1 - lam) * F.cross_entropy(count_logits, hard)
+            mean = count_logits.softmax(1) @ torch.arange(bins, device=counts.device, dtype=torch.float32)
+            return lam * cls + (1 - lam) * ((mean - hard) ** 2).mean() / (2 * sigma**2)
+        if name == "lds":
+            target_count = smoothed_labels(counts, bins, sigma, bands)
+            classes = five_counts(bins).to(bands.device)
+        else:
+            target_count = label_distribution(counts, bins, sigma)
+            classes = bands
         kl_count = _kl(target_count, count_logits.log_softmax(1))
-        kl_grade = _kl(target_grade, grade_logits.log_softmax(1))
-        kl_cou2cls = _kl(target_grade, (count_logits.softmax(1) @ bands + EPS).log())
-        if name == "ldl":
-            return lam / 2 * (kl_grade + kl_cou2cls) + (1 - lam) * kl_count
-        return lam / 2 * (kl_cou2cls + kl_count) + (1 - lam) * kl_grade
+        kl_grade = _kl(target_count @ bands, grade_logits.log_softmax(1))
+        kl_cou2cls = _kl(target_count @ classes, (count_logits.softmax(1) @ classes + EPS).log())
+        if name == "report":
+            return lam / 2 * (kl_cou2cls + kl_count) + (1 - lam) * kl_grade
+        return lam / 2 * (kl_grade + kl_cou2cls) + (1 - lam) * kl_count
 
     return loss
 

@@ -6,6 +6,7 @@ too, have not seen.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from sklearn.model_selection import StratifiedKFold
 from acne_edge.grading import (
     HAYASHI,
     CountDecoding,
+    Interpretation,
     Uncertainty,
     combine_grades,
     count_scores,
@@ -35,6 +37,17 @@ class HeldOut:
     lesions: NDArray[np.float64]  # [N], sums of the lesion maps
     grades: NDArray[np.int64]  # [N]
     counts: NDArray[np.int64]  # [N]
+
+    @staticmethod
+    def of(outputs: Mapping[str, NDArray[np.float32]], grades: Sequence[int], counts: Sequence[int]) -> HeldOut:
+        """From the network's `grade_probs`, `count_probs` and `lesion_map` of the images, and their labels."""
+        return HeldOut(
+            outputs["grade_probs"].astype(np.float64),
+            outputs["count_probs"].astype(np.float64),
+            outputs["lesion_map"].sum((1, 2), dtype=np.float64),
+            np.asarray(grades),
+            np.asarray(counts),
+        )
 
     def take(self, index: NDArray[np.int64]) -> HeldOut:
         """The images at `index`."""
@@ -90,28 +103,34 @@ def abstention_threshold(probs: NDArray[np.floating], grades: NDArray[np.int64])
 
 def measure(data: HeldOut, decoding: CountDecoding, uncertainty: Uncertainty) -> dict[str, Any]:
     """Grade and count metrics, coverage and size of intervals and sets, ECE."""
-    return _summary(data, _interpretations(data, decoding, uncertainty))
+    return _summary(data, interpret_all(data, decoding, uncertainty))
 
 
-def cross_fit(data: HeldOut, level: float, folds: int = 5, seed: int = 0) -> dict[str, Any]:
+def cross_fit(data: HeldOut, level: float) -> dict[str, Any]:
     """The same metrics with every image judged by constants fitted on the other folds."""
+    return _summary(data, cross_fitted(data, level))
+
+
+def cross_fitted(data: HeldOut, level: float, folds: int = 5, seed: int = 0) -> list[Interpretation]:
+    """Each image's interpretation by constants fitted on the other folds."""
     results: list[Any] = [None] * len(data.counts)
     for fit, test in StratifiedKFold(folds, shuffle=True, random_state=seed).split(data.grades, data.grades):
         decoding = fit_decoding(data.take(fit))
         uncertainty = fit_uncertainty(data.take(fit), decoding, level, "cross-fit")
-        for i, result in zip(test, _interpretations(data.take(test), decoding, uncertainty), strict=True):
+        for i, result in zip(test, interpret_all(data.take(test), decoding, uncertainty), strict=True):
             results[i] = result
-    return _summary(data, results)
+    return results
 
 
-def _interpretations(data: HeldOut, decoding: CountDecoding, uncertainty: Uncertainty) -> list[Any]:
+def interpret_all(data: HeldOut, decoding: CountDecoding, uncertainty: Uncertainty) -> list[Interpretation]:
+    """What a device would make of each image's outputs."""
     return [
         interpret(g, c, s, native=HAYASHI, scale=HAYASHI, decoding=decoding, uncertainty=uncertainty)
         for g, c, s in zip(data.grade_probs, data.count_probs, data.lesions, strict=True)
     ]
 
 
-def _summary(data: HeldOut, results: list[Any]) -> dict[str, Any]:
+def _summary(data: HeldOut, results: list[Interpretation]) -> dict[str, Any]:
     intervals = np.array([r.interval for r in results])
     return {
         "grade": grade_metrics(data.grades, [r.grade for r in results], data.grade_probs.shape[1]),

@@ -27,6 +27,11 @@ def build(root: Path, number: int = 40, side: int = 48) -> Path:
     (root / "Classification" / "NNEW_trainval_0.txt").write_text("\n".join(lines) + "\n")
     (root / "Classification" / "NNEW_trainval_1.txt").write_text("\n".join(lines[:32]) + "\n")
     (root / "Classification" / "NNEW_test_1.txt").write_text("\n".join(lines[32:]) + "\n")
+    sizes = ["3112,3456" if i % 3 else "525,700" for i in range(number)]
+    names = [line.split()[0] for line in lines]
+    (root / "Classification" / "images.csv").write_text(
+        "file,original_width,original_height\n" + "".join(f"{n},{s}\n" for n, s in zip(names, sizes, strict=True))
+    )
     (root / "Detection" / "boxes.csv").write_text("\n".join(boxes) + "\n")
     (root / "duplicates.csv").write_text("file_a,file_b,kind\nlevle1_0.jpg,levle1_4.jpg,identical\n")
     return root

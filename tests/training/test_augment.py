@@ -56,11 +56,13 @@ def test_zoomed_views_stay_inside_the_frame() -> None:
     assert (zoomed @ corners.T).abs().max() <= 1.0001
 
 
-def test_recolouring_keeps_the_shape_and_nothing_is_done_at_zero() -> None:
-    images = torch.rand(4, 3, 8, 8)
-    same = Augmentation(colour=0.0).recolour(images, torch.Generator().manual_seed(0))
-    torch.testing.assert_close(same, images)
-    assert Augmentation().recolour(images, torch.Generator().manual_seed(0)).shape == images.shape
+def test_colours_are_gain_and_offset_of_each_image_and_nothing_at_zero() -> None:
+    gain, offset = Augmentation(colour=0.0).colours(4, torch.Generator().manual_seed(0))
+    assert (gain == 1).all()
+    assert (offset == 0).all()
+    gain, offset = Augmentation().colours(400, torch.Generator().manual_seed(0))
+    assert gain.shape == offset.shape == (400, 3, 1, 1)
+    assert 0.8 < gain.min() < 0.9 < 1.1 < gain.max() < 1.21
 
 
 def test_a_raster_counts_every_lesion_once() -> None:

@@ -33,7 +33,7 @@ def test_a_config_survives_its_dictionary() -> None:
         ({"epochs": 0}, "at least 1"),
         ({"optimizer": "lion"}, "adam or sgd"),
         ({"method": "mlp"}, "fusion, resnet or vit"),
-        ({"loss": "mse"}, "ldl or report"),
+        ({"loss": "mse"}, "ldl, report, lds, l2, ce"),
         ({"train_size": 100}, "multiple of 16"),
         ({"cross_validation": 5}, r"0\.\.4"),
         ({"num_classes": 3}, "four Hayashi grades"),

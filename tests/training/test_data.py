@@ -11,9 +11,11 @@ from acne_edge.errors import UsageError
 from acne_edge.grading import HAYASHI
 from acne_edge.training.data import (
     group_ids,
+    grouped_folds,
     grouped_split,
     list_hash,
     load_images,
+    noise_filter,
     read_boxes,
     read_boxes_csv,
     read_pairs,
@@ -118,3 +120,26 @@ def test_the_open_part_of_acne04(acne04: Path) -> None:
         train, test = ({s.name for s in read_samples(acne04, f"NNEW_{part}_{k}.txt")} for part in ("trainval", "test"))
         assert len(test) == 292
         assert not train & test
+
+
+@pytest.mark.parametrize("name", ["median", "bilateral"])
+def test_a_noise_filter_removes_a_speck_and_keeps_an_edge(name: str) -> None:
+    pytest.importorskip("cv2")
+    image = np.zeros((16, 16, 3), np.uint8)
+    image[:, 8:] = 200
+    speckled = image.copy()
+    speckled[4, 4] += 12
+    clean = noise_filter(name)(speckled)
+    assert clean[4, 4].max() < 6
+    np.testing.assert_allclose(clean[10:, :7], 0)
+    np.testing.assert_allclose(clean[10:, 9:], 200)
+    assert noise_filter("none")(image) is image
+
+
+def test_every_sample_is_tested_in_one_fold_and_groups_stay_whole(data: Path) -> None:
+    samples = read_samples(data, "NNEW_trainval_0.txt")
+    groups = np.arange(40) // 2
+    folds = grouped_folds(samples, groups, 4, seed=0)
+    assert sorted(i for _, test in folds for i in test) == list(range(40))
+    for train, test in folds:
+        assert not set(groups[train]) & set(groups[test])

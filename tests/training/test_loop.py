@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +14,11 @@ import pytest
 import torch
 
 from acne_edge.errors import UsageError
-from acne_edge.training import checkpoint
+from acne_edge.training import checkpoint, lookalikes, loop
 from acne_edge.training.config import TrainConfig
-from acne_edge.training.loop import Dataset, Trainer, lr_factor, make_optimizer, split
-from acne_edge.training.model import FusionModel, ModelConfig
+from acne_edge.training.data import read_samples
+from acne_edge.training.loop import Dataset, Trainer, epoch_order, lr_factor, make_optimizer, split
+from acne_edge.training.model import FusionModel, ModelConfig, resize_input
 
 QUICK: dict[str, Any] = {
     "train_size": 32, "image_resize": 36, "epochs": 3, "batch_size": 8, "frequency": 1, "num_workers": 1, "val_folds": 5,
@@ -103,6 +108,83 @@ def test_the_official_test_list_is_used_for_folds_only(data: Path) -> None:
     lists = split(data, TrainConfig(**QUICK, cross_validation=1))
     assert len(lists["test"]) == 8
     assert not {s.name for s in lists["test"]} & {s.name for s in lists["train"] + lists["val"]}
+
+
+def test_a_run_can_start_from_an_earlier_one_at_another_size(data: Path, finished: Path, tmp_path: Path) -> None:
+    config = TrainConfig(**{**QUICK, "train_size": 48})
+    begun = Trainer(config, data, tmp_path, finished / "model.safetensors", "cpu")
+    tensors, _ = checkpoint.load(finished / "model.safetensors")
+    state = begun.model.state_dict()
+    assert torch.equal(state["count_head.weight"], tensors["count_head.weight"].float())
+    assert state["vit.pos_embed"].shape[1] == 1 + 3 * 3
+    with pytest.raises(UsageError, match="not a checkpoint of the method vit"):
+        Trainer(TrainConfig(**QUICK, method="vit"), data, tmp_path, finished / "model.safetensors", "cpu")
+
+
+def test_more_cells_hold_as_many_lesions() -> None:
+    small, large = FusionModel(ModelConfig(image_size=64)), FusionModel(ModelConfig(image_size=128))
+    large.load_state_dict(resize_input(small.state_dict(), 64, 128))
+    with torch.inference_mode():
+        few, many = (m.eval()(torch.zeros(1, 3, s, s))[2].sum().item() for m, s in ((small, 64), (large, 128)))
+    assert many == pytest.approx(few, rel=0.15)  # the border sees padding
+
+
+def test_balanced_draws_even_the_grades_out() -> None:
+    grades = torch.tensor([0] * 900 + [3] * 100)
+    for balance, share in ((0.0, 0.1), (0.5, 0.25), (1.0, 0.5)):
+        order = epoch_order(grades, balance, torch.Generator().manual_seed(0))
+        assert len(order) == 1000
+        assert (grades[order] == 3).float().mean() == pytest.approx(share, abs=0.04)
+
+
+def test_the_grouped_protocol_keeps_look_alikes_on_one_side(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [s.name for s in read_samples(data, "NNEW_trainval_0.txt")]
+    group = dict(zip(names, np.arange(40) // 2, strict=True))
+    lookalikes.write_groups(tmp_path / "groups.csv", names, np.array(list(group.values())))
+    monkeypatch.setattr(lookalikes, "GROUPS", tmp_path / "groups.csv")
+    tested = []
+    for fold in (1, 2, 3, 4):
+        lists = split(data, TrainConfig(**QUICK, protocol="grouped", cross_validation=fold))
+        sides = [{group[s.name] for s in lists[part]} for part in ("train", "val", "test")]
+        assert not sides[0] & sides[1] | sides[0] & sides[2] | sides[1] & sides[2]
+        tested += [s.name for s in lists["test"]]
+    assert sorted(tested) == sorted(names)
+
+
+def test_two_processes_train_one_network(data: Path, tmp_path: Path) -> None:
+    """torchrun with two CPU processes: one set of files, resumable, and about the weights that one process gets."""
+    flags = [f"--{k.replace('_', '-')}={v}" for k, v in QUICK.items() if k != "val_folds"]
+    command = ["--data", str(data), "--model-path", str(tmp_path / "two"), "--device", "cpu", "--method", "vit", *flags]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}"]
+    done = subprocess.run(
+        [*launch, "-m", "acne_edge", "train", *command], capture_output=True, text=True, timeout=300, env=one_thread()
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("epoch 3 ") == 1
+    assert len(list(csv.DictReader((tmp_path / "two" / "log.csv").read_text().splitlines()))) == 3
+    single = Trainer(TrainConfig.from_dict({**QUICK, "method": "vit", "val_folds": 7}), data, tmp_path / "one", None, "cpu")
+    single.fit(say=lambda line: None)
+    two = checkpoint.load(tmp_path / "two" / "last.safetensors")[0]
+    one = checkpoint.load(tmp_path / "one" / "last.safetensors")[0]
+    weights = [k for k in one if k.startswith("model.vit.blocks") and k.endswith("weight")]
+    moved = sum((one[k] - two[k]).norm() for k in weights) / sum(one[k].norm() for k in weights)
+    assert moved < 0.05
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "join_processes", lambda device: (0, 3))
+    with pytest.raises(UsageError, match="batch-size 8 does not give 3 processes"):
+        trainer(data, tmp_path)
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def one_thread() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def test_too_few_images_for_a_batch_is_refused(data: Path, tmp_path: Path) -> None:

@@ -5,7 +5,15 @@ import pytest
 import torch
 
 from acne_edge.grading import HAYASHI, REPORT
-from acne_edge.training.losses import LOSSES, band_matrix, density_loss, distribution_loss, label_distribution
+from acne_edge.training.losses import (
+    LOSSES,
+    band_matrix,
+    density_loss,
+    distribution_loss,
+    five_counts,
+    label_distribution,
+    smoothed_labels,
+)
 
 BANDS = band_matrix(HAYASHI.lower, 66)
 
@@ -26,7 +34,7 @@ def test_bands_are_those_of_the_scale(scale) -> None:
     np.testing.assert_array_equal(band_matrix(scale.lower, 66).numpy(), scale.bands(66))
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", ["ldl", "report"])
 def test_the_loss_is_least_at_the_target(name: str) -> None:
     loss = distribution_loss(name, 0.6, 3.0, BANDS)
     counts = torch.tensor([3, 18, 60])
@@ -44,6 +52,43 @@ def test_the_two_losses_weigh_count_and_grade_the_other_way_round() -> None:
     wrong_grade = (torch.zeros(1, 4), (target + 1e-12).log())
     ldl, report = (distribution_loss(n, 0.6, 3.0, BANDS)(*wrong_grade, counts) for n in ("ldl", "report"))
     assert report / ldl == pytest.approx(0.4 / 0.3, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_prefers_the_truth_and_has_a_gradient_for_both_heads(name: str) -> None:
+    loss = distribution_loss(name, 0.6, 3.0, BANDS)
+    counts = torch.tensor([3, 18, 60])
+    count = (label_distribution(counts, 66, 3.0) + 1e-12).log().requires_grad_()
+    grade = (label_distribution(counts, 66, 1.0) @ BANDS + 1e-12).log().requires_grad_()
+    value = loss(grade, count, counts)
+    value.backward()
+    assert count.grad is not None
+    assert grade.grad is not None
+    assert loss(grade, count.roll(1, 0), counts) > value
+    assert loss(grade.roll(1, 0), count, counts) > value
+
+
+def test_smoothed_labels_doubt_only_near_a_border() -> None:
+    smoothed = smoothed_labels(torch.tensor([12, 19, 21, 300]), 66, 3.0, BANDS)
+    assert smoothed[0, 12] == 1
+    torch.testing.assert_close(smoothed[1:3], label_distribution(torch.tensor([19, 21]), 66, 3.0))
+    assert smoothed[3, 65] == 1
+    torch.testing.assert_close(smoothed.sum(1), torch.ones(4))
+
+
+def test_classes_of_five_counts_tile_the_hayashi_bands() -> None:
+    classes = five_counts(66)
+    assert classes.shape == (66, 13)
+    assert classes.sum(0).tolist() == [6, *[5] * 12]  # a clear face belongs to the first
+    assert ((classes.T @ BANDS > 0).sum(1) == 1).all()
+
+
+def test_the_l2_loss_is_the_squared_error_of_the_mean_count() -> None:
+    counts, sure = torch.tensor([10]), 40.0
+    count = torch.full((1, 66), -sure)
+    count[0, 16] = sure
+    grade = torch.tensor([[-sure, sure, -sure, -sure]])
+    assert distribution_loss("l2", 0.6, 3.0, BANDS)(grade, count, counts) == pytest.approx(0.4 * 36 / 18, rel=1e-4)
 
 
 def test_an_unknown_loss_is_refused() -> None:

@@ -1,0 +1,224 @@
+"""What a finished run can and cannot do: where it sees lesions, what it makes of clear skin, and whether it reads the source."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from acne_edge.errors import UsageError
+from acne_edge.evaluation import read_labels
+from acne_edge.grading import Interpretation
+from acne_edge.metrics import bootstrap, count_metrics, expected_calibration_error, grade_metrics, risk_coverage
+from acne_edge.training import lookalikes
+from acne_edge.training.data import Sample, load_images, read_samples
+from acne_edge.training.loop import load_checkpoint, predict
+from acne_edge.training.model import FusionModel, ModelConfig, Normalize
+from acne_edge.training.uncertainty import HeldOut, cross_fitted
+
+Boxes = NDArray[np.float32]  # [n, 4] of (xmin, ymin, xmax, ymax) in 0..1
+HOSPITAL = (3112, 3456)  # pixels of the hospital's camera; other sizes came from the web
+
+
+def analyse(run: Path, data: Path, part: str = "val") -> dict[str, Any]:
+    """JSON results of a run on its `val` or `test` photographs; see the functions below for what each figure means."""
+    samples = read_samples(data, run / f"{part}.txt")
+    model = read_model(run / "model.safetensors")
+    size = model.config.image_size
+    images = load_images(samples, size)
+    outputs = predict(model, images, 32, torch.device("cpu"))
+    labels = HeldOut.of(outputs, [s.grade for s in samples], [s.count for s in samples])
+    results = cross_fitted(labels, 0.9)
+    probs = np.array([r.grade_probs for r in results])
+    right = np.array([r.grade for r in results]) == labels.grades
+    masks = {}
+    masks["hospital"] = hospital = is_hospital(data, samples)
+    masks["web"] = ~hospital
+    if (met := met_in_training(run, samples)) is not None:
+        masks |= {"with a look-alike in training": met, "without a look-alike in training": ~met}
+    return {
+        "part": part,
+        "images": len(samples),
+        "localisation": localisation(outputs["lesion_map"], [s.boxes for s in samples]),
+        "clear_skin": clear_skin(model, samples, images),
+        "calibration": {"ece": expected_calibration_error(labels.grades, probs), **risk_coverage(right, probs.max(1))},
+        "subsets": {
+            name: _figures(labels.take(np.nonzero(mask)[0]), [r for r, inside in zip(results, mask, strict=True) if inside])
+            for name, mask in masks.items()
+            if mask.any()
+        },
+        "source_probe": source_probe(features(model, images), labels.counts, hospital),
+    }
+
+
+def read_model(checkpoint: Path) -> FusionModel:
+    """The network of a `model.safetensors`, in evaluation mode. Raises UsageError."""
+    from acne_edge.training import checkpoint as checkpoints
+
+    model = FusionModel(ModelConfig(**checkpoints.load(checkpoint)[1]["model"]))
+    load_checkpoint(model, checkpoint)
+    return model.eval()
+
+
+def peaks(lesion_map: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Detections in a map [h, w]: local maxima over 3x3 cells as centres [n, 2] in 0..1 (x, y), and their scores [n].
+
+    A peak's score is the expected lesions in its 3x3 cells; its centre is their centre of mass.
+    """
+    h, w = lesion_map.shape
+    padded = np.pad(lesion_map.astype(np.float64), 1)
+    window = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))  # [h, w, 3, 3]
+    y, x = np.nonzero((lesion_map > 0) & (window.reshape(h, w, 9).argmax(2) == 4))
+    around = window[y, x]
+    score = around.sum((1, 2))
+    offset = np.arange(3) - 1
+    cx = x + 0.5 + (around.sum(1) @ offset) / score
+    cy = y + 0.5 + (around.sum(2) @ offset) / score
+    return np.stack([cx / w, cy / h], 1), score
+
+
+def match(centres: NDArray[np.float64], scores: NDArray[np.float64], boxes: Boxes, slack: float) -> NDArray[np.bool_]:
+    """Which detections hit: highest score first, each takes the nearest free box that holds it, widened by `slack` a side."""
+    hit = np.zeros(len(scores), bool)
+    free = np.ones(len(boxes), bool)
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    for i in np.argsort(-scores, kind="stable"):
+        inside = ((centres[i] >= boxes[:, :2] - slack) & (centres[i] <= boxes[:, 2:] + slack)).all(1) & free
+        if inside.any():
+            nearest = int(np.argmin(np.where(inside, ((middle - centres[i]) ** 2).sum(1), np.inf)))
+            hit[i], free[nearest] = True, False
+    return hit
+
+
+def localisation(maps: NDArray[np.float32], boxes: Sequence[Boxes | None]) -> dict[str, Any]:
+    """Average precision (area under the interpolated curve) and best F1 of the maps' peaks against the lesions' boxes.
+
+    A detection is right if its centre lies in a box, widened by half a cell of the map; each box counts once.
+    """
+    scores, hits, lesions = [], [], 0
+    for lesion_map, b in zip(maps, boxes, strict=True):
+        if b is None:
+            continue
+        centres, score = peaks(lesion_map)
+        scores.append(score)
+        hits.append(match(centres, score, b, slack=0.5 / lesion_map.shape[1]))
+        lesions += len(b)
+    order = np.argsort(-np.concatenate(scores), kind="stable")
+    hit = np.concatenate(hits)[order]
+    precision = hit.cumsum() / np.arange(1, len(hit) + 1)
+    recall = hit.cumsum() / max(lesions, 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    best = int(f1.argmax())
+    return {
+        "rule": "peak inside the box widened by half a cell, one peak a box",
+        "lesions": lesions,
+        "average_precision": float((np.diff(recall, prepend=0) * envelope).sum()),
+        "f1": float(f1[best]),
+        "precision": float(precision[best]),
+        "recall": float(recall[best]),
+        "threshold": float(np.concatenate(scores)[order][best]),
+    }
+
+
+def clear_skin(model: FusionModel, samples: Sequence[Sample], images: NDArray[np.uint8], seed: int = 0) -> dict[str, Any]:
+    """What the network counts on crops of 30..50 % of the side, at the middle of the frame, that hold no lesion."""
+    rng = np.random.default_rng(seed)
+    crops = []
+    for sample, image in zip(samples, images, strict=True):
+        if sample.boxes is None:
+            continue
+        for _ in range(20):
+            side = rng.uniform(0.3, 0.5)
+            low = rng.uniform(0.15, 0.85 - side, 2)
+            apart = (sample.boxes[:, :2] > low + side) | (sample.boxes[:, 2:] < low)
+            if apart.any(1).all():
+                crops.append(_crop(image, low, side))
+                break
+    if not crops:
+        return {"crops": 0}
+    outputs = predict(model, np.stack(crops), 32, torch.device("cpu"))
+    by_map = outputs["lesion_map"].sum((1, 2))
+    by_count = outputs["count_probs"].argmax(1)
+    return {
+        "crops": len(crops),
+        "map_mean": float(by_map.mean()),
+        "map_under_one": float((by_map < 1).mean()),
+        "count_mode_mean": float(by_count.mean()),
+        "count_mode_zero": float((by_count == 0).mean()),
+    }
+
+
+def _crop(image: NDArray[np.uint8], low: NDArray[np.float64], side: float) -> NDArray[np.uint8]:
+    from acne_edge.preprocess import resize
+
+    size = len(image)
+    x, y = (low * size).astype(int)
+    return resize(np.ascontiguousarray(image[y : y + int(side * size), x : x + int(side * size)]), size, size)
+
+
+def is_hospital(data: Path, samples: Sequence[Sample]) -> NDArray[np.bool_]:
+    """Which photographs came from the hospital's camera, by the size that `images.csv` gives of the original."""
+    with (data / "Classification" / "images.csv").open(newline="") as stream:
+        size = {row["file"]: (int(row["original_width"]), int(row["original_height"])) for row in csv.DictReader(stream)}
+    return np.array([size[s.name] == HOSPITAL for s in samples])
+
+
+def features(model: FusionModel, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The fused features [N, D] that the heads read."""
+    taken: list[torch.Tensor] = []
+    hook = model.fuse.register_forward_hook(lambda module, inputs, output: taken.append(output))
+    normalize = Normalize()
+    with torch.inference_mode():
+        for start in range(0, len(images), 32):
+            model(normalize(torch.from_numpy(images[start : start + 32])))
+    hook.remove()
+    return torch.cat(taken).numpy()
+
+
+def source_probe(features: NDArray[np.float32], counts: NDArray[np.int64], hospital: NDArray[np.bool_]) -> dict[str, float]:
+    """How well a linear probe tells hospital from web, by area under the ROC curve over 5 folds: from features, from the count.
+
+    What the true count alone gives away is confounding in the data; what features give beyond it, they read elsewhere.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import roc_auc_score
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    if min(hospital.sum(), (~hospital).sum()) < 5:
+        return {"web_share": float((~hospital).mean())}
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    auc = {}
+    for name, x in (("features", features), ("count", counts[:, None].astype(np.float64))):
+        probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01 if name == "features" else 1.0, max_iter=2000))
+        scores = cross_val_predict(probe, x, hospital, cv=folds, method="decision_function")
+        auc[f"auc_{name}"] = float(roc_auc_score(hospital, scores))
+    return {"web_share": float((~hospital).mean()), **auc}
+
+
+def met_in_training(run: Path, samples: Sequence[Sample]) -> NDArray[np.bool_] | None:
+    """Which photographs have a look-alike (`lookalikes`) in the run's training list; None for photographs without groups."""
+    trained = [name for name, _, _ in read_labels(run / "train.txt")]
+    try:
+        groups = lookalikes.read_groups([*trained, *(s.name for s in samples)])
+    except UsageError:
+        return None
+    return np.isin(groups[len(trained) :], groups[: len(trained)])
+
+
+def _figures(labels: HeldOut, results: Sequence[Interpretation]) -> dict[str, Any]:
+    grades, lesions = np.array([r.grade for r in results]), np.array([r.count for r in results])
+
+    def figures(index: NDArray[np.int64]) -> dict[str, float]:
+        m = grade_metrics(labels.grades[index], grades[index], 4)
+        return {k: m[k] for k in ("accuracy", "balanced_accuracy", "qwk")} | count_metrics(labels.counts[index], lesions[index])
+
+    by_grade = np.bincount(labels.grades, minlength=4).tolist()
+    return {"images": len(grades), "by_grade": by_grade, "figures": bootstrap(figures, len(grades))}

@@ -1,0 +1,237 @@
+"""Cross-validation: rows of settings x folds, each a resumable run, and their tables in the form of the acne-grading literature.
+
+A fold's test list is looked at once, by the last epoch. How count and grade are read off the outputs, the temperature and the
+conformal constants are fitted on the fold's inner validation images.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acne_edge.errors import UsageError
+from acne_edge.evaluation import read_labels
+from acne_edge.grading import HAYASHI
+from acne_edge.metrics import bootstrap, count_metrics, expected_calibration_error, grade_metrics, risk_coverage
+from acne_edge.training.config import TrainConfig
+from acne_edge.training.loop import Trainer
+from acne_edge.training.uncertainty import HeldOut, fit_decoding, fit_uncertainty, interpret_all
+
+Changes = Mapping[str, Any]
+
+STUDIES: dict[str, dict[str, Changes]] = {
+    "methods": {"ViT": {"method": "vit"}, "ResNet": {"method": "resnet"}, "fusion": {}},
+    "losses": {
+        "LDL": {},
+        "report": {"loss": "report"},
+        "LDS": {"loss": "lds", "lam": 0.3},
+        "L2": {"loss": "l2"},
+        "cross-entropy": {"loss": "ce"},
+    },
+    "optimizers": {"Adam": {}, "SGD": {"optimizer": "sgd", "lr": 0.01, "weight_decay": 5e-4}},
+    "denoising": {"none": {}, "median": {"denoise": "median"}, "bilateral": {"denoise": "bilateral"}},
+    "boxes": {"with boxes": {}, "without boxes": {"density_weight": 0.0, "zoom": 0.0}},
+}
+FOLDS = (1, 2, 3, 4)
+LEVEL = 0.9
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a row predicted for the test images of one or more folds; arrays over images."""
+
+    fold: NDArray[np.int64]
+    grade: NDArray[np.int64]  # true
+    count: NDArray[np.int64]  # true
+    head: NDArray[np.int64]  # grade by the grade head
+    from_count: NDArray[np.int64]  # grade by the count distribution's bands
+    combined: NDArray[np.int64]  # grade as a device decides
+    lesions: NDArray[np.float64]  # count as a device decides
+    inside: NDArray[np.bool_]  # true count inside the interval
+    width: NDArray[np.float64]  # of the interval, lesions
+    in_set: NDArray[np.bool_]  # true grade in the grade set
+    set_size: NDArray[np.int64]
+    probs: NDArray[np.float64]  # calibrated [N, G]
+
+    def take(self, index: NDArray[np.int64]) -> Outcome:
+        """The images at `index`."""
+        return Outcome(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+
+    @staticmethod
+    def join(parts: Sequence[Outcome]) -> Outcome:
+        """The images of all parts."""
+        return Outcome(*(np.concatenate([getattr(p, name) for p in parts]) for name in Outcome.__dataclass_fields__))
+
+
+def run_directory(out: Path, config: TrainConfig, changes: Changes) -> Path:
+    """Where a row's fold is trained: by its settings, so that rows of several studies with the same settings share a run."""
+    name = "-".join(f"{key}={value}" for key, value in sorted(changes.items())) or "base"
+    return out / config.protocol / name / f"fold-{config.cross_validation}"
+
+
+def train_rows(
+    base: TrainConfig,
+    rows: Mapping[str, Changes],
+    folds: Iterable[int],
+    data: Path,
+    weights: Path | None,
+    out: Path,
+    device: str = "auto",
+    say: Callable[[str], None] = print,
+) -> None:
+    """Train every row on every fold; runs that are finished are kept, one that was stopped goes on."""
+    for fold in folds:
+        for label, changes in rows.items():
+            config = TrainConfig.from_dict({**base.to_dict(), **changes, "cross_validation": fold})
+            run = run_directory(out, config, changes)
+            if finished(run, config):
+                continue
+            say(f"{label}, fold {fold}, {config.protocol} protocol: {run}")
+            Trainer(config, data, run, weights, device).fit(resume=True, say=say)
+            (run / "last.safetensors").unlink()  # 70 MB a run, and the run is over
+
+
+def finished(run: Path, config: TrainConfig) -> bool:
+    """Whether a run has ended. Raises UsageError if it ended with other settings."""
+    if not (run / "run.json").is_file():
+        return False
+    if json.loads((run / "run.json").read_text())["config"] != config.to_dict():
+        raise UsageError(f"{run}: holds a run with other settings; choose another --out")
+    return True
+
+
+def held_out(run: Path, part: str) -> HeldOut:
+    """The outputs and labels of a finished run's `val` or `test` images."""
+    rows = read_labels(run / f"{part}.txt")
+    with np.load(run / f"{part}_outputs.npz") as outputs:
+        return HeldOut.of(outputs, [grade for _, grade, _ in rows], [count for _, _, count in rows])
+
+
+def outcome(run: Path, fold: int) -> Outcome:
+    """What a run predicts for its test images, with constants fitted on its validation images."""
+    val, test = held_out(run, "val"), held_out(run, "test")
+    decoding = fit_decoding(val)
+    results = interpret_all(test, decoding, fit_uncertainty(val, decoding, LEVEL, "inner validation"))
+    intervals = np.array([r.interval for r in results])
+    bands = HAYASHI.bands(test.count_probs.shape[1])
+    return Outcome(
+        fold=np.full(len(test.grades), fold),
+        grade=test.grades,
+        count=test.counts,
+        head=test.grade_probs.argmax(1),
+        from_count=(test.count_probs @ bands).argmax(1),
+        combined=np.array([r.grade for r in results]),
+        lesions=np.array([r.count for r in results]),
+        inside=(intervals[:, 0] <= test.counts) & (test.counts <= intervals[:, 1]),
+        width=(intervals[:, 1] - intervals[:, 0]).astype(np.float64),
+        in_set=np.array([g in r.grade_set for g, r in zip(test.grades, results, strict=True)]),
+        set_size=np.array([len(r.grade_set) for r in results]),
+        probs=np.array([r.grade_probs for r in results]),
+    )
+
+
+def figures(o: Outcome) -> dict[str, float]:
+    """The figures of a row, by name."""
+    grades = o.probs.shape[1]
+    combined = grade_metrics(o.grade, o.combined, grades)
+    return {
+        "accuracy_head": float((o.head == o.grade).mean()),
+        "accuracy_count": float((o.from_count == o.grade).mean()),
+        "accuracy_combined": combined["accuracy"],
+        "balanced_accuracy": combined["balanced_accuracy"],
+        "qwk": combined["qwk"],
+        **{f"recall_{g}": combined["per_grade"]["SE"][g] for g in range(grades)},
+        **count_metrics(o.count, o.lesions),
+        "interval_coverage": float(o.inside.mean()),
+        "interval_width": float(o.width.mean()),
+        "grade_set_coverage": float(o.in_set.mean()),
+        "grade_set_size": float(o.set_size.mean()),
+        "ece": expected_calibration_error(o.grade, o.probs),
+    }
+
+
+def per_grade(o: Outcome) -> list[dict[str, float]]:
+    """The literature's table: precision, SE, SP, YI, MAE and RMSE of each grade, and last their average over the grades."""
+    metrics = grade_metrics(o.grade, o.combined, o.probs.shape[1])["per_grade"]
+    rows = []
+    for g in range(o.probs.shape[1]):
+        count = count_metrics(o.count[o.grade == g], o.lesions[o.grade == g])
+        rows.append({**{name: values[g] for name, values in metrics.items()}, "MAE": count["mae"], "RMSE": count["rmse"]})
+    return [*rows, {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}]
+
+
+def summarize(
+    base: TrainConfig, rows: Mapping[str, Changes], folds: Iterable[int], out: Path, repeats: int = 1000
+) -> dict[str, Any]:
+    """The JSON results of those runs under `out` that are finished; rows without any are left out."""
+    table = []
+    for label, changes in rows.items():
+        runs = {}
+        for fold in folds:
+            config = TrainConfig.from_dict({**base.to_dict(), **changes, "cross_validation": fold})
+            run = run_directory(out, config, changes)
+            if finished(run, config):
+                runs[fold] = run
+        if not runs:
+            continue
+        parts = {fold: outcome(run, fold) for fold, run in runs.items()}
+        joined = Outcome.join(list(parts.values()))
+        curve = risk_coverage(joined.combined == joined.grade, joined.probs.max(1))
+        ended = [json.loads((run / "run.json").read_text()) for run in runs.values()]
+        table.append(
+            {
+                "row": label,
+                "changes": dict(changes),
+                "folds": sorted(runs),
+                "images": len(joined.grade),
+                "figures": bootstrap(lambda index, o=joined: figures(o.take(index)), len(joined.grade), repeats),  # type: ignore[misc]
+                "per_fold": {str(fold): figures(part) for fold, part in parts.items()},
+                "per_grade": per_grade(joined),
+                "confusion": grade_metrics(joined.grade, joined.combined, joined.probs.shape[1])["confusion"],
+                "risk_at_coverage": {
+                    f"{c:.1f}": float(np.interp(c, curve["coverage"], curve["risk"])) for c in (0.5, 0.7, 0.8, 0.9, 1.0)
+                },
+                "aurc": curve["aurc"],
+                "seconds": sum(r["seconds"] for r in ended),
+                "environment": ended[0]["environment"],
+            }
+        )
+    return {"protocol": base.protocol, "base": base.to_dict(), "rows": table}
+
+
+def markdown(results: Mapping[str, Any], title: str) -> str:
+    """The results as Markdown: the literature's table of each grade, then accuracies and figures with 95 % intervals."""
+    lines = [f"## {title}, {results['protocol']} protocol", ""]
+    lines += ["| method | grade | Precision | SE | SP | YI | MAE | RMSE |", "|---|---|---|---|---|---|---|---|"]
+    for row in results["rows"]:
+        for label, values in zip([*HAYASHI.labels, "average"], row["per_grade"], strict=True):
+            cells = " | ".join(f"{values[name]:.3f}" for name in ("precision", "SE", "SP", "YI"))
+            lines.append(f"| {row['row']} | {label} | {cells} | {values['MAE']:.2f} | {values['RMSE']:.2f} |")
+    shown = (
+        ("accuracy: grade head", "accuracy_head", 100), ("from count", "accuracy_count", 100),
+        ("combined", "accuracy_combined", 100), ("balanced", "balanced_accuracy", 100), ("QWK", "qwk", 1), ("MAE", "mae", 1),
+        ("RMSE", "rmse", 1), ("interval coverage", "interval_coverage", 100), ("ECE", "ece", 1),
+    )  # fmt: skip
+    lines += [
+        "",
+        "| method | folds | images | " + " | ".join(name for name, _, _ in shown) + " |",
+        "|---" * (len(shown) + 3) + "|",
+    ]
+    for row in results["rows"]:
+        parts = []
+        for _, key, factor in shown:
+            f, digits = row["figures"][key], 1 if factor == 100 else 2
+            value, low, high = (f"{factor * f[k]:.{digits}f}" for k in ("value", "low", "high"))
+            parts.append(f"{value} [{low}, {high}]")
+        lines.append(f"| {row['row']} | {' '.join(map(str, row['folds']))} | {row['images']} | {' | '.join(parts)} |")
+    lines += ["", "| method | error among the most confident 50 % | 70 % | 80 % | 90 % | all |", "|---|---|---|---|---|---|"]
+    for row in results["rows"]:
+        risks = " | ".join(f"{100 * value:.1f}" for value in row["risk_at_coverage"].values())
+        lines.append(f"| {row['row']} | {risks} |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from acne_edge import cli
+from acne_edge.errors import UsageError
+from acne_edge.training import crossval
+from acne_edge.training.config import TrainConfig
+
+QUICK: dict[str, Any] = {
+    "train_size": 32, "image_resize": 36, "epochs": 1, "batch_size": 8, "frequency": 1, "num_workers": 1, "val_folds": 3,
+}  # fmt: skip
+ROWS = {"ViT": {"method": "vit"}, "ResNet": {"method": "resnet"}}
+
+
+@pytest.fixture(scope="module")
+def out(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two rows trained on fold 1."""
+    folder = tmp_path_factory.mktemp("crossval")
+    crossval.train_rows(TrainConfig(**QUICK), ROWS, [1], data, None, folder, "cpu", say=lambda line: None)
+    return folder
+
+
+def test_a_finished_run_is_kept_and_one_with_other_settings_refused(data: Path, out: Path) -> None:
+    said: list[str] = []
+    crossval.train_rows(TrainConfig(**QUICK), ROWS, [1], data, None, out, "cpu", said.append)
+    assert said == []
+    with pytest.raises(UsageError, match="other settings; choose another --out"):
+        crossval.train_rows(TrainConfig(**{**QUICK, "epochs": 2}), ROWS, [1], data, None, out, "cpu", said.append)
+
+
+def test_rows_with_the_same_settings_share_a_run(tmp_path: Path) -> None:
+    rows = [crossval.STUDIES[s][r] for s, r in (("methods", "fusion"), ("losses", "LDL"), ("optimizers", "Adam"))]
+    assert len({crossval.run_directory(tmp_path, TrainConfig(cross_validation=1), changes) for changes in rows}) == 1
+
+
+def test_the_tables_hold_every_finished_row_with_intervals(out: Path) -> None:
+    results = crossval.summarize(TrainConfig(**QUICK), {**ROWS, "fusion": {}}, crossval.FOLDS, out, repeats=50)
+    assert [(row["row"], row["folds"], row["images"]) for row in results["rows"]] == [("ViT", [1], 8), ("ResNet", [1], 8)]
+    for row in results["rows"]:
+        for name, f in row["figures"].items():
+            assert np.isnan(f["value"]) or f["low"] <= f["value"] <= f["high"], name
+        assert len(row["per_grade"]) == 5
+        assert row["risk_at_coverage"]["1.0"] == pytest.approx(1 - row["figures"]["accuracy_combined"]["value"])
+    table = crossval.markdown(results, "methods")
+    assert "| ViT | very severe |" in table
+    assert "| ResNet | average |" in table
+
+
+def test_the_tables_average_is_the_mean_over_grades_and_the_errors_are_of_each_grade() -> None:
+    n = 4
+    o = crossval.Outcome(
+        fold=np.ones(n, int), grade=np.arange(n), count=np.array([3, 10, 30, 60]), head=np.arange(n), from_count=np.zeros(n, int),
+        combined=np.array([0, 1, 2, 2]), lesions=np.array([3.0, 12.0, 30.0, 50.0]), inside=np.ones(n, bool), width=np.ones(n),
+        in_set=np.ones(n, bool), set_size=np.ones(n, int), probs=np.eye(4),
+    )  # fmt: skip
+    rows = crossval.per_grade(o)
+    assert [row["MAE"] for row in rows] == [0, 2, 0, 10, 3]
+    assert [row["SE"] for row in rows] == [1, 1, 1, 0, 0.75]
+    figures = crossval.figures(o)
+    assert (figures["accuracy_head"], figures["accuracy_count"], figures["accuracy_combined"]) == (1, 0.25, 0.75)
+
+
+def test_the_command_writes_markdown_and_json(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("".join(f"{k}: {v}\n" for k, v in {**QUICK, "method": "vit"}.items()))
+    monkeypatch.setitem(crossval.STUDIES, "losses", {"LDL": {}})
+    arguments = [
+        "--data",
+        data,
+        "--out",
+        tmp_path / "cv",
+        "--study",
+        "losses",
+        "--fold",
+        1,
+        "--config",
+        recipe,
+        "--device",
+        "cpu",
+    ]
+    monkeypatch.setattr(sys, "argv", ["acne-edge", "crossval", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert not stop.value.code
+    assert json.loads((tmp_path / "cv" / "losses-official.json").read_text())["rows"][0]["row"] == "LDL"
+    assert capsys.readouterr().out.strip() == (tmp_path / "cv" / "losses-official.md").read_text().strip()
+
+
+def test_an_unknown_study_is_refused(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["acne-edge", "crossval", "--data", str(data), "--study", "colours"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    assert "unknown study 'colours'; known: methods, losses" in capsys.readouterr().err
