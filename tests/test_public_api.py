@@ -11,7 +11,7 @@ from acne_edge import errors
 
 IMAGE = Path(__file__).parent / "assets" / "drawn_face.png"
 EXTRAS = ("torch", "einops", "safetensors", "sklearn", "scipy", "yaml", "tensorboard", "matplotlib", "onnx", "openvino", "cv2")
-EXTRAS += ("tensorrt", "tensorrt_rtx", "pillow_heif", "pandas", "rich", "pydantic")
+EXTRAS += ("tensorrt", "tensorrt_rtx", "pillow_heif", "pandas", "rich")
 
 
 def run(code: str) -> str:
