@@ -267,7 +267,6 @@ def bench(options: Namespace) -> None:
             "samples": options.samples,
             "contenders": reports,
             "throughput": benchmark.throughput(graders[0], photograph, max(16, options.samples // 4)),
-            "peak_rss_mb": benchmark.peak_rss_mb(),
             "cold_start": benchmark.cold_start(image, options.model),
         }
         for grader in graders:
