@@ -137,39 +137,74 @@ def onnx_baseline(model: Path, threads: int) -> Contender:
 
 
 def cold_start(image: Path, model: str | None, runs: int = 5) -> dict[str, float]:
-    """Median milliseconds of `acne-edge predict` as a process, of loading the model, and of the first prediction after it."""
-    processes, sessions, firsts = [], [], []
-    command = [sys.executable, "-m", "acne_edge", "predict", str(image), *(["--model", model] if model else [])]
+    """What starting costs, the bare imports that no program on this runtime gets around included; medians of `runs` rounds.
+
+    `imports_ms`, `help_ms` and `process_ms` are whole processes, in turn: `import numpy, PIL.Image, onnxruntime`,
+    `acne-edge --help` and `acne-edge predict`. `help_ratio` and `process_ratio` are to the imports of the same round.
+    `session_ms` and `first_inference_ms` are loading the model, and the first prediction after it, in a process that has
+    imported all that. `peak_rss_mb` is the largest resident memory of the `predict` process, in MB (10^6 bytes).
+    """
+    command = [sys.executable, "-m", "acne_edge"]
+    predict = [*command, "predict", str(image), *(["--model", model] if model else [])]
+    imports = [sys.executable, "-c", "import numpy, PIL.Image, onnxruntime"]
     data = image.read_bytes()
-    for _ in range(runs):
-        start = perf_counter()
-        subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        processes.append(perf_counter() - start)
+    rows = []
+    for _ in range(runs + 1):
+        row = {"imports_ms": _process(imports)[0], "help_ms": _process([*command, "--help"])[0]}
+        row["process_ms"], row["peak_rss_mb"] = _process(predict)
+        row["help_ratio"], row["process_ratio"] = row["help_ms"] / row["imports_ms"], row["process_ms"] / row["imports_ms"]
         start = perf_counter()
         with AcneGrader.load(model) as grader:
             loaded = perf_counter()
             grader.predict(data)
-            firsts.append(perf_counter() - loaded)
-        sessions.append(loaded - start)
-    names = ("process_ms", "session_ms", "first_inference_ms")
-    return {name: 1e3 * float(np.median(v)) for name, v in zip(names, (processes, sessions, firsts), strict=True)}
+            row["first_inference_ms"] = 1e3 * (perf_counter() - loaded)
+        row["session_ms"] = 1e3 * (loaded - start)
+        rows.append(row)
+    return {name: float(np.median([row[name] for row in rows[1:]])) for name in rows[0]}  # the first fills the disk's cache
 
 
-def throughput(grader: AcneGrader, photograph: bytes, images: int) -> dict[str, float]:
-    """Images a second of a loop over `predict` and of `predict_many`, and their ratio."""
-    start = perf_counter()
-    for _ in range(images):
-        grader.predict(photograph)
-    looped = perf_counter() - start
-    start = perf_counter()
-    for _ in grader.predict_many(photograph for _ in range(images)):
-        pass
-    batched = perf_counter() - start
+# A small process starts the one that is measured: a child's peak memory counts from its fork, this process's size included.
+_LAUNCH = """
+import json, os, sys, time
+quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+start = time.perf_counter()
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet)
+_, status, usage = os.wait4(child, 0)
+print(json.dumps([1e3 * (time.perf_counter() - start), usage.ru_maxrss, os.waitstatus_to_exitcode(status)]))
+"""
+
+
+def _process(command: Sequence[str]) -> tuple[float, float]:
+    """Milliseconds and peak resident memory, in MB, of a process (POSIX). Raises UsageError if it fails."""
+    done = subprocess.run([sys.executable, "-c", _LAUNCH, *command], capture_output=True, text=True)
+    try:
+        took, peak, code = json.loads(done.stdout)
+    except ValueError:
+        took, peak, code = 0.0, 0.0, -1
+    if code not in (0, 5):  # 5: abstained
+        raise UsageError(f"{' '.join(command)}: exit code {code}; {done.stderr.strip()}")
+    return took, peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def throughput(grader: AcneGrader, photograph: bytes, images: int, rounds: int = 4) -> dict[str, float]:
+    """Images a second of a loop over `predict` and of `predict_many`, in turn, and the median ratio of the rounds."""
+    loops, batches = [], []
+    each = max(1, images // rounds)
+    for _ in range(rounds + 1):
+        start = perf_counter()
+        for _ in range(each):
+            grader.predict(photograph)
+        looped = perf_counter()
+        for _ in grader.predict_many(photograph for _ in range(each)):
+            pass
+        batches.append(perf_counter() - looped)
+        loops.append(looped - start)
+    del loops[0], batches[0]  # the first batch loads what batches run on
     return {
         "streams": os.cpu_count() or 1,
-        "loop_images_per_second": images / looped,
-        "images_per_second": images / batched,
-        "ratio": looped / batched,
+        "loop_images_per_second": each / float(np.median(loops)),
+        "images_per_second": each / float(np.median(batches)),
+        "ratio": float(np.median(np.divide(loops, batches))),
     }
 
 
@@ -184,14 +219,6 @@ def cpp_report(binary: Path, image: Path, samples: int, warmup: int) -> dict[str
         raise UsageError(f"{binary}: cannot be run as the C++ benchmark ({error})") from error
 
 
-def peak_rss_mb() -> float:
-    """Largest resident memory of this process so far, in MB (10^6 bytes)."""
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
-
-
 def environment() -> dict[str, Any]:
     """What the figures belong to: processor, its INT8 instructions, governor, device model, versions."""
     info = _read("/proc/cpuinfo")
@@ -203,7 +230,7 @@ def environment() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "cpu_flags": [flag for flag in CPU_FLAGS if flag in flags],
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or "unknown",
-        "device": _read("/proc/device-tree/model").strip("\0") or "unknown",
+        "device": _read("/proc/device-tree/model").strip("\0") or _read("/sys/class/dmi/id/product_name") or "unknown",
         "system": platform.platform(),
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in ("acne-edge", "onnxruntime", "numpy", "pillow", "torch", "openvino")},
@@ -249,13 +276,16 @@ def table(report: dict[str, Any]) -> str:
     base = first["stages"]["total"]["p50"]
     for other in report["contenders"][1:]:
         lines.append(f"{other['name']}: {other['stages']['total']['p50'] / base:.2f} times the p50 of {first['name']}")
-    if "cold_start" in report:
-        lines.append("cold start, ms: " + ", ".join(f"{k.removesuffix('_ms')} {v:.0f}" for k, v in report["cold_start"].items()))
+    c = report["cold_start"]
+    process, first = f"{c['process_ms']:.0f} ms", f"{c['first_inference_ms']:.0f} ms"
+    lines.append(f"cold start: process {process}, {c['process_ratio']:.2f} times the bare imports ({c['imports_ms']:.0f} ms)")
+    lines.append(f"  --help {c['help_ratio']:.2f} times; session {c['session_ms']:.0f} ms, first inference {first}")
     if "throughput" in report:
         t = report["throughput"]
         rate, ratio = t["images_per_second"], t["ratio"]
         lines.append(f"throughput: {rate:.1f} images/s, {ratio:.2f} times a loop over predict ({t['streams']} processors)")
-    lines.append(f"peak resident memory: {report['peak_rss_mb']:.0f} MB")
+    lines.append(f"peak resident memory of one prediction: {c['peak_rss_mb']:.0f} MB")
     e = report["environment"]
     lines.append(f"on {e['cpu']}, {e['cores']} cores [{' '.join(e['cpu_flags'])}], ONNX Runtime {e['versions']['onnxruntime']}")
+    lines.append(f"   device {e['device']}, governor {e['governor']}, {e['system']}, Python {e['python']}")
     return "\n".join(lines)

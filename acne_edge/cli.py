@@ -214,7 +214,6 @@ def bench(
             "samples": samples,
             "contenders": reports,
             "throughput": benchmark.throughput(graders[0], photograph, max(16, samples // 4)),
-            "peak_rss_mb": benchmark.peak_rss_mb(),
             "cold_start": benchmark.cold_start(image, model),
         }
         for grader in graders:

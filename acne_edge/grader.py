@@ -39,7 +39,8 @@ class AcneGrader:
     """Counts lesions and grades severity. Make one with `AcneGrader.load`; use it as a context manager or `close` it.
 
     One grader may be used by many threads at once. A process that was forked from the grader's loads the model anew on first
-    use, because the runtime's threads do not survive a fork.
+    use, because the runtime's threads do not survive a fork; such a
+    process must end as those of `multiprocessing` do, by `os._exit`: ONNX Runtime hangs in a child that takes itself apart.
     """
 
     def __init__(self, loading: Loading, scale: str | None = None, on_poor_quality: str = "warn") -> None:

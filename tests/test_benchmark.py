@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -83,18 +84,31 @@ def test_the_command_prints_a_report(capsys: pytest.CaptureFixture[str], monkeyp
     from acne_edge import cli
 
     image = Path(__file__).parent / "assets" / "drawn_face.png"
-    arguments = ["bench", "--image", str(image), "--samples", "2", "--warmup", "0", "--threads", "1", "--threads", "2", "--json"]
+    arguments = ["bench", "--image", str(image), "--samples", "2", "--warmup", "0", "--threads", "1", "2", "--json"]
     monkeypatch.setattr(sys, "argv", ["acne-edge", *arguments])
-    monkeypatch.setattr(benchmark, "cold_start", lambda image, model: {"process_ms": 1.0})
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
+    monkeypatch.setattr(benchmark, "cold_start", partial(benchmark.cold_start, runs=1))
+    cli.main()
     report = json.loads(capsys.readouterr().out)
-    assert not stop.value.code
     assert [c["name"].split(", ")[1] for c in report["contenders"]] == ["1 threads", "2 threads"]
-    assert report["peak_rss_mb"] > 10
-    assert "p50" in benchmark.table(report)
+    start = report["cold_start"]
+    assert 10 < start["peak_rss_mb"] < 220
+    assert start["process_ratio"] == pytest.approx(start["process_ms"] / start["imports_ms"])
+    assert start["help_ratio"] < 0.6
+    text = benchmark.table(report)
+    assert "p50" in text
+    assert "times the bare imports" in text
 
 
 def test_a_cpp_binary_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be run"):
         benchmark.cpp_report(tmp_path / "missing", tmp_path / "a.jpg", 1, 0)
+
+
+def test_a_process_that_fails_is_no_measurement() -> None:
+    with pytest.raises(UsageError, match="exit code 3"):
+        benchmark._process([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+def test_a_process_has_its_own_peak_memory() -> None:
+    small, large = (benchmark._process([sys.executable, "-c", f"b'x' * {size}"])[1] for size in (1, 100_000_000))
+    assert 80 < large - small < 120
