@@ -84,7 +84,7 @@ def test_the_command_prints_a_report(capsys: pytest.CaptureFixture[str], monkeyp
     from acne_edge import cli
 
     image = Path(__file__).parent / "assets" / "drawn_face.png"
-    arguments = ["bench", "--image", str(image), "--samples", "2", "--warmup", "0", "--threads", "1", "2", "--json"]
+    arguments = ["bench", "--image", str(image), "--samples", "2", "--warmup", "0", "--threads", "1", "--threads", "2", "--json"]
     monkeypatch.setattr(sys, "argv", ["acne-edge", *arguments])
     monkeypatch.setattr(benchmark, "cold_start", partial(benchmark.cold_start, runs=1))
     cli.main()
