@@ -87,7 +87,9 @@ def test_the_command_prints_a_report(capsys: pytest.CaptureFixture[str], monkeyp
     arguments = ["bench", "--image", str(image), "--samples", "2", "--warmup", "0", "--threads", "1", "--threads", "2", "--json"]
     monkeypatch.setattr(sys, "argv", ["acne-edge", *arguments])
     monkeypatch.setattr(benchmark, "cold_start", partial(benchmark.cold_start, runs=1))
-    cli.main()
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert not stop.value.code
     report = json.loads(capsys.readouterr().out)
     assert [c["name"].split(", ")[1] for c in report["contenders"]] == ["1 threads", "2 threads"]
     start = report["cold_start"]
