@@ -17,7 +17,7 @@ from calibration.crops import CropSet
 from calibration.ranges import Ranges
 from export.graph import attach
 from export.parity import Images, Readings, onnx_runner, outputs, readings, simulated_runner
-from export.quantize import Recipe, candidates, corrected
+from export.quantize import Recipe, candidates, corrected, left_in_float
 from export.sensitivity import layer_errors
 
 BUDGET = {
@@ -152,8 +152,9 @@ def search(
         if strain(lost) > 1:
             return None
         judged += 1
-        found = measure(quantised, judge, f"judged with {len(excluded)} layers in float")
-        return Gated(quantised, method, tuple(excluded), lost, found, judged) if strain(found) <= 1 else None
+        kept = tuple(left_in_float(graph, recipe, excluded))
+        found = measure(quantised, judge, f"judged with {len(kept)} layers in float")
+        return Gated(quantised, method, kept, lost, found, judged) if strain(found) <= 1 else None
 
     versions = {method: make(method, ()) for method in methods}
     tried = {method: measure(quantised, choice, method) for method, quantised in versions.items()}

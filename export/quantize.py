@@ -58,6 +58,30 @@ def candidates(graph: onnx.ModelProto) -> list[str]:
     return [node.name for node in layers(graph) if not node.name.startswith(KEPT)]
 
 
+def left_in_float(graph: onnx.ModelProto, recipe: Recipe, exclude: Collection[str]) -> list[str]:
+    """The layers that `exclude` keeps from INT8, in order of the graph: those named, and in chains what makes their input.
+
+    A layer is no better off in float if the convolution before it still rounds what it reads.
+    """
+    makers = {name: node for node in graph.graph.node for name in node.output}
+    kept = set(exclude)
+    for node in graph.graph.node:
+        if recipe.chains and node.name in exclude:
+            maker = makers.get(_made_as(node.input[0], makers)[-1])
+            if maker is not None and maker.op_type == "Conv":
+                kept.add(maker.name)
+    return [name for name in candidates(graph) if name in kept]
+
+
+def _made_as(name: str, makers: Mapping[str, onnx.NodeProto]) -> list[str]:
+    """A tensor, and what it was before the operators that hand it on and the Relu before it."""
+    names = [name]
+    while name in makers and makers[name].op_type in ("Relu", *PASSING):
+        name = str(makers[name].input[0])
+        names.append(name)
+    return names
+
+
 def corrected(
     graph: onnx.ModelProto, ranges: Ranges, recipe: Recipe, images: NDArray[np.uint8], exclude: Collection[str] = ()
 ) -> onnx.ModelProto:
@@ -85,7 +109,7 @@ def quantize(
         exclude: names of layers that stay in float besides those that every recipe keeps.
         shift: by layer, what is subtracted from its bias [C].
     """
-    return _Quantizer(graph, ranges, recipe, set(candidates(graph)).difference(exclude), shift or {}).run()
+    return _Quantizer(graph, ranges, recipe, exclude, shift or {}).run()
 
 
 class _Quantizer:
@@ -96,13 +120,16 @@ class _Quantizer:
         graph: onnx.ModelProto,
         ranges: Ranges,
         recipe: Recipe,
-        chosen: Collection[str],
+        exclude: Collection[str],
         shift: Mapping[str, NDArray[np.float64]],
     ) -> None:
         self._proto = onnx.ModelProto()
         self._proto.CopyFrom(graph)
         del self._proto.metadata_props[:]
-        self._recipe, self._chosen, self._shift = recipe, chosen, shift
+        self._recipe, self._shift = recipe, shift
+        self._chosen = set(candidates(graph)).difference(left_in_float(graph, recipe, exclude))
+        makers = {name: node for node in graph.graph.node for name in node.output}
+        self._float = {name for node in graph.graph.node if node.name in exclude for name in _made_as(node.input[0], makers)}
         self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.graph.initializer}
         self._ranges = dict(ranges)
         self._chained = self._chains() if recipe.chains else set()
@@ -137,6 +164,8 @@ class _Quantizer:
         for node in self._proto.graph.node:
             source, result = node.input[0], node.output[0]
             added = node.op_type == "Add" and found.issuperset(node.input) and readers[result] == ["Relu"]
+            if result in self._float:
+                continue
             if (node.op_type == "Conv" and node.name in self._chosen) or added:
                 found.add(result)
             elif node.op_type in ("Relu", *PASSING) and source in found:

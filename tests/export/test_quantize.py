@@ -8,7 +8,7 @@ from onnx import TensorProto, numpy_helper
 from calibration.ranges import Ranges, layers
 from export.graph import attach
 from export.parity import onnx_runner, outputs
-from export.quantize import KEPT, Recipe, candidates, corrected, cpu, quantize, tensorrt
+from export.quantize import KEPT, Recipe, candidates, corrected, cpu, left_in_float, quantize, tensorrt
 from export.sensitivity import layer_errors, shifts
 from tests.export.conftest import draw_images, make_manifest
 
@@ -110,13 +110,19 @@ def test_the_cpu_recipe_keeps_the_resnet_in_int8(graph: onnx.ModelProto, ranges:
             assert scale(makers[node.input[0]]) == scale(last)  # it only moves values
 
 
-def test_a_float_layer_breaks_the_chain_and_no_more(graph: onnx.ModelProto, ranges: dict[str, Ranges]) -> None:
+def test_a_float_layer_takes_what_makes_its_input_out_of_the_chain_and_no_more(
+    graph: onnx.ModelProto, ranges: dict[str, Ranges]
+) -> None:
     quantised = quantize(graph, ranges["minmax"], cpu(), [LAYER])
     nodes = {node.name: node for node in quantised.graph.node}
     original = {node.name: node for node in graph.graph.node}
     (added,) = (n for n in original.values() if original[LAYER].output[0] in n.input)
     assert nodes[added.name].input[:] == added.input[:] or nodes[added.name].input[0] == original[LAYER].output[0]
-    assert set(quantised_weights(quantised)) == set(candidates(graph)) - {LAYER}
+    kept = ["resnet.layer2.1.conv1", LAYER]
+    assert left_in_float(graph, cpu(), [LAYER]) == kept
+    assert left_in_float(graph, tensorrt(), [LAYER]) == [LAYER]  # there every layer rounds its own input, and nothing else does
+    assert set(quantised_weights(quantised)) == set(candidates(graph)) - set(kept)
+    assert nodes[LAYER].input[0] == original[LAYER].input[0]
     found = outputs(onnx_runner(attach(quantised, make_manifest())), draw_images(2, seed=5))
     assert np.isfinite(found.grade_probs).all()
 
