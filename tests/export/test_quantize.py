@@ -110,9 +110,7 @@ def test_the_cpu_recipe_keeps_the_resnet_in_int8(graph: onnx.ModelProto, ranges:
             assert scale(makers[node.input[0]]) == scale(last)  # it only moves values
 
 
-def test_a_float_layer_takes_what_makes_its_input_out_of_the_chain_and_no_more(
-    graph: onnx.ModelProto, ranges: dict[str, Ranges]
-) -> None:
+def test_a_float_layer_takes_what_makes_its_input_along(graph: onnx.ModelProto, ranges: dict[str, Ranges]) -> None:
     quantised = quantize(graph, ranges["minmax"], cpu(), [LAYER])
     nodes = {node.name: node for node in quantised.graph.node}
     original = {node.name: node for node in graph.graph.node}
