@@ -53,7 +53,7 @@ def layers(graph: onnx.ModelProto) -> list[onnx.NodeProto]:
 
 
 def collect(graph: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str, Ranges]:
-    """The range of each tensor that a recipe may quantise - every layer's input, every convolution's output - by method.
+    """The range of each tensor that a recipe may quantise, by method.
 
     Args:
         graph: the float graph, with input `image`.
@@ -83,8 +83,10 @@ def collect(graph: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str, Rang
 
 
 def measured(graph: onnx.ModelProto) -> list[str]:
-    """The tensors whose ranges are needed, in the graph's order."""
-    return list(dict.fromkeys(t for n in layers(graph) for t in [n.input[0], *(n.output if n.op_type == "Conv" else [])]))
+    """The tensors whose ranges are needed, in the graph's order: every layer's input, every Conv's and every Relu's output."""
+    inputs = {node.input[0] for node in layers(graph)}
+    outputs = {node.output[0] for node in graph.graph.node if node.op_type in ("Conv", "Relu")}
+    return [name for node in graph.graph.node for name in node.output if name in inputs | outputs]
 
 
 def observed(graph: onnx.ModelProto, names: list[str]) -> ort.InferenceSession:

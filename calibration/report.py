@@ -24,10 +24,10 @@ def outliers(ranges: dict[str, Ranges]) -> dict[str, float]:
 
 
 def titles(graph: onnx.ModelProto) -> dict[str, str]:
-    """What each measured tensor is: the input or the output of which layer."""
-    inputs = {node.input[0]: f"{node.name} input" for node in reversed(layers(graph))}
-    outputs = {node.output[0]: f"{node.name} output" for node in layers(graph)}
-    return {tensor: inputs.get(tensor) or outputs[tensor] for tensor in measured(graph)}
+    """What each measured tensor is: the input or the output of which layer, or the output of which other node."""
+    found = {name: f"{node.name} output" for node in graph.graph.node for name in node.output}
+    found |= {node.input[0]: f"{node.name} input" for node in reversed(layers(graph))}
+    return {tensor: found[tensor] for tensor in measured(graph)}
 
 
 def draw(path: Path, graph: onnx.ModelProto, ranges: dict[str, Ranges]) -> None:

@@ -7,18 +7,20 @@ that cannot be used, 4 a model that is refused (no manifest, external data, cust
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from acne_edge.errors import ModelError, UsageError
 from acne_edge.files import write
 from acne_edge.grading import HAYASHI
 from acne_edge.manifest import InputSpec, Manifest
 from acne_edge.preprocess import DECODE_SCALE
-from acne_edge.training.data import load_images, read_samples
+from acne_edge.training.data import Sample, load_images, read_samples
 from acne_edge.training.model import ModelConfig
 from acne_edge.training.uncertainty import HeldOut, cross_fit, fit_decoding, fit_uncertainty
 from calibration import crops as crop_sets
@@ -27,12 +29,13 @@ from calibration.command import run as run_tool
 from calibration.command import tool
 from calibration.ranges import METHODS, load_or_collect
 from export.card import write_card
-from export.gate import GateError, Labelled, line, record, search
+from export.gate import GateError, Labelled, granularity, line, record, search
 from export.graph import attach, load_network, read, to_onnx
 from export.parity import Runner, difference, onnx_runner, outputs, readings, simulated_runner, torch_runner
 from export.quantize import cpu, tensorrt
 from export.ship import ship
 
+CHOICE = 300  # photographs to choose ranges and layers on
 PARITY = 1e-4  # largest difference of a probability between torch and ONNX
 LICENCE = "Weights: academic use only, as the ACNE04 data they were trained on. Code: Apache-2.0."
 INTENDED_USE = (
@@ -65,16 +68,17 @@ def model(
     crops = crop_sets.load(calibration, network.config.image_size)
     samples = read_samples(data, run / "val.txt")
     crop_sets.refuse_scored(crops.names, [s.name for s in samples], str(calibration))
+    choice_samples = _choice(read_samples(data, run / "train.txt"), [*crops.names, *(s.name for s in samples)], str(calibration))
     images = load_images(samples, network.config.image_size)
-    truth = Labelled(images, np.array([s.grade for s in samples]), np.array([s.count for s in samples]))
+    grades, counts = _labels(samples)
 
     reference = outputs(torch_runner(network), images)
     held_out = HeldOut(
         reference.grade_probs.astype(np.float64),
         reference.count_probs.astype(np.float64),
         reference.lesion_map.sum((1, 2), dtype=np.float64),
-        truth.grades,
-        truth.counts,
+        grades,
+        counts,
     )
     manifest = describe(name, version, network.config, results, held_out)
     graph = to_onnx(network)
@@ -93,16 +97,21 @@ def model(
     ranges, said = load_or_collect(out / "ranges.json", graph, crops, manifest.input)
     typer.echo(said)
     reports.draw(out / "ranges.png", graph, ranges)
-    read = readings(fp32_outputs, manifest)
+    judge = Labelled(images, grades, counts, readings(fp32_outputs, manifest))
+    others = load_images(choice_samples, network.config.image_size)
+    choice = Labelled(others, *_labels(choice_samples), readings(outputs(onnx_runner(fp32), others), manifest))
+    for what, labelled in (("choice", choice), ("judge", judge)):
+        typer.echo(granularity(what, len(labelled.images)))
+    methods = METHODS if method == "auto" else (method,)
     failed = []
     for recipe in (cpu(reduce_range), tensorrt()):
         target = out / f"{name}-{recipe.suffix}.onnx"
         try:
-            gated = search(graph, ranges, recipe, METHODS if method == "auto" else (method,), manifest, read, truth, typer.echo)
+            gated = search(graph, ranges, crops.images, recipe, methods, manifest, choice, judge, typer.echo)
         except GateError as error:
             failed.append(str(error))
             continue
-        quantisation = record(gated, recipe, len(crops.images), crops.sha256, len(images))
+        quantisation = record(gated, recipe, crops, choice, judge)
         write(target, attach(gated.graph, Manifest(**{**vars(manifest), "quantisation": quantisation})))
         typer.echo(f"{target}: {gated.method}, {line(gated.losses)}")
     if failed:
@@ -214,7 +223,9 @@ def bench(
     calls = timing.contestants(network, *files, crops.images, threads)
     typer.echo(f"milliseconds, batch 1, {threads} threads, {rounds} interleaved calls each")
     typer.echo(timing.table(timing.interleaved(calls, rounds), "ONNX Runtime fp32"))
-    typer.echo(f"layers that the INT8 file computes in float: {', '.join(timing.float_layers(proto)) or 'none'}")
+    typer.echo("\nmilliseconds by operator, as ONNX Runtime fused them")
+    typer.echo(timing.operator_table(*(timing.operators(file, crops.images, threads, rounds) for file in files[:2])))
+    typer.echo(f"\nlayers that the INT8 file computes in float: {', '.join(timing.float_layers(proto)) or 'none'}")
 
 
 def describe(name: str, version: str, config: ModelConfig, results: dict[str, Any], held_out: HeldOut) -> Manifest:
@@ -243,6 +254,18 @@ def describe(name: str, version: str, config: ModelConfig, results: dict[str, An
             **_finite(cross_fit(held_out, uncertainty.level)),
         },
     )
+
+
+def _choice(samples: Sequence[Sample], used: Sequence[str], calibration: str) -> list[Sample]:
+    """Training photographs that were not calibrated on, at random."""
+    free = [sample for sample in samples if sample.name not in set(used)]
+    if not free:
+        raise UsageError(f"{calibration}: every training photograph is among the crops; draw fewer, to leave some to choose on")
+    return [free[i] for i in np.random.default_rng(0).permutation(len(free))[:CHOICE]]
+
+
+def _labels(samples: Sequence[Sample]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    return np.array([s.grade for s in samples]), np.array([s.count for s in samples])
 
 
 def _read_json(path: Path) -> dict[str, Any]:

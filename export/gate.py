@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from acne_edge.errors import ModelError
 from acne_edge.manifest import Manifest
 from acne_edge.metrics import confusion_matrix, quadratic_kappa
+from calibration.crops import CropSet
 from calibration.ranges import Ranges
 from export.graph import attach
 from export.parity import Images, Readings, onnx_runner, outputs, readings, simulated_runner
-from export.quantize import Recipe, candidates, quantize
+from export.quantize import Recipe, candidates, corrected, left_in_float
 from export.sensitivity import layer_errors
 
 BUDGET = {
@@ -26,10 +27,11 @@ BUDGET = {
     "qwk_drop": 0.01,
 }
 RESAMPLES = 1000
-RANKING_IMAGES = 24
+STATISTICS_IMAGES = 64  # crops on which layers are ranked and their biases corrected
 MAX_EXCLUDED = 0.5  # of the layers; a model with fewer INT8 layers is no INT8 model
 
 Say = Callable[[str], None]
+Losses = dict[str, dict[str, float]]  # by the names of `BUDGET`: value, low, high, budget
 
 
 class GateError(ModelError):
@@ -38,11 +40,12 @@ class GateError(ModelError):
 
 @dataclass(frozen=True)
 class Labelled:
-    """Images that neither training nor calibration has seen: uint8 [N, S, S, 3], RGB, with grades [N] and counts [N]."""
+    """Images uint8 [N, S, S, 3], RGB, with true grades [N] and counts [N], and what the float model reads on them."""
 
     images: Images
     grades: NDArray[np.int64]
     counts: NDArray[np.int64]
+    reference: Readings
 
 
 @dataclass(frozen=True)
@@ -52,16 +55,19 @@ class Gated:
     graph: onnx.ModelProto
     method: str
     excluded: tuple[str, ...]  # layers left in float beyond the recipe
-    losses: dict[str, dict[str, float]]
+    chosen_by: Losses  # on the images that methods and layers were chosen on
+    losses: Losses  # on the images that only judge
+    judged: int  # versions that those images were shown, this one the last
 
 
-def losses(reference: Readings, candidate: Readings, truth: Labelled, resamples: int = RESAMPLES) -> dict[str, dict[str, float]]:
-    """What a candidate loses against a reference, by the names of `BUDGET`.
+def losses(candidate: Readings, truth: Labelled, resamples: int = RESAMPLES) -> Losses:
+    """What a candidate loses against the float model, by the names of `BUDGET`.
 
     Each has its `value`, the `low` and `high` end of a 95 % interval (percentile bootstrap over images, both models on the
     same resample; Efron and Tibshirani 1993, ch. 13) and its `budget`. The value is judged; the interval says how far to
     trust the verdict.
     """
+    reference = truth.reference
     grades = int(max(truth.grades.max(), reference.grades.max(), candidate.grades.max())) + 1
 
     def measure(index: NDArray[np.int64]) -> list[float]:
@@ -82,62 +88,87 @@ def losses(reference: Readings, candidate: Readings, truth: Labelled, resamples:
     }
 
 
-def strain(lost: dict[str, dict[str, float]]) -> float:
+def strain(lost: Losses) -> float:
     """The largest loss in units of its budget; up to 1 the gate holds."""
     return max(loss["value"] / loss["budget"] for loss in lost.values())
 
 
-def line(lost: dict[str, dict[str, float]]) -> str:
+def line(lost: Losses) -> str:
     """The losses as one line."""
     return "  ".join(f"{name} {v['value']:+.4f} [{v['low']:+.4f}, {v['high']:+.4f}]" for name, v in lost.items())
+
+
+def granularity(name: str, images: int) -> str:
+    """How finely a set of so many images can tell."""
+    step = 1 / images
+    return f"{name}: {images} images, one is {100 * step:.2f} points: at most {int(BUDGET['accuracy_drop'] / step + 1e-9)} " + (
+        f"lost in net, {int(BUDGET['grade_flips'] / step + 1e-9)} flipped"
+    )
 
 
 def search(
     graph: onnx.ModelProto,
     ranges: dict[str, Ranges],
+    crops: Images,
     recipe: Recipe,
     methods: Sequence[str],
     manifest: Manifest,
-    reference: Readings,
-    truth: Labelled,
+    choice: Labelled,
+    judge: Labelled,
     say: Say,
 ) -> Gated:
-    """The INT8 graph with the least strain among the methods; if none passes, with the worst layers left in float.
+    """The INT8 graph with the least strain among the methods; if it does not pass, with the worst layers left in float.
 
-    Layers are ranked by their own quantisation error and left out 1, 2, 4, ... at a time until the gate holds.
+    Layers are ranked by their own quantisation error and left out 1, 2, 4, ... at a time until the gate holds. All of this is
+    chosen on `choice`; `judge` sees only what holds there, and how many versions it saw is in the result.
 
     Args:
         graph: the float graph.
         ranges: activation ranges by method.
+        crops: calibration crops, uint8 [N, S, S, 3].
         recipe: which kind of INT8 file.
         methods: names in `ranges` to try.
         manifest: for the decoding of counts and grades.
-        reference: what the float model reads on `truth`.
-        truth: images disjoint from those of training and calibration.
+        choice: images disjoint from the crops; training may have seen them.
+        judge: images disjoint from those of training, calibration and choice.
         say: told, in a line each, what was tried and what came of it.
 
     Raises GateError if half of the layers in float are not enough.
     """
+    sample = crops[:STATISTICS_IMAGES]
+    judged = 0
 
-    def judge(method: str, excluded: Sequence[str]) -> Gated:
-        quantised = quantize(graph, ranges[method], recipe, excluded)
+    def make(method: str, excluded: Sequence[str]) -> onnx.ModelProto:
+        return corrected(graph, ranges[method], recipe, sample, excluded)
+
+    def measure(quantised: onnx.ModelProto, images: Labelled, what: str) -> Losses:
         runner = onnx_runner if recipe.judged_on == "kernels" else simulated_runner
-        read = readings(outputs(runner(attach(quantised, manifest)), truth.images), manifest)
-        result = Gated(quantised, method, tuple(excluded), losses(reference, read, truth))
-        said = f", {len(excluded)} worst layers in float" if excluded else ""
-        say(f"{recipe.name}, {method}{said}: {'passes' if strain(result.losses) <= 1 else 'FAILS'}  {line(result.losses)}")
-        return result
+        lost = losses(readings(outputs(runner(attach(quantised, manifest)), images.images), manifest), images)
+        say(f"{recipe.name}, {what}: {'passes' if strain(lost) <= 1 else 'FAILS'}  {line(lost)}")
+        return lost
 
-    best = min((judge(method, ()) for method in methods), key=lambda tried: strain(tried.losses))
-    if strain(best.losses) <= 1:
-        return best
-    ranking = layer_errors(graph, best.graph, truth.images[:RANKING_IMAGES])
+    def passed(quantised: onnx.ModelProto, method: str, excluded: Sequence[str], lost: Losses) -> Gated | None:
+        nonlocal judged
+        if strain(lost) > 1:
+            return None
+        judged += 1
+        kept = tuple(left_in_float(graph, recipe, excluded))
+        found = measure(quantised, judge, f"judged with {len(kept)} layers in float")
+        return Gated(quantised, method, kept, lost, found, judged) if strain(found) <= 1 else None
+
+    versions = {method: make(method, ()) for method in methods}
+    tried = {method: measure(quantised, choice, method) for method, quantised in versions.items()}
+    method = min(tried, key=lambda name: strain(tried[name]))
+    if result := passed(versions[method], method, (), tried[method]):
+        return result
+    ranking = layer_errors(graph, versions[method], sample)
     worst = list(ranking)
     say(f"{recipe.name}: largest quantisation errors: " + ", ".join(f"{name} {ranking[name]:.2g}" for name in worst[:5]))
     count, limit = 1, int(len(candidates(graph)) * MAX_EXCLUDED)
     while count <= limit:
-        result = judge(best.method, worst[:count])
-        if strain(result.losses) <= 1:
+        quantised = make(method, worst[:count])
+        lost = measure(quantised, choice, f"{method}, {count} worst layers in float")
+        if result := passed(quantised, method, worst[:count], lost):
             say(f"{recipe.name}: left in float: {', '.join(result.excluded)}")
             return result
         count *= 2
@@ -146,18 +177,24 @@ def search(
     )
 
 
-def record(gated: Gated, recipe: Recipe, crops: int, crops_sha256: str, images: int) -> dict[str, Any]:
+def record(gated: Gated, recipe: Recipe, crops: CropSet, choice: Labelled, judge: Labelled) -> dict[str, Any]:
     """The manifest's `quantisation`."""
     return {
         "recipe": recipe.name,
         "method": gated.method,
         "reduce_range": recipe.reduce_range,
-        "crops": {"n": crops, "sha256": crops_sha256},
+        "crops": {"n": len(crops.images), "sha256": crops.sha256},
         "excluded": list(gated.excluded),
         "gate": {
-            "split": f"validation: {images} images held out of training and calibration",
+            "split": f"validation: {len(judge.images)} images held out of training, calibration and choice",
+            "image": 1 / len(judge.images),  # what one image is worth
+            "judged": gated.judged,
             "judged_on": recipe.judged_on,
             "interval": "95 % percentile bootstrap over images",
             "losses": gated.losses,
+            "choice": {
+                "split": f"{len(choice.images)} training images held out of calibration",
+                "losses": gated.chosen_by,
+            },
         },
     }

@@ -1,26 +1,28 @@
 """Static INT8 quantisation: one set of ranges, one Q/DQ graph for each kind of device.
 
 What is quantised is `calibration.ranges.layers`, less the layers a recipe keeps. No product with constant weights has its
-output quantised: what follows - bias, GELU, residual - is float anyway, and INT8 kernels can write float.
+output quantised: what follows - GELU, residual, attention - is float anyway, and INT8 kernels can write float.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx
-from onnxruntime.quantization import CalibrationMethod, QuantType
-from onnxruntime.quantization.calibrate import TensorData, TensorsData
-from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
 
 from calibration.ranges import Ranges, layers
+from export.sensitivity import shifts
 
 # The first layer of the ViT and the last of the network: a hundredth of the work, and nothing corrects what they get wrong.
 KEPT = ("vit.patch_embed.", "vit.channel_attention.", "grade_head", "count_head", "lesion_map.out")
+PASSING = ("MaxPool", "Resize")  # operators that hand values on as they are, so that their output has their input's range
+INT32 = 2**31 - 1
+TINY = 1e-12  # least scale: of a channel or activation that is nothing but zero
 
 
 @dataclass(frozen=True)
@@ -29,31 +31,26 @@ class Recipe:
 
     name: str  # as the manifest says it
     suffix: str  # of the file's name
-    activations: QuantType
+    symmetric: bool  # activations int8 around 0; else uint8 with a zero point
     reduce_range: bool  # 7-bit weights
-    options: dict[str, Any] = field(hash=False)
+    chains: bool  # convolutions write INT8, and the residual additions and pooling between them read and write it
+    integer_bias: bool  # biases int32
     judged_on: str  # "kernels": those of ONNX Runtime on this machine; "simulation": float32 between Q and DQ
 
 
 def cpu(reduce_range: bool = True) -> Recipe:
     """U8S8, for ONNX Runtime on CPUs: activations asymmetric, weights symmetric per channel, biases int32.
 
-    A convolution's output is quantised, for only then has ONNX Runtime an INT8 kernel. `reduce_range` makes weights 7-bit,
-    which processors without VNNI need: their 16-bit sums of u8 x s8 pairs saturate.
+    The ResNet stays in INT8 from its first layer to its last, because ONNX Runtime's convolutions write nothing else, and a
+    detour through float between two of them costs as much as a third of one. `reduce_range` makes weights 7-bit, which
+    processors without VNNI need: their 16-bit sums of u8 x s8 pairs saturate.
     """
-    options = {"ActivationSymmetric": False, "WeightSymmetric": True, "OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"]}
-    return Recipe("U8S8 Q/DQ, weights per channel", "int8", QuantType.QUInt8, reduce_range, options, "kernels")
+    return Recipe("U8S8 Q/DQ, weights per channel", "int8", False, reduce_range, True, True, "kernels")
 
 
 def tensorrt() -> Recipe:
     """S8S8, for TensorRT: symmetric, weights per channel, biases float (its parser takes no int32), inputs quantised only."""
-    options = {
-        "ActivationSymmetric": True,
-        "WeightSymmetric": True,
-        "QuantizeBias": False,
-        "OpTypesToExcludeOutputQuantization": ["Conv", "MatMul", "Gemm"],
-    }
-    return Recipe("S8S8 Q/DQ, symmetric, weights per channel", "int8-trt", QuantType.QInt8, False, options, "simulation")
+    return Recipe("S8S8 Q/DQ, symmetric, weights per channel", "int8-trt", True, False, False, False, "simulation")
 
 
 def candidates(graph: onnx.ModelProto) -> list[str]:
@@ -61,64 +58,170 @@ def candidates(graph: onnx.ModelProto) -> list[str]:
     return [node.name for node in layers(graph) if not node.name.startswith(KEPT)]
 
 
-def quantize(graph: onnx.ModelProto, ranges: Ranges, recipe: Recipe, exclude: Collection[str] = ()) -> onnx.ModelProto:
+def left_in_float(graph: onnx.ModelProto, recipe: Recipe, exclude: Collection[str]) -> list[str]:
+    """The layers that `exclude` keeps from INT8, in order of the graph: those named, and in chains what makes their input.
+
+    A layer is no better off in float if the convolution before it still rounds what it reads.
+    """
+    makers = {name: node for node in graph.graph.node for name in node.output}
+    kept = set(exclude)
+    for node in graph.graph.node:
+        if recipe.chains and node.name in exclude:
+            maker = makers.get(_made_as(node.input[0], makers)[-1])
+            if maker is not None and maker.op_type == "Conv":
+                kept.add(maker.name)
+    return [name for name in candidates(graph) if name in kept]
+
+
+def _made_as(name: str, makers: Mapping[str, onnx.NodeProto]) -> list[str]:
+    """A tensor, and what it was before the operators that hand it on and the Relu before it."""
+    names = [name]
+    while name in makers and makers[name].op_type in ("Relu", *PASSING):
+        name = str(makers[name].input[0])
+        names.append(name)
+    return names
+
+
+def corrected(
+    graph: onnx.ModelProto, ranges: Ranges, recipe: Recipe, images: NDArray[np.uint8], exclude: Collection[str] = ()
+) -> onnx.ModelProto:
+    """As `quantize`, with biases that take back what rounding adds to each channel on average (Nagel et al., ICCV 2019, 4.2).
+
+    `images` are calibration crops, uint8 [N, S, S, 3], RGB.
+    """
+    plain = quantize(graph, ranges, recipe, exclude)
+    return quantize(graph, ranges, recipe, exclude, shifts(graph, plain, images))
+
+
+def quantize(
+    graph: onnx.ModelProto,
+    ranges: Ranges,
+    recipe: Recipe,
+    exclude: Collection[str] = (),
+    shift: Mapping[str, NDArray[np.float64]] | None = None,
+) -> onnx.ModelProto:
     """The quantised graph. Every tensor of the float graph that is still computed keeps its name.
 
     Args:
         graph: the float graph of `export.graph.to_onnx`; it is not changed.
-        ranges: of each layer's input and output, by tensor.
+        ranges: of each tensor in `calibration.ranges.measured`.
         recipe: `cpu()` or `tensorrt()`.
         exclude: names of layers that stay in float besides those that every recipe keeps.
+        shift: by layer, what is subtracted from its bias [C].
     """
-    chosen = set(candidates(graph)).difference(exclude)
-    proto = onnx.ModelProto()
-    proto.CopyFrom(graph)
-    del proto.metadata_props[:]
-    bounds = {
-        name: TensorData(lowest=np.float32(low), highest=np.float32(high)) for name, (low, high) in ranges.items()
-    }  # the quantiser widens each to hold zero
-    logging.disable(logging.WARNING)  # the quantiser warns of what is done here on purpose
-    try:
-        quantizer = QDQQuantizer(
-            proto,
-            per_channel=True,
-            reduce_range=recipe.reduce_range,
-            weight_qType=QuantType.QInt8,
-            activation_qType=recipe.activations,
-            tensors_range=TensorsData(CalibrationMethod.MinMax, bounds),
-            nodes_to_quantize=[],
-            nodes_to_exclude=[node.name for node in graph.graph.node if node.name not in chosen],
-            op_types_to_quantize=["Conv", "Gemm", "MatMul"],
-            # Without the axis MatMul weights would fall back to one scale a tensor.
-            extra_options={**recipe.options, "QDQOpTypePerChannelSupportToAxis": {"MatMul": 1}},
-        )
-        quantizer.quantize_model()
-        quantizer.model.topological_sort()
-    finally:
-        logging.disable(logging.NOTSET)
-    quantised: onnx.ModelProto = quantizer.model.model
-    _release(quantised, chosen)
-    quantised.producer_name, quantised.producer_version = graph.producer_name, graph.producer_version
-    quantised.opset_import.sort(key=lambda entry: entry.domain)
-    unused = [entry for entry in quantised.opset_import if entry.domain not in {node.domain for node in quantised.graph.node}]
-    for entry in unused:
-        quantised.opset_import.remove(entry)
-    return quantised
+    return _Quantizer(graph, ranges, recipe, exclude, shift or {}).run()
 
 
-def _release(proto: onnx.ModelProto, quantised: Collection[str]) -> None:
-    """Let residual additions and other float nodes read the float tensor again.
+class _Quantizer:
+    """One graph on its way to INT8."""
 
-    The quantiser puts every reader of a tensor behind its Q/DQ pair. Only behind a quantised layer is that wanted.
-    """
-    makers = {name: node for node in proto.graph.node for name in node.output}
-    for node in proto.graph.node:
-        if node.name in quantised or node.op_type in ("QuantizeLinear", "DequantizeLinear"):
-            continue
-        for place, name in enumerate(node.input):
-            dequantize = makers.get(name)
-            if dequantize is None or dequantize.op_type != "DequantizeLinear" or dequantize.input[0] not in makers:
+    def __init__(
+        self,
+        graph: onnx.ModelProto,
+        ranges: Ranges,
+        recipe: Recipe,
+        exclude: Collection[str],
+        shift: Mapping[str, NDArray[np.float64]],
+    ) -> None:
+        self._proto = onnx.ModelProto()
+        self._proto.CopyFrom(graph)
+        del self._proto.metadata_props[:]
+        self._recipe, self._shift = recipe, shift
+        self._chosen = set(candidates(graph)).difference(left_in_float(graph, recipe, exclude))
+        makers = {name: node for node in graph.graph.node for name in node.output}
+        self._float = {name for node in graph.graph.node if node.name in exclude for name in _made_as(node.input[0], makers)}
+        self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.graph.initializer}
+        self._ranges = dict(ranges)
+        self._chained = self._chains() if recipe.chains else set()
+        self._pairs: dict[str, list[onnx.NodeProto]] = {}  # Q and DQ of an activation, by its name
+
+    def run(self) -> onnx.ModelProto:
+        graph = self._proto.graph
+        weights: list[onnx.NodeProto] = []
+        for node in graph.node:
+            layer = node.name in self._chosen
+            for place, name in enumerate(node.input):
+                if name in self._chained or (layer and place == 0):
+                    node.input[place] = self._pair(name)
+            if layer:
+                weights += self._weights(node)
+        made = [node for original in graph.node for node in (original, *self._behind(original))]
+        nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in [*weights, *made]]
+        used = {name for node in nodes for name in node.input}
+        kept = [tensor for tensor in graph.initializer if tensor.name in used]
+        for field, content in ((graph.node, nodes), (graph.initializer, kept)):
+            del field[:]
+            field.extend(content)
+        return self._proto
+
+    def _chains(self) -> set[str]:
+        """The tensors that convolutions, and the operators between them, hand on in INT8."""
+        readers: dict[str, list[str]] = {}
+        for node in self._proto.graph.node:
+            for name in node.input:
+                readers.setdefault(name, []).append(node.op_type)
+        found: set[str] = set()
+        for node in self._proto.graph.node:
+            source, result = node.input[0], node.output[0]
+            added = node.op_type == "Add" and found.issuperset(node.input) and readers[result] == ["Relu"]
+            if result in self._float:
                 continue
-            source = makers[dequantize.input[0]].input[0]
-            if source in makers and makers[source].name not in quantised:
-                node.input[place] = source
+            if (node.op_type == "Conv" and node.name in self._chosen) or added:
+                found.add(result)
+            elif node.op_type in ("Relu", *PASSING) and source in found:
+                found.add(result)
+                if node.op_type in PASSING:
+                    self._ranges[result] = self._ranges[source]
+        # A kernel applies the Relu that alone reads its result, and writes only what comes of that.
+        return {name for name in found if readers[name] != ["Relu"]}
+
+    def _pair(self, name: str) -> str:
+        """The activation behind Q and DQ."""
+        if name not in self._pairs:
+            low, high = (float(f(0, bound)) for f, bound in zip((min, max), self._ranges[name], strict=True))
+            symmetric = self._recipe.symmetric
+            scale = max(max(-low, high) / 127 if symmetric else (high - low) / 255, TINY)
+            zero_point = np.int8(0) if symmetric else np.uint8(round(-low / scale))
+            parameters = [self._constant(f"{name}.scale", np.float32(scale)), self._constant(f"{name}.zero_point", zero_point)]
+            self._pairs[name] = [
+                helper.make_node("QuantizeLinear", [name, *parameters], [f"{name}.int8"], f"{name}.Q"),
+                helper.make_node("DequantizeLinear", [f"{name}.int8", *parameters], [f"{name}.quantised"], f"{name}.DQ"),
+            ]
+        return str(self._pairs[name][1].output[0])
+
+    def _behind(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        return [added for name in node.output for added in self._pairs.get(name, [])]
+
+    def _weights(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+        """Store the weights of a layer, and where the recipe says so its bias, as integers; the nodes that bring them back."""
+        weight = self._constants[node.input[1]]
+        transposed = any(a.name == "transB" and a.i for a in node.attribute)
+        axis = 0 if node.op_type == "Conv" or transposed else 1
+        largest = np.abs(weight).max(tuple(i for i in range(weight.ndim) if i != axis), keepdims=True)
+        scale = np.maximum(largest / (64 if self._recipe.reduce_range else 127), TINY).astype(np.float32)
+        values = {1: (np.rint(weight / scale).astype(np.int8), scale.ravel())}
+        if node.name in self._shift or len(node.input) > 2:
+            bias = self._constants[node.input[2]] if len(node.input) > 2 else np.zeros(scale.size)
+            bias = bias - self._shift.get(node.name, np.zeros(scale.size))
+            del node.input[2:]
+            if self._recipe.integer_bias:
+                steps = self._constants[f"{node.input[0].removesuffix('.quantised')}.scale"] * scale.ravel()
+                values[2] = (np.rint(bias / steps).clip(-INT32, INT32).astype(np.int32), steps)
+                node.input.append("")
+            else:
+                node.input.append(self._constant(f"{node.name}.bias", bias.astype(np.float32)))
+        for place, (integers, steps) in values.items():
+            # By layer, because two layers may share a weight and read inputs of different scales.
+            stem = f"{node.name}.{('weight', 'bias')[place - 1]}"
+            inputs = [
+                self._constant(f"{stem}.int", integers),
+                self._constant(f"{stem}.scale", steps),
+                self._constant(f"{stem}.zero_point", np.zeros(steps.shape, integers.dtype)),
+            ]
+            node.input[place] = f"{stem}.quantised"
+            yield helper.make_node("DequantizeLinear", inputs, [node.input[place]], f"{stem}.DQ", axis=axis if place == 1 else 0)
+
+    def _constant(self, name: str, value: Any) -> str:
+        self._constants[name] = np.asarray(value)
+        self._proto.graph.initializer.append(numpy_helper.from_array(self._constants[name], name))
+        return name

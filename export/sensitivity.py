@@ -1,4 +1,4 @@
-"""Which layers INT8 hurts: each layer's own error, on the inputs that the float network gives it."""
+"""What INT8 does to each layer by itself, on the inputs that the float network gives it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,31 @@ def layer_errors(graph: onnx.ModelProto, quantised: onnx.ModelProto, images: NDA
         quantised: what `export.quantize.quantize` made of it.
         images: uint8 [N, S, S, 3], RGB.
     """
-    probe, outputs = _side_by_side(graph, quantised)
-    session = observed(probe, [tensor for pair in outputs.values() for tensor in pair])
-    sums = [0.0] * (2 * len(outputs))
-    for start in range(0, len(images), BATCH):
-        values = session.run(None, {"image": images[start : start + BATCH]})
-        sums = [total + value.astype(np.float64) for total, value in zip(sums, values, strict=True)]
-    errors = {name: _ratio(sums[2 * i], sums[2 * i + 1]) for i, name in enumerate(outputs)}
+    errors = {name: _ratio(error, power) for name, (error, power, _) in _sums(graph, quantised, images).items()}
     return dict(sorted(errors.items(), key=lambda item: -item[1]))
+
+
+def shifts(graph: onnx.ModelProto, quantised: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
+    """By quantised layer, what quantisation adds on average to each channel [C] of its output.
+
+    Arguments as of `layer_errors`.
+    """
+    return {name: shift for name, (_, _, shift) in _sums(graph, quantised, images).items()}
+
+
+def _sums(
+    graph: onnx.ModelProto, quantised: onnx.ModelProto, images: NDArray[np.uint8]
+) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]]:
+    """By quantised layer and channel: squared error and square of the output, summed, and the mean error."""
+    probe, outputs = _side_by_side(graph, quantised)
+    session = observed(probe, [tensor for three in outputs.values() for tensor in three])
+    totals: list[NDArray[np.float64]] = [np.zeros(1)] * (3 * len(outputs))
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH]
+        parts = (1, 1, len(batch) / len(images))  # of sum, sum and mean
+        for i, value in enumerate(session.run(None, {"image": batch})):
+            totals[i] = totals[i] + value.astype(np.float64) * parts[i % 3]
+    return {name: (totals[3 * i], totals[3 * i + 1], totals[3 * i + 2]) for i, name in enumerate(outputs)}
 
 
 def _ratio(error: NDArray[np.float64], power: NDArray[np.float64]) -> float:
@@ -37,10 +54,11 @@ def _ratio(error: NDArray[np.float64], power: NDArray[np.float64]) -> float:
     return float((error / np.maximum(power, max(1e-3 * float(np.median(power)), 1e-30))).mean())
 
 
-def _side_by_side(graph: onnx.ModelProto, quantised: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, tuple[str, str]]]:
+def _side_by_side(graph: onnx.ModelProto, quantised: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, tuple[str, str, str]]]:
     """The float graph with each quantised layer beside its float self.
 
-    Also returns, by layer, the names of two tensors [C]: the sums of squares, by channel, of the difference and of the output.
+    Also returns, by layer, the names of three tensors [C]: the sums of squares, by channel, of the difference and of the
+    output, and the mean of the difference.
     """
     probe = onnx.ModelProto()
     probe.CopyFrom(graph)
@@ -59,7 +77,7 @@ def _side_by_side(graph: onnx.ModelProto, quantised: onnx.ModelProto) -> tuple[o
             source = nodes.get(name)
             if source is None or source.op_type != "DequantizeLinear":
                 continue
-            inputs[place] = f"{name}/int8"  # the quantiser gives a bias the name of the float one
+            inputs[place] = f"{name}/int8"
             quantize = nodes.get(source.input[0])  # an activation has it; weights are stored quantised
             for node in (quantize, _copy(source, list(source.input), inputs[place])):
                 if node is not None and node.output[0] not in added:
@@ -74,14 +92,15 @@ def _side_by_side(graph: onnx.ModelProto, quantised: onnx.ModelProto) -> tuple[o
             for node in (reader, readers[reader.output[0]]):
                 ours = _copy(node, [ours.output[0], *node.input[1:]], ours.output[0] + "/q")
                 probe.graph.node.append(ours)
-        difference, error, power, axes = (f"{result}/{what}" for what in ("difference", "error", "power", "axes"))
+        difference, error, power, shift, axes = (f"{result}/{what}" for what in ("difference", "error", "power", "shift", "axes"))
         channel = 1 if layer.op_type == "Conv" else ranks[result] - 1
         others = [axis for axis in range(ranks[result]) if axis != channel]
         probe.graph.initializer.append(onnx.numpy_helper.from_array(np.array(others, np.int64), axes))
-        probe.graph.node.append(onnx.helper.make_node("Sub", [result, ours.output[0]], [difference]))
+        probe.graph.node.append(onnx.helper.make_node("Sub", [ours.output[0], result], [difference]))
         for tensor, squares in ((difference, error), (result, power)):
             probe.graph.node.append(onnx.helper.make_node("ReduceSumSquare", [tensor, axes], [squares], keepdims=0))
-        outputs[layer.name] = (error, power)
+        probe.graph.node.append(onnx.helper.make_node("ReduceMean", [difference, axes], [shift], keepdims=0))
+        outputs[layer.name] = (error, power, shift)
     return probe, outputs
 
 

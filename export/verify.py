@@ -19,8 +19,9 @@ from export.parity import Images
 
 # Largest absolute difference of each output; the lesion map in lesions a cell. A float version may differ by rounding only.
 # An INT8 or FP16 version may move probability between neighbouring counts; what it does to readings is the gate's business.
+# Twice the largest differences measured for acne-edge-s on 32 photographs and the adversarial images: .060, .020 and .139.
 EXACT = {"grade_probs": 1e-4, "count_probs": 1e-4, "lesion_map": 1e-3}
-REDUCED = {"grade_probs": 0.25, "count_probs": 0.15, "lesion_map": 0.25}
+REDUCED = {"grade_probs": 0.12, "count_probs": 0.04, "lesion_map": 0.28}
 LAYER_EXACT = 1e-3  # largest difference of a layer's output over its largest value
 LAYER_REDUCED = 0.25
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ from acne_edge import AcneGrader
 from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
 from acne_edge.backends.openvino import OpenVinoBackend
 from acne_edge.errors import BackendError, MissingExtraError, ModelError
-from tests.backends.test_onnxruntime import SIDE, model
+from tests.backends.test_onnxruntime import MANIFEST, SIDE, model
+
+FACE = Path(__file__).parents[1] / "assets" / "drawn_face.png"
 
 
 def test_without_the_extra_its_name_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,10 +48,23 @@ def test_threads_share_it(backend: OpenVinoBackend) -> None:
         np.testing.assert_array_equal(a, b)
 
 
-def test_the_file_made_for_onnx_runtime_is_refused() -> None:
+def quantised(reduce_range: bool) -> bytes:
+    return model(replace(MANIFEST, quantisation={"recipe": "U8S8 Q/DQ", "reduce_range": reduce_range}).to_json())
+
+
+def test_weights_that_saturate_its_sums_are_refused() -> None:
     pytest.importorskip("openvino")
-    with pytest.raises(ModelError, match="quantised for ONNX Runtime"):
-        AcneGrader.load(backend="openvino")
+    with pytest.raises(ModelError, match="8-bit weights"):
+        OpenVinoBackend(quantised(reduce_range=False))
+    OpenVinoBackend(quantised(reduce_range=True)).close()
+
+
+def test_it_agrees_with_onnx_runtime_on_the_shipped_model() -> None:
+    pytest.importorskip("openvino")
+    with AcneGrader.load(backend="openvino") as ours, AcneGrader.load(backend="onnxruntime") as theirs:
+        a, b = (grader.predict(FACE) for grader in (ours, theirs))
+    assert a.count == pytest.approx(b.count, abs=0.5)
+    assert a.grade_probs == pytest.approx(b.grade_probs, abs=0.05)
 
 
 def test_bad_models_and_closed_backends_raise(tmp_path: Path) -> None:

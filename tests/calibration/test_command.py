@@ -2,10 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from acne_edge.models import index
 from calibration.__main__ import app
 from calibration.command import run
+from calibration.crops import Crop, save
+from tests.backends.test_onnxruntime import SIDE, model
 
 
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object) -> tuple[int, str, str]:
@@ -26,6 +30,38 @@ def test_draws_a_set(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert (code, err) == (0, "")
     assert printed == f"{out}: 110 crops of 32x32\n"
     assert out.with_suffix(".json").is_file()
+
+
+def test_measures_ranges_once_and_names_outliers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, crops, cache, picture = (tmp_path / name for name in ("model.onnx", "crops.npz", "ranges.json", "ranges.png"))
+    file.write_bytes(model())
+    images = np.full((100, SIDE, SIDE, 3), 8, np.uint8) + np.arange(100, dtype=np.uint8)[:, None, None, None]
+    images[0] = 255
+    save(crops, [Crop(f"{i}", (0, 0, 1, 1), image) for i, image in enumerate(images)], seed=0)
+    monkeypatch.setattr("calibration.ranges.PERCENTILE", 98.0)  # one bright crop in a hundred is an outlier
+    code, first, err = call(capsys, monkeypatch, "ranges", file, crops, "--out", cache, "--report", picture)
+    assert (code, err) == (0, "")
+    assert "ranges measured on 100 crops (none cached)" in first
+    assert " input: min-max is" in first
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    code, again, _ = call(capsys, monkeypatch, "ranges", file, crops, "--out", cache)
+    assert code == 0
+    assert again.startswith(f"ranges read from {cache}")
+    images[1] ^= 1
+    save(crops, [Crop(f"{i}", (0, 0, 1, 1), image) for i, image in enumerate(images)], seed=0)
+    assert "crops changed" in call(capsys, monkeypatch, "ranges", file, crops, "--out", cache)[1]
+
+
+def test_ranges_of_what_is_quantised_already_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = next(iter(index()))
+    code, _, err = call(capsys, monkeypatch, "ranges", shipped, tmp_path / "crops.npz", "--out", tmp_path / "ranges.json")
+    assert code == 2
+    assert "is quantised already" in err
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def crops() -> CropSet:
 
 def test_only_constant_products_are_layers() -> None:
     assert [node.name for node in layers(toy())] == ["conv"]
-    assert measured(toy()) == ["x", "y"]
+    assert measured(toy()) == ["x", "y", "z"]
 
 
 def test_three_methods_in_one_pass(crops: CropSet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,12 +53,12 @@ def test_three_methods_in_one_pass(crops: CropSet, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "observed", lambda *given: runs.append(given) or observed(*given))
     found = collect(toy(2.0), crops.images)
     assert len(runs) == 1
-    assert found["minmax"] == {"x": (60.0, 255.0), "y": (120.0, 510.0)}
+    assert found["minmax"] == {"x": (60.0, 255.0), "y": (120.0, 510.0), "z": (120.0, 510.0)}
     low, high = found["percentile"]["x"]
     assert 58 <= low <= 65
     assert 130 <= high <= 150  # without the outlier
     assert found["minmax"]["x"][0] <= found["entropy"]["x"][0] < found["entropy"]["x"][1] <= found["minmax"]["x"][1]
-    assert outliers(found) == {name: pytest.approx(2.6, abs=0.4) for name in ("x", "y")}
+    assert outliers(found) == {name: pytest.approx(2.6, abs=0.4) for name in ("x", "y", "z")}
 
 
 def test_activations_that_are_not_finite_are_refused(crops: CropSet) -> None:

@@ -49,8 +49,9 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
 
 @pytest.fixture(scope="module")
 def finished(run_directory: Path, dataset: Path) -> Path:
-    """The run with its validation list."""
-    (run_directory / "val.txt").write_text((dataset / "Classification" / "val.txt").read_text())
+    """The run with its lists."""
+    for name in ("train.txt", "val.txt"):
+        (run_directory / name).write_text((dataset / "Classification" / name).read_text())
     return run_directory
 
 
@@ -82,6 +83,7 @@ def arguments(finished: Path, dataset: Path, crops: Path, tmp_path: Path) -> lis
 def loose(monkeypatch: pytest.MonkeyPatch) -> None:
     """A random network stands on the border between grades; its gate is tested where its labels are its own."""
     monkeypatch.setattr(gate, "BUDGET", dict.fromkeys(gate.BUDGET, 10.0))
+    monkeypatch.setattr("export.verify.REDUCED", {"grade_probs": 0.25, "count_probs": 0.15, "lesion_map": 0.25})
 
 
 @pytest.mark.usefixtures("loose", "real_export")
@@ -155,7 +157,7 @@ def test_crops_that_score_the_model_are_refused(
 ) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    for name in ("model.safetensors", "run.json"):
+    for name in ("model.safetensors", "run.json", "train.txt"):
         (run / name).write_bytes((finished / name).read_bytes())
     (run / "val.txt").write_text((dataset / "Classification" / "train.txt").read_text())
     code, _, err = call("model", run, *arguments[2:])
