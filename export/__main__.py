@@ -20,6 +20,7 @@ from acne_edge.files import write
 from acne_edge.grading import HAYASHI
 from acne_edge.manifest import InputSpec, Manifest
 from acne_edge.preprocess import DECODE_SCALE
+from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import Sample, load_images, read_samples
 from acne_edge.training.model import ModelConfig
 from acne_edge.training.uncertainty import HeldOut, cross_fit, fit_decoding, fit_uncertainty
@@ -30,7 +31,7 @@ from calibration.command import tool
 from calibration.ranges import METHODS, load_or_collect
 from export.card import write_card
 from export.gate import GateError, Labelled, granularity, line, record, search
-from export.graph import attach, load_network, read, to_onnx
+from export.graph import attach, read, to_onnx
 from export.parity import Runner, difference, onnx_runner, outputs, readings, simulated_runner, torch_runner
 from export.quantize import cpu, tensorrt
 from export.ship import ship

@@ -13,29 +13,13 @@ from pathlib import Path
 import onnx
 import torch
 
-from acne_edge.errors import ManifestError, ModelError, UsageError
+from acne_edge.errors import ManifestError, ModelError
 from acne_edge.manifest import KEY, Manifest
-from acne_edge.training import checkpoint
-from acne_edge.training.model import DeployModel, FusionModel, ModelConfig
+from acne_edge.training.model import DeployModel, FusionModel
 from calibration.ranges import layers
 
 OPSET = 18
 OUTPUTS = ("grade_probs", "count_probs", "lesion_map")
-
-
-def load_network(path: Path) -> FusionModel:
-    """The network of a checkpoint `model.safetensors`, float32, in evaluation mode.
-
-    Raises UsageError for a file that is no checkpoint, or one of another architecture.
-    """
-    tensors, info = checkpoint.load(path)
-    try:
-        model = FusionModel(ModelConfig(**info["model"]))
-        model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split()[:24])
-        raise UsageError(f"{path}: the checkpoint is of another architecture ({reason})") from error
-    return model.eval()
 
 
 def trace(model: FusionModel) -> torch.onnx.ONNXProgram:

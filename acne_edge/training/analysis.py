@@ -16,9 +16,10 @@ from acne_edge.evaluation import read_labels
 from acne_edge.grading import Interpretation
 from acne_edge.metrics import bootstrap, count_metrics, expected_calibration_error, grade_metrics, risk_coverage
 from acne_edge.training import lookalikes
+from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import Sample, load_images, read_samples
-from acne_edge.training.loop import load_checkpoint, predict
-from acne_edge.training.model import FusionModel, ModelConfig, Normalize
+from acne_edge.training.loop import predict
+from acne_edge.training.model import FusionModel, Normalize
 from acne_edge.training.uncertainty import HeldOut, cross_fitted
 
 Boxes = NDArray[np.float32]  # [n, 4] of (xmin, ymin, xmax, ymax) in 0..1
@@ -28,7 +29,7 @@ HOSPITAL = (3112, 3456)  # pixels of the hospital's camera; other sizes came fro
 def analyse(run: Path, data: Path, part: str = "val") -> dict[str, Any]:
     """JSON results of a run on its `val` or `test` photographs; see the functions below for what each figure means."""
     samples = read_samples(data, run / f"{part}.txt")
-    model = read_model(run / "model.safetensors")
+    model = load_network(run / "model.safetensors")
     size = model.config.image_size
     images = load_images(samples, size)
     outputs = predict(model, images, 32, torch.device("cpu"))
@@ -54,15 +55,6 @@ def analyse(run: Path, data: Path, part: str = "val") -> dict[str, Any]:
         },
         "source_probe": source_probe(features(model, images), labels.counts, hospital),
     }
-
-
-def read_model(checkpoint: Path) -> FusionModel:
-    """The network of a `model.safetensors`, in evaluation mode. Raises UsageError."""
-    from acne_edge.training import checkpoint as checkpoints
-
-    model = FusionModel(ModelConfig(**checkpoints.load(checkpoint)[1]["model"]))
-    load_checkpoint(model, checkpoint)
-    return model.eval()
 
 
 def peaks(lesion_map: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

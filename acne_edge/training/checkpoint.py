@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from acne_edge.errors import UsageError
+from acne_edge.training.model import FusionModel, ModelConfig
 
 
 def save(path: Path, tensors: dict[str, Tensor], info: dict[str, Any]) -> None:
@@ -36,6 +37,21 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise UsageError(f"{path}: cannot be read as a checkpoint ({error})") from error
     except (KeyError, json.JSONDecodeError) as error:
         raise UsageError(f"{path}: not a checkpoint written by acne-edge") from error
+
+
+def load_network(path: Path) -> FusionModel:
+    """The network of a checkpoint `model.safetensors`, float32, in evaluation mode.
+
+    Raises UsageError for a file that is no checkpoint, or one of another architecture.
+    """
+    tensors, info = load(path)
+    try:
+        model = FusionModel(ModelConfig(**info["model"]))
+        model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split()[:24])
+        raise UsageError(f"{path}: the checkpoint is of another architecture ({reason})") from error
+    return model.eval()
 
 
 def prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -8,12 +8,13 @@ import numpy as np
 import onnx
 import pytest
 
+from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import read_samples
 from calibration.command import run as run_tool
 from calibration.crops import draw, save
 from export import gate
 from export.__main__ import app
-from export.graph import attach, load_network, read, to_onnx
+from export.graph import attach, read, to_onnx
 from tests.calibration.conftest import make_dataset
 from tests.export.conftest import FEW_BINS, make_manifest
 from tests.export.test_verify import spoil

@@ -15,9 +15,10 @@ from onnx import helper
 from acne_edge.errors import AcneEdgeError, ManifestError, ModelError, UsageError
 from acne_edge.files import write
 from acne_edge.training import checkpoint
+from acne_edge.training.checkpoint import load_network
 from acne_edge.training.model import FusionModel
 from calibration.ranges import layers
-from export.graph import attach, check, load_network, read, to_onnx
+from export.graph import attach, check, read, to_onnx
 from export.parity import difference, onnx_runner, outputs, torch_runner
 from tests.export.conftest import draw_images, make_manifest, make_network
 

@@ -9,7 +9,8 @@ import pytest
 
 from acne_edge import cli
 from acne_edge.training import lookalikes
-from acne_edge.training.analysis import clear_skin, localisation, match, met_in_training, peaks, read_model, source_probe
+from acne_edge.training.analysis import clear_skin, localisation, match, met_in_training, peaks, source_probe
+from acne_edge.training.checkpoint import load_network
 from acne_edge.training.config import TrainConfig
 from acne_edge.training.data import load_images, read_samples
 from acne_edge.training.loop import Trainer
@@ -61,7 +62,7 @@ def test_localisation_of_a_perfect_and_of_a_useless_map() -> None:
 
 def test_clear_skin_is_looked_at_where_no_lesion_is(data: Path, run: Path) -> None:
     samples = [s for s in read_samples(data, "NNEW_trainval_0.txt") if s.count == 1]
-    model = read_model(run / "model.safetensors")
+    model = load_network(run / "model.safetensors")
     result = clear_skin(model, samples, load_images(samples, 32))
     assert result["crops"] == len(samples)
     crowded = [s for s in read_samples(data, "NNEW_trainval_0.txt") if s.count == 60]
