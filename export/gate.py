@@ -117,7 +117,7 @@ def search(
     judge: Labelled,
     say: Say,
 ) -> Gated:
-    """The INT8 graph with the least strain among the methods; if it does not pass, with the worst layers left in float.
+    """The INT8 graph with the least strain among the methods that pass; if none does, with the worst layers left in float.
 
     Layers are ranked by their own quantisation error and left out 1, 2, 4, ... at a time until the gate holds. All of this is
     chosen on `choice`; `judge` sees only what holds there, and how many versions it saw is in the result.
@@ -158,9 +158,11 @@ def search(
 
     versions = {method: make(method, ()) for method in methods}
     tried = {method: measure(quantised, choice, method) for method, quantised in versions.items()}
-    method = min(tried, key=lambda name: strain(tried[name]))
-    if result := passed(versions[method], method, (), tried[method]):
-        return result
+    by_strain = sorted(tried, key=lambda name: strain(tried[name]))
+    for method in by_strain:
+        if result := passed(versions[method], method, (), tried[method]):
+            return result
+    method = by_strain[0]
     ranking = layer_errors(graph, versions[method], sample)
     worst = list(ranking)
     say(f"{recipe.name}: largest quantisation errors: " + ", ".join(f"{name} {ranking[name]:.2g}" for name in worst[:5]))

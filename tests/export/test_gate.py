@@ -136,6 +136,24 @@ def test_the_method_with_the_least_strain_is_taken(graph: onnx.ModelProto, range
 
 
 @pytest.mark.usefixtures("loose")
+def test_a_method_that_the_judge_refuses_gives_way_to_the_next_that_passed(
+    graph: onnx.ModelProto, ranges: dict[str, Ranges], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Choice, choice, judge, judge: the first verdict of the judge is against."""
+    measured: list[gate.Losses] = []
+
+    def lost(candidate: Readings, truth: Labelled) -> gate.Losses:
+        measured.append(losses(candidate, truth, resamples=2))
+        if len(measured) == 3:
+            measured[2]["grade_flips"]["value"] = 1.0
+        return measured[-1]
+
+    monkeypatch.setattr(gate, "losses", lost)
+    chosen = judged(graph, {"a": ranges["minmax"], "b": ranges["minmax"]}, tensorrt(), ("a", "b"))
+    assert (chosen.method, chosen.excluded, chosen.judged) == ("b", (), 2)
+
+
+@pytest.mark.usefixtures("loose")
 def test_what_the_judge_refuses_goes_on_and_is_counted(
     graph: onnx.ModelProto, ranges: dict[str, Ranges], monkeypatch: pytest.MonkeyPatch
 ) -> None:
