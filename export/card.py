@@ -57,7 +57,8 @@ Per grade, as shipped:
 
 Confusion matrix, as shipped (rows true, columns predicted): `{confusion}`
 
-INT8 against float32 on the same images, with 95 % bootstrap intervals: {against}. Shares are of 1, errors in lesions.
+INT8 against float32 on the same images, with 95 % bootstrap intervals: {against}. Shares are of 1, errors in lesions. Of INT8
+versions that passed on training images, these images judged {judged}; this one is the last of them.
 
 Reproduce (needs ACNE04): `{evaluate}`
 
@@ -141,6 +142,7 @@ def render(run: Path, results: dict[str, Any], measured: dict[str, Any], analysi
         ),
         confusion=confusion,
         against=", ".join(f"{k.replace('_', ' ')} {v['value']:.3f} [{v['low']:.3f}, {v['high']:.3f}]" for k, v in losses.items()),
+        judged=manifest.quantisation["gate"]["judged"],
         evaluate=f"acne-edge evaluate ACNE04/Classification/JPEGImages {run.as_posix()}/val.txt",
         severe_n=sum(confusion[-1]),
         analysis=analysed(analysis),
