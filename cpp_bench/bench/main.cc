@@ -14,6 +14,7 @@ using namespace bench;
 int exit_code(acne_edge_status status) {
     switch (status) {
         case ACNE_EDGE_ERROR_USAGE: return 2;
+        case ACNE_EDGE_ERROR_POOR_QUALITY:
         case ACNE_EDGE_ERROR_IMAGE_DECODE:
         case ACNE_EDGE_ERROR_IMAGE_SIZE: return 3;
         case ACNE_EDGE_ERROR_MODEL:
@@ -78,8 +79,9 @@ int run(const Options& options) {
     if (options.help) {
         std::fputs(usage(), stdout);
     } else if (options.once) {
-        const Model model = open_model(find_model(options.model), options);
-        std::puts(to_json(predict(model.get(), read_file(options.image)).get(), options.image).c_str());
+        const Bytes jpeg = read_file(options.image);
+        const auto [model, result] = open_and_predict(find_model(options.model), options, jpeg);
+        std::puts(to_json(result.get(), options.image).c_str());
     } else {
         const Report report = measure(options);
         std::puts((options.json ? to_json(report) : to_text(report)).c_str());

@@ -3,7 +3,6 @@
 #include <atomic>
 #include <chrono>
 #include <fstream>
-#include <iterator>
 #include <thread>
 
 #include <fcntl.h>
@@ -24,6 +23,17 @@ std::array<double, kStages.size()> stages_of(const acne_edge_timings& t) {
     return {t.decode, t.quality, t.preprocess, t.inference, t.interpretation, t.total};
 }
 
+// Points into both arguments.
+acne_edge_options open_options(const ModelFile& file, const Options& options) {
+    acne_edge_options wanted;
+    acne_edge_options_init(&wanted, sizeof wanted);
+    wanted.backend = options.backend;
+    wanted.threads = options.threads;
+    if (!file.sha256.empty()) wanted.sha256 = file.sha256.c_str();
+    if (!options.cache.empty()) wanted.cache = options.cache.c_str();
+    return wanted;
+}
+
 }  // namespace
 
 LibraryError::LibraryError(acne_edge_status failed) : std::runtime_error(acne_edge_last_error()), status(failed) {}
@@ -41,21 +51,27 @@ ModelFile find_model(const std::string& given) {
 }
 
 Bytes read_file(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    Bytes bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    std::ifstream file(path, std::ios::binary | std::ios::ate);
+    const std::streamoff size = file.tellg();
+    Bytes bytes(size > 0 ? static_cast<std::size_t>(size) : 0);
+    file.seekg(0).read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
     if (!file || bytes.empty()) throw std::runtime_error(path + ": cannot be read, or is empty");
     return bytes;
 }
 
 Model open_model(const ModelFile& file, const Options& options) {
-    acne_edge_options wanted;
-    acne_edge_options_init(&wanted);
-    wanted.backend = options.backend;
-    wanted.threads = options.threads;
-    if (!file.sha256.empty()) wanted.sha256 = file.sha256.c_str();
+    const acne_edge_options wanted = open_options(file, options);
     acne_edge_model* model = nullptr;
     check(acne_edge_open(file.path.c_str(), &wanted, &model));
     return Model(model);
+}
+
+std::pair<Model, Result> open_and_predict(const ModelFile& file, const Options& options, const Bytes& jpeg) {
+    const acne_edge_options wanted = open_options(file, options);
+    acne_edge_model* model = nullptr;
+    acne_edge_result* result = nullptr;
+    check(acne_edge_open_and_predict(file.path.c_str(), &wanted, jpeg.data(), jpeg.size(), &model, &result));
+    return {Model(model), Result(result)};
 }
 
 Result predict(const acne_edge_model* model, const Bytes& jpeg) {
@@ -113,6 +129,7 @@ std::vector<double> measure_cold(const Options& options, int starts) {
     std::string threads = std::to_string(options.threads);
     std::vector<std::string> words = {"acne_edge_bench", "--once", "--image", options.image, "--threads", threads};
     if (!options.model.empty()) words.insert(words.end(), {"--model", options.model});
+    if (!options.cache.empty()) words.insert(words.end(), {"--cache", options.cache});
     std::vector<char*> arguments;
     for (auto& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);

@@ -7,6 +7,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "acne_edge.h"
@@ -43,6 +44,7 @@ ModelFile find_model(const std::string& given);
 
 Bytes read_file(const std::string& path);
 Model open_model(const ModelFile& file, const Options& options);
+std::pair<Model, Result> open_and_predict(const ModelFile& file, const Options& options, const Bytes& jpeg);
 Result predict(const acne_edge_model* model, const Bytes& jpeg);
 std::string to_json(const acne_edge_result* result, const std::string& path);
 

@@ -37,6 +37,7 @@ const char* usage() {
            "  --model FILE       model file [the shipped one]\n"
            "  --backend NAME     auto, onnxruntime or tensorrt [auto]\n"
            "  --threads N        threads inside an operator; 0 lets the runtime choose [0]\n"
+           "  --cache DIR        keep the optimised model there and load it from there [no cache]\n"
            "  --samples N        measured predictions; p99 needs 100, p99.9 needs 1000 [200]\n"
            "  --warmup N         predictions before them [20]\n"
            "  --streams N        measure the throughput of N threads at once as well [0: do not]\n"
@@ -47,11 +48,14 @@ const char* usage() {
 }
 
 Options parse(int argc, char** argv) {
-    enum { kImage = 1, kModel, kBackend, kThreads, kSamples, kWarmup, kStreams, kColdStarts, kSensors, kJson, kOnce, kHelp };
+    enum {
+        kImage = 1, kModel, kBackend, kThreads, kCache, kSamples, kWarmup, kStreams, kColdStarts, kSensors, kJson, kOnce, kHelp
+    };
     const option known[] = {{"image", required_argument, nullptr, kImage},
                             {"model", required_argument, nullptr, kModel},
                             {"backend", required_argument, nullptr, kBackend},
                             {"threads", required_argument, nullptr, kThreads},
+                            {"cache", required_argument, nullptr, kCache},
                             {"samples", required_argument, nullptr, kSamples},
                             {"warmup", required_argument, nullptr, kWarmup},
                             {"streams", required_argument, nullptr, kStreams},
@@ -70,6 +74,7 @@ Options parse(int argc, char** argv) {
             case kModel: options.model = optarg; break;
             case kBackend: options.backend = parse_backend(optarg); break;
             case kThreads: options.threads = parse_count("threads", optarg, 0); break;
+            case kCache: options.cache = optarg; break;
             case kSamples: options.samples = parse_count("samples", optarg, 1); break;
             case kWarmup: options.warmup = parse_count("warmup", optarg, 0); break;
             case kStreams: options.streams = parse_count("streams", optarg, 0); break;

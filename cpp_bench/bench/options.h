@@ -11,6 +11,7 @@ namespace bench {
 struct Options {
     std::string image;
     std::string model;   // empty: the shipped one
+    std::string cache;   // folder of optimised graphs; empty: none
     acne_edge_backend backend = ACNE_EDGE_BACKEND_AUTO;
     int samples = 200;
     int warmup = 20;

@@ -31,7 +31,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: firmware_example MODEL.onnx PHOTO.jpg\n");
         return 2;
     }
-    acne_edge_options_init(&options);
+    acne_edge_options_init(&options, sizeof options);
     options.threads = 1; /* leave the other cores to the camera */
     if (acne_edge_open(argv[1], &options, &model) != ACNE_EDGE_OK) return fail(argv[1]);
 

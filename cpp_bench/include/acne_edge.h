@@ -37,7 +37,8 @@ typedef enum acne_edge_status {
     ACNE_EDGE_ERROR_MODEL = 5,           /* the model file cannot be read or does not keep the contract */
     ACNE_EDGE_ERROR_MANIFEST = 6,        /* the model file holds no manifest, or one that is not valid */
     ACNE_EDGE_ERROR_MODEL_INTEGRITY = 7, /* the model file is not the one that was asked for */
-    ACNE_EDGE_ERROR_BACKEND = 8          /* the runtime is not built in, or cannot run the model */
+    ACNE_EDGE_ERROR_BACKEND = 8,         /* the runtime is not built in, or cannot run the model */
+    ACNE_EDGE_ERROR_POOR_QUALITY = 9     /* a poor capture, where options.on_poor_quality is to fail */
 } acne_edge_status;
 
 typedef enum acne_edge_backend {
@@ -46,12 +47,23 @@ typedef enum acne_edge_backend {
     ACNE_EDGE_BACKEND_TENSORRT = 2
 } acne_edge_backend;
 
+/* What a poor capture leads to, one with acne_edge_quality.reasons. */
+typedef enum acne_edge_poor_quality {
+    ACNE_EDGE_POOR_QUALITY_WARN = 0,    /* the reasons, and no more */
+    ACNE_EDGE_POOR_QUALITY_ABSTAIN = 1, /* acne_edge_result.abstained is set too */
+    ACNE_EDGE_POOR_QUALITY_FAIL = 2     /* ACNE_EDGE_ERROR_POOR_QUALITY before the network runs */
+} acne_edge_poor_quality;
+
 typedef struct acne_edge_options {
-    size_t size;               /* of this struct; set by acne_edge_options_init */
+    size_t size;               /* of this struct, as the caller was compiled; set by acne_edge_options_init */
     acne_edge_backend backend;
     int32_t threads;           /* threads inside an operator; 0 lets the runtime choose */
     const char *scale;         /* severity scale, "hayashi" or "report"; null is the one the model was trained on */
     const char *sha256;        /* hexadecimal digest that the model file must have; null does not check */
+    acne_edge_poor_quality on_poor_quality;
+    const char *cache;         /* folder to keep the model in as ONNX Runtime has optimised it for this machine, so that it
+                                  loads several times faster the next time; made if need be, and not used if others may write
+                                  to it or it cannot be written; null keeps nothing */
 } acne_edge_options;
 
 /* A loaded model. */
@@ -109,11 +121,16 @@ ACNE_EDGE_API const char *acne_edge_last_error(void);
 /* The stable word for a status, as in the JSON of a failed input: "image_decode". Never null, never freed. */
 ACNE_EDGE_API const char *acne_edge_status_name(acne_edge_status status);
 
-/* Fill options with the defaults. */
-ACNE_EDGE_API void acne_edge_options_init(acne_edge_options *options);
+/* Fill options with the defaults. `size` is the caller's sizeof(acne_edge_options): a newer library writes no more than that. */
+ACNE_EDGE_API void acne_edge_options_init(acne_edge_options *options, size_t size);
 
 /* Load a model file. Null options are the defaults. The caller frees *model with acne_edge_close. */
 ACNE_EDGE_API acne_edge_status acne_edge_open(const char *path, const acne_edge_options *options, acne_edge_model **model);
+
+/* acne_edge_open and acne_edge_predict_jpeg in one, for a device that wakes up for a photograph: the photograph is decoded
+ * while the model loads. The caller frees *model with acne_edge_close and *result with acne_edge_result_free. */
+ACNE_EDGE_API acne_edge_status acne_edge_open_and_predict(const char *path, const acne_edge_options *options, const uint8_t *jpeg,
+                                                          size_t size, acne_edge_model **model, acne_edge_result **result);
 
 /* Free a model. Null is allowed. Results outlive their model. */
 ACNE_EDGE_API void acne_edge_close(acne_edge_model *model);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <optional>
 
@@ -12,7 +13,7 @@
 #include "grader.h"
 
 struct acne_edge_model {
-    acne_edge::Grader grader;
+    std::unique_ptr<const acne_edge::Grader> grader;
 };
 
 namespace {
@@ -89,6 +90,11 @@ acne_edge::Options read_options(const acne_edge_options* given) {
     options.threads = given->threads;
     if (given->scale != nullptr) options.scale = given->scale;
     if (given->sha256 != nullptr) options.sha256 = given->sha256;
+    const auto has = [&](std::size_t end) { return given->size >= end; };
+    if (has(offsetof(acne_edge_options, on_poor_quality) + sizeof(given->on_poor_quality))) {
+        options.on_poor_quality = given->on_poor_quality;
+    }
+    if (has(offsetof(acne_edge_options, cache) + sizeof(given->cache)) && given->cache != nullptr) options.cache = given->cache;
     return options;
 }
 
@@ -109,21 +115,36 @@ const char* acne_edge_status_name(acne_edge_status status) {
         case ACNE_EDGE_ERROR_MANIFEST: return "manifest_invalid";
         case ACNE_EDGE_ERROR_MODEL_INTEGRITY: return "model_integrity";
         case ACNE_EDGE_ERROR_BACKEND: return "backend_error";
+        case ACNE_EDGE_ERROR_POOR_QUALITY: return "poor_quality";
     }
     return "error";
 }
 
-void acne_edge_options_init(acne_edge_options* options) {
-    if (options == nullptr) return;
-    *options = acne_edge_options{};
-    options->size = sizeof *options;
+void acne_edge_options_init(acne_edge_options* options, size_t size) {
+    if (options == nullptr || size < sizeof options->size) return;
+    std::memset(static_cast<void*>(options), 0, size);  // every default is 0 or null
+    options->size = size;
 }
 
 acne_edge_status acne_edge_open(const char* path, const acne_edge_options* options, acne_edge_model** model) {
     return guarded([&] {
         require(path, "path");
         require(model, "model");
-        *model = new acne_edge_model{acne_edge::Grader(path, read_options(options))};
+        *model = new acne_edge_model{std::make_unique<acne_edge::Grader>(path, read_options(options))};
+    });
+}
+
+acne_edge_status acne_edge_open_and_predict(const char* path, const acne_edge_options* options, const uint8_t* jpeg, size_t size,
+                                            acne_edge_model** model, acne_edge_result** result) {
+    return guarded([&] {
+        require(path, "path");
+        require(jpeg, "jpeg");
+        require(model, "model");
+        require(result, "result");
+        auto [grader, prediction] = acne_edge::Grader::open_and_predict(path, read_options(options), jpeg, size);
+        auto opened = std::make_unique<acne_edge_model>(acne_edge_model{std::move(grader)});
+        *result = new OwnedResult(std::move(prediction));
+        *model = opened.release();
     });
 }
 
@@ -135,7 +156,7 @@ acne_edge_status acne_edge_predict_jpeg(const acne_edge_model* model, const uint
         require(model, "model");
         require(jpeg, "jpeg");
         require(result, "result");
-        *result = new OwnedResult(model->grader.predict_jpeg(jpeg, size));
+        *result = new OwnedResult(model->grader->predict_jpeg(jpeg, size));
     });
 }
 
@@ -150,7 +171,7 @@ acne_edge_status acne_edge_predict_rgb(const acne_edge_model* model, const uint8
             throw Error(ACNE_EDGE_ERROR_USAGE, "stride is " + std::to_string(stride) + " bytes; a row of " +
                                                    std::to_string(width) + " pixels has " + std::to_string(width * 3));
         }
-        *result = new OwnedResult(model->grader.predict_rgb({rgb, width, height, stride}));
+        *result = new OwnedResult(model->grader->predict_rgb({rgb, width, height, stride}));
     });
 }
 
@@ -172,13 +193,13 @@ acne_edge_status acne_edge_result_json(const acne_edge_result* result, const cha
 void acne_edge_string_free(char* text) { std::free(text); }
 
 const char* acne_edge_manifest_json(const acne_edge_model* model) {
-    return model != nullptr ? model->grader.manifest_text().c_str() : nullptr;
+    return model != nullptr ? model->grader->manifest_text().c_str() : nullptr;
 }
 
 const char* acne_edge_backend_name(const acne_edge_model* model) {
-    return model != nullptr ? model->grader.model().backend.c_str() : nullptr;
+    return model != nullptr ? model->grader->model().backend.c_str() : nullptr;
 }
 
 const char* acne_edge_model_sha256(const acne_edge_model* model) {
-    return model != nullptr ? model->grader.model().sha256.c_str() : nullptr;
+    return model != nullptr ? model->grader->model().sha256.c_str() : nullptr;
 }

@@ -27,8 +27,10 @@ public:
 };
 
 // Load a model from the bytes of its file, which need not outlive the call. Each throws Error; a backend that is not built in
-// throws ACNE_EDGE_ERROR_BACKEND.
-std::unique_ptr<Backend> open_onnxruntime(const std::vector<std::uint8_t>& model, int threads);
+// throws ACNE_EDGE_ERROR_BACKEND. `cache` is the folder of graph_cache.h, or empty; without one `sha256`, of the model, may be
+// empty too.
+std::unique_ptr<Backend> open_onnxruntime(const std::vector<std::uint8_t>& model, int threads, const std::string& cache,
+                                          const std::string& sha256);
 std::unique_ptr<Backend> open_tensorrt(const std::vector<std::uint8_t>& model);
 
 }  // namespace acne_edge

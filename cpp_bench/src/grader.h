@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "backend.h"
 #include "image.h"
@@ -17,12 +19,18 @@ struct Options {
     int threads = 0;
     std::string scale;   // empty: the model's own
     std::string sha256;  // empty: not checked
+    acne_edge_poor_quality on_poor_quality = ACNE_EDGE_POOR_QUALITY_WARN;
+    std::string cache;   // folder of optimised graphs; empty: none
 };
 
 class Grader {
 public:
     // Throws Error.
     Grader(const std::string& path, const Options& options);
+
+    // Load a model and predict a photograph, which is decoded meanwhile. Throws Error.
+    static std::pair<std::unique_ptr<Grader>, Prediction> open_and_predict(const std::string& path, const Options& options,
+                                                                           const std::uint8_t* data, std::size_t size);
 
     // Both throw Error, and may be called by many threads at once.
     Prediction predict_jpeg(const std::uint8_t* data, std::size_t size) const;
@@ -32,11 +40,16 @@ public:
     const std::string& manifest_text() const { return backend_->manifest_text(); }
 
 private:
-    class Clock;
-    Prediction predict_decoded(const ImageView& image, Clock& clock) const;
+    struct Prepared;
+    Grader(const std::vector<std::uint8_t>& bytes, const std::string& path, const Options& options);
+    static Prepared prepare_jpeg(const Manifest& manifest, acne_edge_poor_quality policy, const std::uint8_t* data,
+                                 std::size_t size);
+    static Prepared prepare(const Manifest& manifest, acne_edge_poor_quality policy, const ImageView& image, double decode);
+    Prediction infer(const Prepared& prepared) const;
 
     std::unique_ptr<Backend> backend_;
     Scale scale_;
+    acne_edge_poor_quality on_poor_quality_;
     ModelInfo model_;
 };
 

@@ -1,5 +1,7 @@
 // ONNX Runtime on the CPU.
 #include <array>
+#include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <numeric>
 
@@ -7,6 +9,7 @@
 
 #include "backend.h"
 #include "error.h"
+#include "graph_cache.h"
 
 namespace acne_edge {
 namespace {
@@ -22,14 +25,55 @@ std::string shape_text(const std::vector<std::int64_t>& shape) {
     return "[" + text + "]";
 }
 
-Ort::Session open_session(const Ort::Env& env, const std::vector<std::uint8_t>& model, int threads) {
+// ONNX Runtime 1.29 and newer writes down what it runs and sends that to its maker, unless this variable says otherwise before
+// its environment is made. Set while the library is loaded, when no other thread can be reading the environment; a value that
+// the user has set stands.
+[[maybe_unused]] const int kNoTelemetry = setenv("ORT_DISABLE_TELEMETRY", "1", 0);
+
+Ort::SessionOptions session_options(int threads) {
     Ort::SessionOptions options;
     options.SetIntraOpNumThreads(threads);
     options.SetLogSeverityLevel(ORT_LOGGING_LEVEL_FATAL);  // errors come back as exceptions; nothing else may write to stderr
     // Threads that spin between frames burn a battery and a core.
     options.AddConfigEntry("session.intra_op.allow_spinning", "0");
+    return options;
+}
+
+// A session on a graph of the cache, which must outlive it, or null. The runtime's own format needs no parsing.
+Ort::Session open_cached(const Ort::Env& env, const std::vector<std::uint8_t>& graph, int threads) {
+    if (graph.empty()) return Ort::Session(nullptr);
+    Ort::SessionOptions options = session_options(threads);
+    options.SetGraphOptimizationLevel(ORT_DISABLE_ALL);
+    options.AddConfigEntry("session.load_model_format", "ORT");
+    options.AddConfigEntry("session.use_ort_model_bytes_directly", "1");
+    options.AddConfigEntry("session.use_ort_model_bytes_for_initializers", "1");
     try {
-        return {env, model.data(), model.size(), options};
+        return {env, graph.data(), graph.size(), options};
+    } catch (const Ort::Exception&) {
+        return Ort::Session(nullptr);
+    }
+}
+
+// A session on the model whose optimised graph is put into the cache, or null.
+Ort::Session open_and_keep(const Ort::Env& env, const std::vector<std::uint8_t>& model, int threads, const GraphCache& cache) {
+    const std::string temporary = cache.temporary();
+    if (temporary.empty()) return Ort::Session(nullptr);
+    Ort::SessionOptions options = session_options(threads);
+    options.SetOptimizedModelFilePath(temporary.c_str());
+    options.AddConfigEntry("session.save_model_format", "ORT");
+    try {
+        Ort::Session session(env, model.data(), model.size(), options);
+        cache.keep(temporary);
+        return session;
+    } catch (const Ort::Exception&) {  // of the model or of writing: without the cache it shows
+        std::remove(temporary.c_str());
+        return Ort::Session(nullptr);
+    }
+}
+
+Ort::Session open_model(const Ort::Env& env, const std::vector<std::uint8_t>& model, int threads) {
+    try {
+        return {env, model.data(), model.size(), session_options(threads)};
     } catch (const Ort::Exception& error) {
         throw Error(ACNE_EDGE_ERROR_MODEL, "ONNX Runtime cannot load the model: " + first_line(error.what()));
     }
@@ -37,8 +81,10 @@ Ort::Session open_session(const Ort::Env& env, const std::vector<std::uint8_t>& 
 
 class OnnxRuntime final : public Backend {
 public:
-    OnnxRuntime(const std::vector<std::uint8_t>& model, int threads)
-        : env_(ORT_LOGGING_LEVEL_FATAL, "acne_edge"), session_(open_session(env_, model, threads)) {
+    OnnxRuntime(const std::vector<std::uint8_t>& model, int threads, const GraphCache& cache)
+        : env_(ORT_LOGGING_LEVEL_FATAL, "acne_edge"), graph_(cache.read()), session_(open_cached(env_, graph_, threads)) {
+        if (!session_) session_ = open_and_keep(env_, model, threads, cache);
+        if (!session_) session_ = open_model(env_, model, threads);
         Ort::AllocatorWithDefaultOptions allocator;
         const Ort::AllocatedStringPtr text =
             session_.GetModelMetadata().LookupCustomMetadataMapAllocated(kManifestKey, allocator);
@@ -135,6 +181,7 @@ private:
     [[noreturn]] static void refuse(const std::string& message) { throw Error(ACNE_EDGE_ERROR_MODEL, message); }
 
     Ort::Env env_;
+    std::vector<std::uint8_t> graph_;  // of the cache; the session reads from it
     // Running a session does not change it, but the C++ interface has no const for that.
     mutable Ort::Session session_;
     Ort::MemoryInfo memory_ = Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeCPU);
@@ -144,9 +191,10 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Backend> open_onnxruntime(const std::vector<std::uint8_t>& model, int threads) {
+std::unique_ptr<Backend> open_onnxruntime(const std::vector<std::uint8_t>& model, int threads, const std::string& cache,
+                                          const std::string& sha256) {
     try {
-        return std::make_unique<OnnxRuntime>(model, threads);
+        return std::make_unique<OnnxRuntime>(model, threads, GraphCache(cache, sha256, Ort::GetBuildInfoString()));
     } catch (const Ort::Exception& error) {
         throw Error(ACNE_EDGE_ERROR_MODEL, "ONNX Runtime cannot read the model: " + first_line(error.what()));
     }

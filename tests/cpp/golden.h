@@ -23,6 +23,12 @@ inline std::vector<std::uint8_t> read_golden(const std::string& file) {
     return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
 }
 
+// Whether a slow test takes the golden case: all of them, or every n-th where ACNE_EDGE_GOLDEN_EVERY is n, under an emulator.
+inline bool is_taken(std::size_t index) {
+    const char* every = std::getenv("ACNE_EDGE_GOLDEN_EVERY");
+    return every == nullptr || index % std::stoul(every) == 0;
+}
+
 inline const nlohmann::json& golden() {
     static const nlohmann::json cases = [] {
         const auto bytes = read_golden("cases.json");

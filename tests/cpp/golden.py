@@ -12,7 +12,8 @@ import io
 import json
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from acne_edge import __version__, image, models, preprocess, quality  # noqa: E402
-from acne_edge.errors import AcneEdgeError, ManifestError  # noqa: E402
-from acne_edge.grader import AcneGrader  # noqa: E402
+from acne_edge.errors import AcneEdgeError, ManifestError, PoorQualityError  # noqa: E402
+from acne_edge.grader import ON_POOR_QUALITY, AcneGrader  # noqa: E402
 from acne_edge.manifest import Manifest  # noqa: E402
 
 SCALES = (None, "report")
@@ -140,7 +141,24 @@ def expect(grader: dict[str | None, AcneGrader], name: str, data: bytes, folder:
         "quality": {**vars(scores), "reasons": list(scores.reasons)},
         "predictions": [grader[scale].predict(data).to_dict(lesion_map=True) for scale in SCALES],
         "from_pixels": grader[None].predict(decoded).to_dict(),
+        "policies": {policy: outcome(policy, scores.reasons, decoded) for policy in ON_POOR_QUALITY},
     }
+
+
+@cache
+def grader_with(policy: str) -> AcneGrader:
+    """The shipped model under a policy for poor captures."""
+    return AcneGrader.load(on_poor_quality=policy)
+
+
+def outcome(policy: str, reasons: Sequence[str], decoded: image.ImageArray) -> str | None:
+    """What the SDK makes of a capture under a policy: the code of its error, or why it abstains. Good ones are all the same."""
+    if not reasons:
+        return None
+    try:
+        return grader_with(policy).predict(decoded).abstained
+    except PoorQualityError as error:
+        return error.code
 
 
 def manifests(valid: str) -> Iterator[str]:

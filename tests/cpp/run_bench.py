@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 
@@ -52,6 +53,10 @@ assert total[6] == "-", "p99.9 of a hundred samples"
 once = json.loads(run("--once", "--image", image))
 assert once["path"] == image
 assert once["count"] > 0
+with tempfile.TemporaryDirectory() as folder:
+    cached = [json.loads(run("--once", "--image", image, "--cache", f"{folder}/cache")) for _ in range(2)]
+    assert len(list(Path(folder, "cache").iterdir())) == 1
+assert all({**c, "timings": None} == {**once, "timings": None} for c in cached), cached
 
 assert "usage:" in run("--help")
 run(code=2)

@@ -1,4 +1,6 @@
+#include <random>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -18,6 +20,15 @@ TEST(Sha256, GivesTheStandardsDigests) {
     EXPECT_EQ(digest("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
               "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
     EXPECT_EQ(digest(std::string(1000000, 'a')), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+TEST(Sha256, IsTheSameWithAndWithoutTheProcessorsInstructions) {
+    std::vector<std::uint8_t> bytes(1000);
+    std::mt19937 random(1);
+    for (auto& byte : bytes) byte = static_cast<std::uint8_t>(random());
+    for (std::size_t size = 0; size <= bytes.size(); ++size) {
+        ASSERT_EQ(sha256(bytes.data(), size), sha256(bytes.data(), size, true)) << size << " bytes";
+    }
 }
 
 }  // namespace

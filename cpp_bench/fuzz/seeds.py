@@ -1,0 +1,41 @@
+"""Sorts the golden cases into seeds for the fuzz targets:  python seeds.py GOLDEN FOLDER"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+import sys
+from pathlib import Path
+
+LARGEST = {"jpeg": 1 << 14, "manifest": 1 << 16}  # bytes; a fuzzer works on small cases
+
+
+def field(number: int, content: bytes) -> bytes:
+    """One field of a protocol buffer message that holds 128 bytes or more, but under 16 kB, or fewer than 128."""
+    size = len(content)
+    return bytes((number << 3 | 2, *((size,) if size < 128 else (size & 127 | 128, size >> 7)))) + content
+
+
+def main(golden: Path, folder: Path) -> None:
+    """Write `folder`/jpeg, /manifest and /model."""
+    for kind in ("jpeg", "manifest", "model"):
+        shutil.rmtree(folder / kind, ignore_errors=True)
+        (folder / kind).mkdir(parents=True)
+    for photograph in golden.glob("*.jpg"):
+        if photograph.stat().st_size <= LARGEST["jpeg"]:
+            shutil.copy(photograph, folder / "jpeg")
+    manifests = [m["text"] for m in json.loads((golden / "cases.json").read_text())["manifests"]]
+    for number, text in enumerate(manifests):
+        if len(text) <= LARGEST["manifest"]:
+            (folder / "manifest" / f"{number}.json").write_text(text)
+    # An ONNX file with its metadata and without a graph worth the name; an engine file without a plan worth the name.
+    entry = field(1, b"acne_edge.manifest") + field(2, manifests[0].encode())
+    (folder / "model" / "onnx").write_bytes(b"\x08\x09" + field(7, b"none") + field(14, entry))
+    build = {"tensorrt": "tensorrt 10.3.0.26", "gpu": "Orin", "compute_capability": "8.7"}
+    header = json.dumps({"build": build, "plan_sha256": "0" * 64}).encode()
+    (folder / "model" / "engine").write_bytes(b"ACNETRT1" + struct.pack("<IQ", len(header), 4) + header + b"plan")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
