@@ -1,9 +1,9 @@
 """OpenVINO on the CPU. Needs the extra `openvino`.
 
 Without VNNI, a processor's 16-bit sums of 8-bit products saturate, and OpenVINO does not guard against it. The file for CPUs is
-made for that (7-bit weights): on such a machine 2026.4 and ONNX Runtime agree on it within 0.2 lesion. One made with
-`--no-reduce-range` is refused here, and the symmetric file (`*-int8-trt.onnx`) is for VNNI only: without, it moved a grade's
-probability by 0.26.
+made for that (7-bit weights): on such a machine 2026.4 and ONNX Runtime were 0.03 lesion apart on average over 60 validation
+photographs, 0.6 at most, and agreed on every grade. One made with `--no-reduce-range` is refused here, and the symmetric file
+(`*-int8-trt.onnx`) is for VNNI only: without, it moved a grade's probability by 0.26.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def test_it_agrees_with_onnx_runtime_on_the_shipped_model() -> None:
     pytest.importorskip("openvino")
     with AcneGrader.load(backend="openvino") as ours, AcneGrader.load(backend="onnxruntime") as theirs:
         a, b = (grader.predict(FACE) for grader in (ours, theirs))
-    assert a.count == pytest.approx(b.count, abs=0.5)
+    assert a.count == pytest.approx(b.count, abs=1.0)
     assert a.grade_probs == pytest.approx(b.grade_probs, abs=0.05)
 
 
