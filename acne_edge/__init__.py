@@ -10,6 +10,8 @@ Names load on first use, so that `import acne_edge` costs nothing.
 
 from __future__ import annotations
 
+import os
+
 TYPE_CHECKING = False  # as typing's, without the import of typing
 if TYPE_CHECKING:
     from typing import Any
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from acne_edge.prediction import CountInterval, Failure, Grade, ModelInfo, Prediction
 
 __version__ = "0.1.0"
+
+# ONNX Runtime 1.29 and newer can report what it runs to its maker; it reads this when it is loaded. Nothing here opens a socket.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "grader": ("AcneGrader",),

@@ -91,5 +91,10 @@ def test_predict_works_with_the_network_blocked() -> None:
     assert run(code).strip()
 
 
+def test_the_runtime_is_told_to_report_nothing() -> None:
+    code = "import acne_edge, ctypes; getenv = ctypes.CDLL(None).getenv; getenv.restype = ctypes.c_char_p; "
+    assert run(code + "print(getenv(b'ORT_DISABLE_TELEMETRY').decode())") == "1\n"
+
+
 def test_the_package_names_its_version() -> None:
     assert run("import acne_edge; print(acne_edge.__version__)").count(".") == 2
