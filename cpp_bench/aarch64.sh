@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Cross-compiles the library for aarch64 and runs its tests under an emulator, on the golden cases of the native build; then lets
-# the Python SDK predict in an aarch64 root of its own.
+# Cross-compiles the library for aarch64 and runs its tests under an emulator, on the golden cases of the native build.
 #
 #   apt-get install g++-aarch64-linux-gnu; bash cpp_bench/setup.sh aarch64; bash cpp_bench/aarch64.sh [all]
 #
@@ -20,6 +19,7 @@ cmake -S "$here" -B "$root/cpp-aarch64" -DCMAKE_BUILD_TYPE=Release \
     -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
     -DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
     -DCMAKE_LIBRARY_ARCHITECTURE=aarch64-linux-gnu \
+    -DCMAKE_CXX_FLAGS="-isystem $here/.deps/aarch64/usr/include/aarch64-linux-gnu" \
     -DCMAKE_CROSSCOMPILING_EMULATOR="$emulator;-L;/usr/aarch64-linux-gnu" -DCMAKE_EXE_LINKER_FLAGS=-Wl,--allow-shlib-undefined \
     -DACNE_EDGE_GOLDEN="$golden" -DACNE_EDGE_DRAW_GOLDEN=OFF
 cmake --build "$root/cpp-aarch64" -j2

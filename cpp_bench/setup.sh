@@ -3,6 +3,7 @@
 #
 #   bash cpp_bench/setup.sh             for this machine
 #   bash cpp_bench/setup.sh aarch64     for a cross build: also the compiler's target libraries and a user-mode emulator
+#   bash cpp_bench/setup.sh tools       as root: installs clang, for the fuzz targets, and valgrind
 #
 # Headers and libraries are Debian packages, unpacked and not installed. ONNX Runtime's library comes from its Python wheel,
 # which has no headers; Debian 13 has them, and the C API is versioned, so older headers serve a newer library.
@@ -11,9 +12,15 @@ set -euo pipefail
 ONNXRUNTIME_VERSION=${ONNXRUNTIME_VERSION:-1.32.0}
 arch=${1:-$(uname -m)}
 case $arch in
+    tools)
+        apt-get update -qq
+        # valgrind needs the loader's debug symbols.
+        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends clang libclang-rt-dev valgrind libc6-dbg
+        exit
+        ;;
     x86_64) debian_arch=amd64 ;;
     aarch64) debian_arch=arm64 ;;
-    *) echo "setup.sh: unknown architecture '$arch'; choose x86_64 or aarch64" >&2; exit 2 ;;
+    *) echo "setup.sh: unknown architecture '$arch'; choose x86_64, aarch64 or tools" >&2; exit 2 ;;
 esac
 triplet=$arch-linux-gnu
 here=$(cd "$(dirname "$0")" && pwd)

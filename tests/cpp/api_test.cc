@@ -128,9 +128,10 @@ TEST(Api, PredictsAsPythonOnAnotherScale) { compare_scale("report", 1); }
 
 TEST(Api, PredictsPixelsAsPython) {
     const Model model = open_model();
+    std::size_t seen = 0;
     int compared = 0;
     for (const auto& expected : golden()["cases"]) {
-        if (expected.contains("error") || ++compared > 20) continue;
+        if (!is_taken(seen++) || expected.contains("error") || ++compared > 20) continue;
         const std::string name = expected["name"];
         SCOPED_TRACE(name);
         const auto pixels = read_golden(name + ".decoded");
