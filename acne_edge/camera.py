@@ -207,11 +207,13 @@ class _Slot:
         self._filled = Condition()
 
     def put(self, frame: Frame) -> None:
+        """Take in a frame; one that was not taken is gone."""
         with self._filled:
             self._frame = frame
             self._filled.notify()
 
     def fail(self, error: Exception) -> None:
+        """Raise `error` to whoever takes next."""
         with self._filled:
             self._error = error
             self._filled.notify()

@@ -311,14 +311,17 @@ class _Clock:
         self._last = perf_counter()
 
     def lap(self, stage: str) -> None:
+        """The time since the last lap was this stage's."""
         now = perf_counter()
         self._laps[stage] = (now - self._last) * 1e3
         self._last = now
 
     def resume(self) -> None:
+        """Forget the time since the last lap."""
         self._last = perf_counter()
 
     def finish(self) -> dict[str, float]:
+        """Milliseconds by stage, and their sum as `total`."""
         return {**self._laps, "total": sum(self._laps.values())}
 
 

@@ -5,9 +5,9 @@ build=$1 example=$2 golden=$3 deps=$4
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-cmake --install "$build" --prefix "$work/root" > "$work/log"
+cmake --install "$build" --prefix "$work/prefix" > "$work/log"
 runtime=$(dirname "$(find "$deps" -name 'libonnxruntime.so.1' | head -1)")
-export LD_LIBRARY_PATH=$work/root/lib:$runtime
+export LD_LIBRARY_PATH=$work/prefix/lib:$runtime
 
 mkdir "$work/project"
 cp "$example" "$work/project/example.c"
@@ -18,20 +18,20 @@ find_package(acne_edge 0.1 REQUIRED)
 add_executable(example example.c)
 target_link_libraries(example PRIVATE acne_edge::acne_edge)
 CMAKE
-cmake -S "$work/project" -B "$work/project/build" -DCMAKE_PREFIX_PATH="$work/root" \
+cmake -S "$work/project" -B "$work/project/build" -DCMAKE_PREFIX_PATH="$work/prefix" \
     -DCMAKE_EXE_LINKER_FLAGS="-Wl,-rpath-link,$runtime" > "$work/log"
 cmake --build "$work/project/build" > "$work/log"
 "$work/project/build/example" "$golden/model.onnx" "$golden/many_lesions.jpg"
 
-pc=$(find "$work/root" -name acne_edge.pc)
+pc=$(find "$work/prefix" -name acne_edge.pc)
 # Installed under another prefix than the configured one, as packages are: pkg-config is told so.
-flags=$(PKG_CONFIG_PATH=$(dirname "$pc") pkg-config --define-variable=prefix="$work/root" --cflags --libs acne_edge)
+flags=$(PKG_CONFIG_PATH=$(dirname "$pc") pkg-config --define-variable=prefix="$work/prefix" --cflags --libs acne_edge)
 # shellcheck disable=SC2086
 cc -o "$work/example" "$example" $flags -Wl,-rpath-link,"$runtime"
 "$work/example" "$golden/model.onnx" "$golden/many_lesions.jpg"
 
 # What is exported is the C ABI and nothing else; what is installed is small.
-library=$(find "$work/root" -name 'libacne_edge.so.*.*.*')
+library=$(find "$work/prefix" -name 'libacne_edge.so.*.*.*')
 if nm -D --defined-only "$library" | grep -v ' acne_edge_'; then
     echo "the library exports more than its C ABI" >&2
     exit 1

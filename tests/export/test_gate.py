@@ -108,6 +108,19 @@ def judged(graph: onnx.ModelProto, ranges: dict[str, Ranges], recipe: Recipe, me
     return search(graph, ranges, draw_images(32, 3), recipe, methods, manifest, drawn(9), drawn(10), LINES.append)
 
 
+def refuse(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the verdict of that number, from 1, be against."""
+    measured: list[gate.Losses] = []
+
+    def lost(candidate: Readings, truth: Labelled) -> gate.Losses:
+        measured.append(losses(candidate, truth, resamples=2))
+        if len(measured) == number:
+            measured[-1]["grade_flips"]["value"] = 1.0
+        return measured[-1]
+
+    monkeypatch.setattr(gate, "losses", lost)
+
+
 LINES: list[str] = []
 
 
@@ -139,16 +152,7 @@ def test_the_method_with_the_least_strain_is_taken(graph: onnx.ModelProto, range
 def test_a_method_that_the_judge_refuses_gives_way_to_the_next_that_passed(
     graph: onnx.ModelProto, ranges: dict[str, Ranges], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Choice, choice, judge, judge: the first verdict of the judge is against."""
-    measured: list[gate.Losses] = []
-
-    def lost(candidate: Readings, truth: Labelled) -> gate.Losses:
-        measured.append(losses(candidate, truth, resamples=2))
-        if len(measured) == 3:
-            measured[2]["grade_flips"]["value"] = 1.0
-        return measured[-1]
-
-    monkeypatch.setattr(gate, "losses", lost)
+    refuse(3, monkeypatch)  # choice, choice, judge, judge
     chosen = judged(graph, {"a": ranges["minmax"], "b": ranges["minmax"]}, tensorrt(), ("a", "b"))
     assert (chosen.method, chosen.excluded, chosen.judged) == ("b", (), 2)
 
@@ -157,16 +161,7 @@ def test_a_method_that_the_judge_refuses_gives_way_to_the_next_that_passed(
 def test_what_the_judge_refuses_goes_on_and_is_counted(
     graph: onnx.ModelProto, ranges: dict[str, Ranges], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Choice, judge, choice, judge: the first verdict of the judge is against."""
-    measured: list[gate.Losses] = []
-
-    def lost(candidate: Readings, truth: Labelled) -> gate.Losses:
-        measured.append(losses(candidate, truth, resamples=2))
-        if len(measured) == 2:
-            measured[1]["grade_flips"]["value"] = 1.0
-        return measured[-1]
-
-    monkeypatch.setattr(gate, "losses", lost)
+    refuse(2, monkeypatch)  # choice, judge, choice, judge
     chosen = judged(graph, {"minmax": ranges["minmax"]}, tensorrt(), ("minmax",))
     assert chosen.judged == 2
     assert len(chosen.excluded) == 1
