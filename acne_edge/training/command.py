@@ -56,6 +56,7 @@ def train(
     loss: Annotated[str | None, typer.Option(help="ldl, report, lds, l2 or ce.")] = None,
     density_weight: Annotated[float | None, typer.Option(help="Weight of the lesion map's loss.")] = None,
     zoom: Annotated[float | None, typer.Option(help="Share of recounted crops.")] = None,
+    mix: Annotated[float | None, typer.Option(help="Share of views mixed of two photographs, recounted.")] = None,
     balance: Annotated[float | None, typer.Option(help="0 draws photographs as they are, 1 every grade equally often.")] = None,
     frequency: Annotated[int | None, typer.Option(help="Epochs between evaluations.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="adam or sgd.")] = None,

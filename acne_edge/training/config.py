@@ -34,6 +34,7 @@ class TrainConfig:
     loss: str = "ldl"  # ldl | report | lds | l2 | ce
     density_weight: float = 0.1  # of the lesion map's Poisson loss
     zoom: float = 0.1  # share of training views that are recounted crops
+    mix: float = 0.0  # share of training views a rectangle of which comes from another photograph, recounted
     balance: float = 0.0  # 0 draws photographs as they are, 1 draws every grade equally often, between: n^(1 - balance)
     frequency: int = 5  # epochs between evaluations
     optimizer: str = "adam"  # adam | sgd
@@ -59,6 +60,8 @@ class TrainConfig:
             "frequency": (self.frequency >= 1, "at least 1"),
             "sigma": (self.sigma > 0, "over 0"),
             "lam": (0 <= self.lam <= 1, "in 0..1"),
+            "zoom": (0 <= self.zoom <= 1, "in 0..1"),
+            "mix": (0 <= self.mix <= 1, "in 0..1"),
             "balance": (0 <= self.balance <= 1, "in 0..1"),
             "val_folds": (self.val_folds >= 2, "at least 2"),
             "num_classes": (self.num_classes == 4, "4: ACNE04 has the four Hayashi grades"),

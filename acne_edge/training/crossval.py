@@ -101,7 +101,7 @@ def finished(run: Path, config: TrainConfig) -> bool:
     """Whether a run has ended. Raises UsageError if it ended with other settings."""
     if not (run / "run.json").is_file():
         return False
-    if json.loads((run / "run.json").read_text())["config"] != config.to_dict():
+    if TrainConfig.from_dict(json.loads((run / "run.json").read_text())["config"]) != config:
         raise UsageError(f"{run}: holds a run with other settings; choose another --out")
     return True
 

@@ -21,7 +21,7 @@ from acne_edge.errors import UsageError
 from acne_edge.grading import HAYASHI
 from acne_edge.metrics import count_metrics, grade_metrics
 from acne_edge.training import checkpoint, lookalikes
-from acne_edge.training.augment import Augmentation, rasterize, warp, warp_points
+from acne_edge.training.augment import Augmentation, paste, paste_points, rasterize, warp, warp_points
 from acne_edge.training.config import TrainConfig
 from acne_edge.training.data import (
     Sample,
@@ -70,24 +70,32 @@ class Dataset:
         every so manyth sample; what is drawn at random is drawn for all, so that the views do not depend on their number.
         """
         part = slice(rank, None, processes)
-        matrices = augmentation.matrices(len(index), generator)[part]
+        matrices = augmentation.matrices(len(index), generator)
         colours = augmentation.colours(len(index), generator)
-        index = index[part]
-        images = Normalize().to(self.images.device)(self.images[index.to(self.images.device)])
-        counts = self.counts[index].float()
-        points: list[Tensor | None] = []
         for row, i in enumerate(index.tolist()):
-            centres = self.centres[i]
-            if centres is None:
+            if self.centres[i] is None:
                 matrices[row] = torch.tensor([[math.copysign(1.0, matrices[row, 0, 0].item()), 0, 0], [0, 1, 0]])
-                points.append(None)
-            else:
-                visible = warp_points(centres, matrices[row])
-                points.append(visible)
-                counts[row] = len(visible)
-        gain, offset = (c[part].to(images.device) for c in colours)
-        views = warp(images, matrices.to(images.device), size) * gain + offset
-        return views, counts.to(images.device), points
+        views, points = self.warped(index[part], matrices[part], size)
+        if augmentation.mix:
+            other, rectangles = (t[part] for t in augmentation.rectangles(len(index), generator))
+            others, other_points = self.warped(index[other], matrices[other], size)
+            for row, (ours, theirs) in enumerate(zip(points, other_points, strict=True)):
+                if ours is None or theirs is None:
+                    rectangles[row] = 0
+                else:
+                    points[row] = paste_points(ours, theirs, rectangles[row])
+            views = paste(views, others, rectangles)
+        pairs = zip(index[part].tolist(), points, strict=True)
+        counts = torch.tensor([float(self.counts[i]) if p is None else len(p) for i, p in pairs])
+        gain, offset = (c[part].to(views.device) for c in colours)
+        return views * gain + offset, counts.to(views.device), points
+
+    def warped(self, index: Tensor, matrices: Tensor, size: int) -> tuple[Tensor, list[Tensor | None]]:
+        """The samples `index` seen through `matrices` [n, 2, 3]: normalised float32 [n, 3, size, size], and centres in view."""
+        images = Normalize().to(self.images.device)(self.images[index.to(self.images.device)])
+        centres = [self.centres[i] for i in index.tolist()]
+        points = [None if c is None else warp_points(c, m) for c, m in zip(centres, matrices, strict=True)]
+        return warp(images, matrices.to(images.device), size), points
 
 
 def split(data: Path, config: TrainConfig) -> dict[str, list[Sample]]:
@@ -190,7 +198,7 @@ class Trainer:
         self.loss = distribution_loss(
             config.loss, config.lam, config.sigma, band_matrix(HAYASHI.lower, self.model.config.count_bins).to(self.device)
         )
-        self.augmentation = Augmentation(rotation=config.image_rotation, zoom=config.zoom)
+        self.augmentation = Augmentation(rotation=config.image_rotation, zoom=config.zoom, mix=config.mix)
         self.epoch, self.step = 0, 0
         self.history: list[dict[str, Any]] = []
 
@@ -353,8 +361,9 @@ class Trainer:
     def restore(self, path: Path) -> None:
         """Continue from what `save` wrote. Raises UsageError if its settings are not this run's."""
         tensors, info = checkpoint.load(path)
-        if info["config"] != self.config.to_dict():
-            differs = [k for k, v in self.config.to_dict().items() if info["config"].get(k) != v]
+        saved = TrainConfig.from_dict(info["config"]).to_dict()  # settings that are newer than the run have their defaults
+        if saved != self.config.to_dict():
+            differs = [k for k, v in self.config.to_dict().items() if saved[k] != v]
             raise UsageError(f"{path}: the run has other settings ({', '.join(differs)}); use another --model-path")
         self.model.load_state_dict(checkpoint.unprefixed("model", tensors))
         for key, value in checkpoint.unprefixed("ema", tensors).items():

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acne_edge.training.augment import Augmentation, rasterize, warp, warp_points
+from acne_edge.training.augment import Augmentation, paste, paste_points, rasterize, warp, warp_points
 
 IDENTITY = torch.tensor([[1.0, 0, 0], [0, 1, 0]])
 
@@ -54,6 +54,34 @@ def test_zoomed_views_stay_inside_the_frame() -> None:
     zoomed = Augmentation(rotation=0, aspect=0, zoom=1.0).matrices(200, torch.Generator().manual_seed(0))
     corners = torch.tensor([[-1.0, -1, 1], [1, -1, 1], [-1, 1, 1], [1, 1, 1]])
     assert (zoomed @ corners.T).abs().max() <= 1.0001
+
+
+@given(st.integers(0, 10_000))
+def test_a_pasted_rectangle_brings_its_lesions_and_hides_those_under_it(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    other, rectangles = Augmentation(mix=1.0).rectangles(2, generator)
+    points = [torch.rand(9, 2, generator=generator) for _ in range(2)]
+    size = 64
+    marks = rasterize(points, size, size)[:, None].expand(-1, 3, -1, -1)
+    # Whole pixels, so that a lesion is on one side with the pixel that shows it.
+    whole = (rectangles * size).round() / size
+    centres = [((p * size).floor() + 0.5) / size for p in points]
+    views = paste(marks, marks[other], whole)
+    for i in range(2):
+        seen = rasterize([paste_points(centres[i], centres[int(other[i])], whole[i])], size, size)[0]
+        assert torch.equal(views[i, 0], seen)
+
+
+def test_rectangles_cover_the_stated_part_of_the_stated_share_of_views() -> None:
+    other, rectangles = Augmentation(mix=0.3).rectangles(2000, torch.Generator().manual_seed(0))
+    side = rectangles[:, 2:] - rectangles[:, :2]
+    area = side.prod(1)
+    assert sorted(other.tolist()) == list(range(2000))
+    assert 0.25 < (area > 0).float().mean() < 0.35
+    assert ((area == 0) | ((area > 0.099) & (area < 0.601))).all()
+    assert rectangles.min() >= 0
+    assert rectangles.max() <= 1
+    assert not Augmentation().rectangles(50, torch.Generator())[1].any()
 
 
 def test_colours_are_gain_and_offset_of_each_image_and_nothing_at_zero() -> None:

@@ -22,6 +22,7 @@ from acne_edge.training.model import FusionModel, ModelConfig, resize_input
 
 QUICK: dict[str, Any] = {
     "train_size": 32, "image_resize": 36, "epochs": 3, "batch_size": 8, "frequency": 1, "num_workers": 1, "val_folds": 5,
+    "mix": 0.5,
 }  # fmt: skip
 
 
@@ -215,6 +216,24 @@ def test_a_sample_without_boxes_is_only_flipped(data: Path) -> None:
     frames = Normalize()(dataset.images)
     for view, frame in zip(views, frames, strict=True):
         assert min((view - frame).abs().max(), (view - frame.flip(2)).abs().max()) < 1e-3
+
+
+def test_mixed_views_are_counted_anew_and_shared_by_processes(data: Path) -> None:
+    from acne_edge.training.augment import Augmentation
+
+    samples = split(data, TrainConfig(**QUICK))["train"][:8]
+    dataset = Dataset(samples, 36, 1, torch.device("cpu"))
+
+    def view(**of: int) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor | None]]:
+        return dataset.view(torch.arange(8), Augmentation(mix=0.7), 32, torch.Generator().manual_seed(1), **of)
+
+    images, counts, points = view()
+    assert counts.tolist() == [len(p) for p in points if p is not None]
+    assert counts.tolist() != [s.count for s in samples]
+    parts = [view(rank=rank, processes=2) for rank in (0, 1)]
+    for rank, (part_images, part_counts, _) in enumerate(parts):
+        assert torch.equal(part_images, images[rank::2])
+        assert torch.equal(part_counts, counts[rank::2])
 
 
 def test_the_rate_warms_up_and_decays_or_steps() -> None:
