@@ -27,6 +27,7 @@ ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryvie
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 HEIF_SUFFIXES = (".heic", ".heif", ".hif")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", *HEIF_SUFFIXES)
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 MIN_SIDE = 32  # pixels; below it there is nothing to count on
 MAX_PIXELS = 100_000_000  # decoded in the worst case (RGBA) to 400 MB
 MAX_BYTES = 200_000_000
@@ -56,7 +57,7 @@ def decode(source: ImageSource, min_side: int | None = None, *, max_pixels: int 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd EXIF and of sizes that are checked here anyway
-            with _open(data) as image:
+            with _open(data, max_pixels) as image:
                 return _to_rgb(image, max_pixels, min_side)
     except (ImageError, MissingExtraError):
         raise
@@ -64,9 +65,9 @@ def decode(source: ImageSource, min_side: int | None = None, *, max_pixels: int 
         raise ImageSizeError(f"image is too large: {error}") from error
     except UnidentifiedImageError as error:
         raise ImageDecodeError(f"not an image in a supported format ({', '.join(FORMATS)})") from error
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError) as error:
-        # Pillow's plugins raise all of these on damaged files.
-        raise ImageDecodeError(f"image data is damaged or cut short ({error})") from error
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError, RuntimeError) as error:
+        # Pillow's plugins raise all of these on damaged files; some messages have several lines.
+        raise ImageDecodeError(f"image data is damaged or cut short ({' '.join(str(error).split())})") from error
     except MemoryError as error:
         raise ImageSizeError("not enough memory to decode the image") from error
 
@@ -96,13 +97,15 @@ def _read(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> by
     return data
 
 
-def _open(data: bytes) -> Image.Image:
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc"):
+def _open(data: bytes, max_pixels: int) -> Image.Image:
+    if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
         try:
             import pillow_heif  # type: ignore[import-not-found,unused-ignore]
         except ImportError as error:
             raise MissingExtraError("pillow-heif", "heif", "reading HEIC photographs") from error
-        return pillow_heif.open_heif(data).to_pillow()  # type: ignore[no-any-return,unused-ignore]
+        photograph = pillow_heif.open_heif(data)
+        _check_size(*photograph.size, max_pixels)  # what follows decodes it
+        return photograph.to_pillow()  # type: ignore[no-any-return,unused-ignore]
     return Image.open(io.BytesIO(data), formats=FORMATS)
 
 

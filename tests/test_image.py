@@ -162,6 +162,50 @@ def test_a_file_over_the_byte_limit_is_refused(tmp_path: Path, monkeypatch: pyte
         decode(file)
 
 
+def heic(image: np.ndarray, orientation: int = 1) -> bytes:
+    pillow_heif = pytest.importorskip("pillow_heif", reason="the extra heif is not installed")
+    picture = Image.fromarray(image)
+    exif = picture.getexif()
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    pillow_heif.register_heif_opener()  # to write it; the SDK reads without
+    picture.save(buffer, "HEIF", quality=95, exif=exif.tobytes())
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(("orientation", "turns"), [(1, 0), (3, 2), (6, 3), (8, 1)])
+def test_heic_photographs_are_read_upright(orientation: int, turns: int) -> None:
+    image = np.zeros((120, 200, 3), np.uint8)
+    image[:, :100], image[:60, 100:] = (200, 30, 30), (20, 180, 40)
+    decoded = decode(heic(image, orientation))
+    assert np.abs(decoded.astype(int) - np.rot90(image, turns)).mean() < 3
+
+
+def test_a_heic_photograph_is_measured_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = heic(np.zeros((64, 64, 3), np.uint8))
+    import pillow_heif
+
+    monkeypatch.setattr(pillow_heif.HeifFile, "to_pillow", lambda self: pytest.fail("decoded"))
+    with pytest.raises(ImageSizeError, match="64x64"):
+        decode(data, max_pixels=1000)
+
+
+def test_damaged_heic_photographs_are_refused_in_one_line() -> None:
+    data = heic(np.full((64, 64, 3), 90, np.uint8))
+    random = np.random.default_rng(0)
+    refusals = []
+    for _ in range(200):
+        damaged = bytearray(data)
+        for place in random.integers(0, len(data), 5):
+            damaged[place] = random.integers(256)
+        try:
+            decode(bytes(damaged[: random.integers(1, len(data) + 1)]))
+        except (ImageDecodeError, ImageSizeError) as error:
+            refusals.append(str(error))
+    assert len(refusals) > 50
+    assert not any("\n" in line for line in refusals)
+
+
 def test_heic_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
     with pytest.raises(MissingExtraError, match=r"acne-edge\[heif\]"):
