@@ -104,7 +104,8 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         except ImportError as error:
             raise MissingExtraError("pillow-heif", "heif", "reading HEIC photographs") from error
         photograph = pillow_heif.open_heif(data)
-        _check_size(*photograph.size, max_pixels)  # what follows decodes it
+        width, height = photograph.size
+        _check_size(width, height, max_pixels)  # what follows decodes it
         return photograph.to_pillow()  # type: ignore[no-any-return,unused-ignore]
     return Image.open(io.BytesIO(data), formats=FORMATS)
 
