@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import logging
 import warnings
 from collections import Counter
@@ -12,19 +13,41 @@ from pathlib import Path
 
 import onnx
 import torch
+from torch import Tensor, nn
 
 from acne_edge.errors import ManifestError, ModelError
 from acne_edge.manifest import KEY, Manifest
-from acne_edge.training.model import DeployModel, FusionModel
+from acne_edge.training.model import Attention, DeployModel, FusionModel
 from calibration.ranges import layers
 
 OPSET = 18
 OUTPUTS = ("grade_probs", "count_probs", "lesion_map")
 
 
+class SplitAttention(Attention):
+    """The same attention with a product each for queries, keys and values: runtimes are slow at taking one apart."""
+
+    def __init__(self, attention: Attention) -> None:
+        dim = attention.proj.in_features
+        super().__init__(dim, attention.heads)
+        parts = zip(attention.qkv.weight.chunk(3), attention.qkv.bias.chunk(3), strict=True)
+        self.q, self.k, self.v = (nn.Linear(dim, dim) for _ in range(3))
+        for linear, (weight, bias) in zip((self.q, self.k, self.v), parts, strict=True):
+            linear.load_state_dict({"weight": weight, "bias": bias})
+        self.proj = attention.proj
+        del self.qkv
+
+    def project(self, x: Tensor) -> tuple[Tensor, ...]:
+        """See `Attention.project`."""
+        return self.q(x), self.k(x), self.v(x)
+
+
 def trace(model: FusionModel) -> torch.onnx.ONNXProgram:
     """The network as the exporter sees it, with normalisation and softmax inside; batch axis dynamic."""
     size = model.config.image_size
+    model = copy.deepcopy(model)
+    for block in model.vit.blocks if model.vit is not None else ():
+        block.attn = SplitAttention(block.attn)
     example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     with _quiet():
         program = torch.onnx.export(

@@ -5,13 +5,16 @@ After a new model: `acne-edge predict tests/assets/drawn_face.png --format jsonl
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from acne_edge import AcneGrader
-from acne_edge.evaluation import evaluate_list
+from acne_edge.evaluation import evaluate_list, read_labels
 from tests.conftest import ASSETS
 
 RUN = Path(__file__).parents[1] / "export" / "checkpoints" / "acne-edge-s"
@@ -51,3 +54,18 @@ def test_the_validation_photographs_give_the_figures_of_the_model_card(grader: A
     assert f"| accuracy | {100 * stated['grade']['accuracy']:.1f} % |" in card
     assert f"| count MAE, lesions | {stated['count']['mae']:.2f} |" in card
     assert stated["model"]["sha256"] in card
+
+
+@pytest.mark.slow
+def test_decoding_at_a_reduced_scale_moves_counts_by_a_fifth_of_a_lesion_at_most(grader: AcneGrader, acne04: Path) -> None:
+    """On photographs blown up to the size that the hospital's camera gave them, which the open copy has lost."""
+    moved = []
+    for name, _, _ in read_labels(RUN / "val.txt")[::5]:
+        with Image.open(acne04 / "Classification" / "JPEGImages" / name) as small:
+            large = small.convert("RGB").resize((3112, 3456), Image.Resampling.LANCZOS)
+        stream = io.BytesIO()
+        large.save(stream, "JPEG", quality=92)
+        with Image.open(stream) as full:
+            moved.append(grader.predict(stream.getvalue()).count - grader.predict(np.asarray(full)).count)
+    assert len(moved) > 30
+    assert np.abs(moved).mean() < 0.2

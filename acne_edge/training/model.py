@@ -118,10 +118,13 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
+    def project(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values of all heads, [N*T, D] each."""
+        return self.qkv(x).chunk(3, 1)
+
     def forward(self, x: Tensor, tokens: int) -> Tensor:
         d = x.shape[1]
-        qkv = self.qkv(x).reshape(-1, tokens, 3 * self.heads, d // self.heads).transpose(1, 2)
-        q, k, v = qkv.chunk(3, 1)  # [N, heads, T, D/heads]
+        q, k, v = (part.reshape(-1, tokens, self.heads, d // self.heads).transpose(1, 2) for part in self.project(x))
         # The exporter makes thrice as many operators of the fused one, which on CPUs is half as fast in bfloat16.
         if torch.compiler.is_exporting() or x.device.type == "cpu":
             y = (q @ k.transpose(2, 3) * (d // self.heads) ** -0.5).softmax(3) @ v

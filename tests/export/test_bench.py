@@ -27,7 +27,7 @@ def test_operators_are_counted_as_the_runtime_fuses_them(graph: onnx.ModelProto,
     found = operators(int8.SerializeToString(), draw_images(1, seed=0), threads=1, rounds=5)
     counts = {kind: number for kind, (number, _) in found.items()}
     assert counts["QLinearConv"] == 18
-    assert counts["QGemm"] == 4
+    assert counts["QGemm"] == 6
     assert counts["QLinearAdd"] == 7
     assert "Relu" not in counts
     assert counts["DequantizeLinear"] <= 5  # features that leave the ResNet
