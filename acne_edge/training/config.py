@@ -12,7 +12,7 @@ from acne_edge.training.losses import LOSSES
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The settings of one run; the resolved set is saved with it and in every checkpoint."""
+    """The settings of one run; the resolved set is saved with it and in every checkpoint. Defaults are the shipped model's."""
 
     method: str = "fusion"  # fusion | resnet | vit
     batch_size: int = 32
@@ -25,21 +25,21 @@ class TrainConfig:
     protocol: str = "official"  # official: ACNE04's lists, duplicates grouped | grouped: look-alikes grouped too
     denoise: str = "none"  # none | median | bilateral: filter on every photograph (the ablation; devices do not filter)
     image_rotation: float = 20.0  # degrees, either way
-    image_resize: int = 256  # pixels a side that photographs are cached at
-    train_size: int = 224  # pixels a side of the network's input
-    epochs: int = 30
+    image_resize: int = 288  # pixels a side that photographs are cached at
+    train_size: int = 256  # pixels a side of the network's input
+    epochs: int = 28
     lr_steps: tuple[int, ...] = ()  # epochs at which the rate halves; empty: one cycle with cosine decay
     sigma: float = 3.0  # lesions, of the label distribution
     lam: float = 0.6
     loss: str = "ldl"  # ldl | report | lds | l2 | ce
     density_weight: float = 0.1  # of the lesion map's Poisson loss
     zoom: float = 0.1  # share of training views that are recounted crops
-    mix: float = 0.0  # share of training views a rectangle of which comes from another photograph, recounted
-    balance: float = 0.0  # 0 draws photographs as they are, 1 draws every grade equally often, between: n^(1 - balance)
+    mix: float = 0.5  # share of training views a rectangle of which comes from another photograph, recounted
+    balance: float = 0.3  # 0 draws photographs as they are, 1 draws every grade equally often, between: n^(1 - balance)
     frequency: int = 5  # epochs between evaluations
     optimizer: str = "adam"  # adam | sgd
     dropout: float = 0.2
-    freeze_stem: bool = False  # keep the ResNet's stem and layer1 as pretrained: a fifth faster on a CPU
+    freeze_stem: bool = True  # keep the stem and layer1 of a pretrained ResNet: a fifth faster on a CPU
     ema: float = 0.995  # decay of the weight average that is evaluated and exported
     seed: int = 0
     val_folds: int = 7  # 1/val_folds of the training list is held out, duplicates kept together

@@ -36,7 +36,7 @@ STUDIES: dict[str, dict[str, Changes]] = {
     },
     "optimizers": {"Adam": {}, "SGD": {"optimizer": "sgd", "lr": 0.01, "weight_decay": 5e-4}},
     "denoising": {"none": {}, "median": {"denoise": "median"}, "bilateral": {"denoise": "bilateral"}},
-    "boxes": {"with boxes": {}, "without boxes": {"density_weight": 0.0, "zoom": 0.0}},
+    "boxes": {"with boxes": {}, "without boxes": {"density_weight": 0.0, "zoom": 0.0, "mix": 0.0}},
 }
 FOLDS = (1, 2, 3, 4)
 LEVEL = 0.9

@@ -187,7 +187,7 @@ class Trainer:
         self.model = FusionModel(ModelConfig(method=config.method, image_size=config.train_size, dropout=config.dropout))
         if weights is not None:
             (load_checkpoint if weights.is_file() else load_imagenet)(self.model, weights)
-        if config.freeze_stem and self.model.resnet is not None:
+        if config.freeze_stem and weights is not None and self.model.resnet is not None:
             self.model.resnet.freeze_stem()
         self.model = self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
