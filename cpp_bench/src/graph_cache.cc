@@ -4,8 +4,9 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <memory>
 
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -39,12 +40,19 @@ bool is_private(const std::string& folder) {
            (status.st_uid == geteuid() || status.st_uid == 0);
 }
 
-std::vector<std::uint8_t> read_file(const std::string& path) {
-    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
+// A file as it lies on disk. Copies of ten megabytes would cost more than all that is read of them. Files of the cache are
+// replaced and never written to, so what is mapped stays as it is.
+Graph map_file(const std::string& path) {
+    const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
     struct stat status {};
-    if (!file || fstat(fileno(file.get()), &status) != 0 || !S_ISREG(status.st_mode)) return {};
-    std::vector<std::uint8_t> bytes(static_cast<std::size_t>(status.st_size));
-    return std::fread(bytes.data(), 1, bytes.size(), file.get()) == bytes.size() ? bytes : std::vector<std::uint8_t>();
+    void* start = MAP_FAILED;
+    if (file >= 0 && fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0) {
+        start = mmap(nullptr, static_cast<std::size_t>(status.st_size), PROT_READ, MAP_PRIVATE | MAP_POPULATE, file, 0);
+    }
+    if (file >= 0) close(file);
+    if (start == MAP_FAILED) return {};
+    const auto size = static_cast<std::size_t>(status.st_size);
+    return {{static_cast<const std::uint8_t*>(start), [start, size](const std::uint8_t*) { munmap(start, size); }}, size};
 }
 
 }  // namespace
@@ -57,12 +65,12 @@ GraphCache::GraphCache(const std::string& folder, const std::string& model_sha25
     }
 }
 
-std::vector<std::uint8_t> GraphCache::read() const {
-    std::vector<std::uint8_t> bytes = usable() ? read_file(path_) : std::vector<std::uint8_t>();
-    if (bytes.size() <= kSeal) return {};
-    const std::string seal(bytes.end() - kSeal, bytes.end());
-    bytes.resize(bytes.size() - kSeal);
-    return sha256(bytes.data(), bytes.size()) == seal ? bytes : std::vector<std::uint8_t>();
+Graph GraphCache::read() const {
+    Graph graph = usable() ? map_file(path_) : Graph();
+    if (graph.size <= kSeal) return {};
+    graph.size -= kSeal;
+    const std::uint8_t* seal = graph.bytes.get() + graph.size;
+    return sha256(graph.bytes.get(), graph.size) == std::string(seal, seal + kSeal) ? graph : Graph();
 }
 
 std::string GraphCache::temporary() const {
@@ -75,11 +83,11 @@ std::string GraphCache::temporary() const {
 }
 
 void GraphCache::keep(const std::string& temporary) const {
-    const std::vector<std::uint8_t> graph = read_file(temporary);
+    const Graph graph = map_file(temporary);
     std::ofstream file(temporary, std::ios::binary | std::ios::app);
-    file << sha256(graph.data(), graph.size());
+    file << sha256(graph.bytes.get(), graph.size);
     file.close();
-    if (graph.empty() || !file || std::rename(temporary.c_str(), path_.c_str()) != 0) std::remove(temporary.c_str());
+    if (graph.size == 0 || !file || std::rename(temporary.c_str(), path_.c_str()) != 0) std::remove(temporary.c_str());
 }
 
 }  // namespace acne_edge

@@ -2,11 +2,18 @@
 // their optimisation. Nothing here fails: what cannot be read, trusted or written is as if it were not there.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
-#include <vector>
 
 namespace acne_edge {
+
+// A graph as it lies on disk, mapped and not copied; null if there is none.
+struct Graph {
+    std::shared_ptr<const std::uint8_t> bytes;
+    std::size_t size = 0;
+};
 
 class GraphCache {
 public:
@@ -16,8 +23,8 @@ public:
 
     bool usable() const { return !path_.empty(); }
 
-    // The graph, if it is there and is what was written; else empty.
-    std::vector<std::uint8_t> read() const;
+    // The graph, if it is there and is what was written.
+    Graph read() const;
 
     // A new, empty file beside the cache for the runtime to write a graph to, or an empty string.
     std::string temporary() const;
