@@ -4,9 +4,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <system_error>
 
-#include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,7 +16,18 @@ namespace {
 
 constexpr std::size_t kSeal = 64;  // the hexadecimal sha256 of a graph, behind it
 
-std::string digest(const std::string& text) { return sha256(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()); }
+std::string digest(ByteView bytes) { return sha256(bytes.data(), bytes.size()); }
+
+std::string digest(const std::string& text) { return digest({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}); }
+
+// Nothing if the file cannot be had.
+MappedFile map_file(const std::string& path) {
+    try {
+        return MappedFile(path);
+    } catch (const std::system_error&) {
+        return {};
+    }
+}
 
 // What kernels are chosen by: the kind of the first processor and its instruction sets. Empty if it cannot be told.
 std::string processor() {
@@ -40,25 +50,9 @@ bool is_private(const std::string& folder) {
            (status.st_uid == geteuid() || status.st_uid == 0);
 }
 
-// A file as it lies on disk. Copies of ten megabytes would cost more than all that is read of them. Files of the cache are
-// replaced and never written to, so what is mapped stays as it is.
-Graph map_file(const std::string& path) {
-    const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    struct stat status {};
-    void* start = MAP_FAILED;
-    if (file >= 0 && fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0) {
-        start = mmap(nullptr, static_cast<std::size_t>(status.st_size), PROT_READ, MAP_PRIVATE | MAP_POPULATE, file, 0);
-    }
-    if (file >= 0) close(file);
-    if (start == MAP_FAILED) return {};
-    const auto size = static_cast<std::size_t>(status.st_size);
-    return {{static_cast<const std::uint8_t*>(start), [start, size](const std::uint8_t*) { munmap(start, size); }}, size};
-}
-
 }  // namespace
 
 GraphCache::GraphCache(const std::string& folder, const std::string& model_sha256, const std::string& runtime) {
-    if (folder.empty()) return;
     const std::string machine = processor();
     if (!machine.empty() && is_private(folder)) {
         path_ = folder + "/" + digest(model_sha256 + "\n" + runtime + "\n" + machine) + ".ort";
@@ -66,11 +60,10 @@ GraphCache::GraphCache(const std::string& folder, const std::string& model_sha25
 }
 
 Graph GraphCache::read() const {
-    Graph graph = usable() ? map_file(path_) : Graph();
-    if (graph.size <= kSeal) return {};
-    graph.size -= kSeal;
-    const std::uint8_t* seal = graph.bytes.get() + graph.size;
-    return sha256(graph.bytes.get(), graph.size) == std::string(seal, seal + kSeal) ? graph : Graph();
+    const MappedFile file = usable() ? map_file(path_) : MappedFile();
+    if (file.bytes().size() <= kSeal) return {};
+    const ByteView graph(file.bytes().data(), file.bytes().size() - kSeal);
+    return digest(graph) == std::string(graph.end(), file.bytes().end()) ? Graph{file, graph} : Graph();
 }
 
 std::string GraphCache::temporary() const {
@@ -83,11 +76,11 @@ std::string GraphCache::temporary() const {
 }
 
 void GraphCache::keep(const std::string& temporary) const {
-    const Graph graph = map_file(temporary);
+    const MappedFile graph = map_file(temporary);
     std::ofstream file(temporary, std::ios::binary | std::ios::app);
-    file << sha256(graph.bytes.get(), graph.size);
+    file << digest(graph.bytes());
     file.close();
-    if (graph.size == 0 || !file || std::rename(temporary.c_str(), path_.c_str()) != 0) std::remove(temporary.c_str());
+    if (graph.bytes().size() == 0 || !file || std::rename(temporary.c_str(), path_.c_str()) != 0) std::remove(temporary.c_str());
 }
 
 }  // namespace acne_edge

@@ -2,22 +2,22 @@
 // their optimisation. Nothing here fails: what cannot be read, trusted or written is as if it were not there.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
-#include <memory>
 #include <string>
+
+#include "mapped_file.h"
 
 namespace acne_edge {
 
-// A graph as it lies on disk, mapped and not copied; null if there is none.
 struct Graph {
-    std::shared_ptr<const std::uint8_t> bytes;
-    std::size_t size = 0;
+    MappedFile file;
+    ByteView bytes;  // of the file; empty: there is no graph
 };
 
 class GraphCache {
 public:
-    // In `folder`, which is made if need be; empty: no cache. A graph belongs to one model, one build of the runtime and one
+    GraphCache() = default;  // none
+
+    // In `folder`, which is made if need be. A graph belongs to one model, one build of the runtime and one
     // kind of processor. A folder that others may write to is not used, because a graph runs with the rights of this process.
     GraphCache(const std::string& folder, const std::string& model_sha256, const std::string& runtime);
 
