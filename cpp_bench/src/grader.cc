@@ -63,8 +63,12 @@ struct Grader::Prepared {
     acne_edge_timings timings{};
 };
 
-Grader::Grader(const std::string& path, const Options& options)
-    : Grader((check_options(options), ModelFile(path, options.sha256)), options) {}
+Grader::Grader(const std::string& path, const Options& options) {
+    check_options(options);
+    const ModelFile file(path, options.sha256);
+    const std::future<void> digesting = std::async(std::launch::async, [&] { file.digest(); });
+    *this = Grader(file, options);
+}
 
 Grader::Grader(const ModelFile& file, const Options& options) : on_poor_quality_(options.on_poor_quality) {
     if (!options.scale.empty()) scale_ = find_scale(options.scale);
@@ -84,7 +88,11 @@ std::pair<std::unique_ptr<Grader>, Prediction> Grader::open_and_predict(const st
     const std::optional<Manifest> ahead = look_ahead(file.unchecked());
     std::future<Prepared> preparing;
     if (ahead) {
-        preparing = std::async(std::launch::async, [&] { return prepare_jpeg(*ahead, options.on_poor_quality, data, size); });
+        preparing = std::async(std::launch::async, [&] {
+            Prepared prepared = prepare_jpeg(*ahead, options.on_poor_quality, data, size);
+            file.digest();
+            return prepared;
+        });
     }
     std::unique_ptr<Grader> grader(new Grader(file, options));
     const Manifest& manifest = grader->backend_->manifest();

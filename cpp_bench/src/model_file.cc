@@ -35,12 +35,12 @@ std::string lower_case(std::string text) {
 
 ModelFile::ModelFile(const std::string& path, const std::string& sha256)
     : path_(path), expected_(lower_case(sha256)), file_(map_model(path)),
-      digest_(std::async(std::launch::async, [file = file_] {
+      digest_(std::async(std::launch::deferred, [file = file_] {
           return acne_edge::sha256(file.bytes().data(), file.bytes().size());
       })) {}
 
 ByteView ModelFile::checked() const {
-    if (!expected_.empty() && digest_.get() != expected_) {
+    if (!expected_.empty() && digest() != expected_) {
         throw Error(ACNE_EDGE_ERROR_MODEL_INTEGRITY, path_ + ": the file is not the one that was shipped; reinstall it");
     }
     return file_.bytes();

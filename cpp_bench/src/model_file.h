@@ -1,4 +1,4 @@
-// A model file and its digest, which is made on a thread of its own while a runtime gets ready.
+// A model file and its digest.
 #pragma once
 
 #include <future>
@@ -16,11 +16,14 @@ public:
     // To look at, not to run: not yet compared with the digest.
     ByteView unchecked() const { return file_.bytes(); }
 
-    // Waits for the digest. Throws Error if the file is not the one it must be.
+    // Makes the digest, once; may be called by a thread that has nothing better to do while a runtime gets ready.
+    const std::string& digest() const { return digest_.get(); }
+
+    // Throws Error if the digest is not the one it must be.
     ByteView checked() const;
 
-    // The digest that the file must have, or else, after a wait, has.
-    const std::string& sha256() const { return expected_.empty() ? digest_.get() : expected_; }
+    // The digest that the file must have, or else has.
+    const std::string& sha256() const { return expected_.empty() ? digest() : expected_; }
 
 private:
     std::string path_;
