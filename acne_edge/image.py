@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import struct
 import warnings
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 ImageArray: TypeAlias = "NDArray[np.uint8]"
 ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | ImageArray | Image.Image"
 
+JPEG = b"\xff\xd8\xff"
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 HEIF_SUFFIXES = (".heic", ".heif", ".hif")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", *HEIF_SUFFIXES)
@@ -32,6 +34,9 @@ MIN_SIDE = 32  # pixels; below it there is nothing to count on
 MAX_PIXELS = 100_000_000  # decoded in the worst case (RGBA) to 400 MB
 MAX_BYTES = 200_000_000
 EXIF_ORIENTATION = 0x0112
+DAMAGED = (  # what Pillow's plugins raise on damaged files
+    OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError, RuntimeError, struct.error,
+)  # fmt: skip
 
 
 def decode(source: ImageSource, min_side: int | None = None, *, max_pixels: int = MAX_PIXELS) -> ImageArray:
@@ -65,8 +70,7 @@ def decode(source: ImageSource, min_side: int | None = None, *, max_pixels: int 
         raise ImageSizeError(f"image is too large: {error}") from error
     except UnidentifiedImageError as error:
         raise ImageDecodeError(f"not an image in a supported format ({', '.join(FORMATS)})") from error
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError, RuntimeError) as error:
-        # Pillow's plugins raise all of these on damaged files; some messages have several lines.
+    except DAMAGED as error:  # some messages have several lines
         raise ImageDecodeError(f"image data is damaged or cut short ({' '.join(str(error).split())})") from error
     except MemoryError as error:
         raise ImageSizeError("not enough memory to decode the image") from error
@@ -107,6 +111,12 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         width, height = photograph.size
         _check_size(width, height, max_pixels)  # what follows decodes it
         return photograph.to_pillow()  # type: ignore[no-any-return,unused-ignore]
+    if data.startswith(JPEG):
+        from PIL.JpegImagePlugin import jpeg_factory  # Image.open would import four other formats first
+
+        jpeg = jpeg_factory(io.BytesIO(data))
+        jpeg.decodermaxblock = len(data)  # in one piece, during which other threads are not in the way
+        return jpeg
     return Image.open(io.BytesIO(data), formats=FORMATS)
 
 

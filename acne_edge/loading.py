@@ -42,6 +42,7 @@ class Loading:
         self._model, self._choice, self.threads, self._strict = model, check_backend(backend), threads, strict
         self._expected = sha256
         self._manifest: Manifest | None = None
+        self._data = b""
         self._backend: Backend | None = None
         self._error: BaseException | None = None
         self._read = Event()
@@ -59,8 +60,7 @@ class Loading:
             file = models.load_model(self._model)
             if self._expected not in (None, file.sha256):
                 raise ModelIntegrityError(f"model {file.name}: the file has changed since it was first loaded")
-            self.sha256 = file.sha256
-            self._manifest = _manifest(file.data)
+            self.sha256, self._data = file.sha256, file.data
             self._read.set()
             self._backend, self.reason = load_backend(self._choice, file, self.threads, self._strict)
         except BaseException as error:
@@ -70,8 +70,12 @@ class Loading:
 
     def manifest(self) -> Manifest:
         """The model's manifest, as soon as the file is read and verified."""
-        self._read.wait()
-        return self._manifest or self.backend().manifest
+        if self._manifest is None:
+            self._read.wait()
+            # Parsed by whoever asks: the thread that loads has better to do.
+            self._manifest = _manifest(self._data) or self.backend().manifest
+            self._data = b""
+        return self._manifest
 
     def backend(self) -> Backend:
         """The loaded model; raises what loading raised."""

@@ -21,6 +21,7 @@ from export.sensitivity import shifts
 # The first layer of the ViT and the last of the network: a hundredth of the work, and nothing corrects what they get wrong.
 KEPT = ("vit.patch_embed.", "vit.channel_attention.", "grade_head", "count_head", "lesion_map.out")
 PASSING = ("MaxPool", "Resize")  # operators that hand values on as they are, so that their output has their input's range
+ONE_SIDED = 0.25  # of a range's farther end: how far its middle is from zero for it to be centred
 INT32 = 2**31 - 1
 TINY = 1e-12  # least scale: of a channel or activation that is nothing but zero
 
@@ -49,7 +50,11 @@ def cpu(reduce_range: bool = True) -> Recipe:
 
 
 def tensorrt() -> Recipe:
-    """S8S8, for TensorRT: symmetric, weights per channel, biases float (its parser takes no int32), inputs quantised only."""
+    """S8S8, for TensorRT: symmetric, weights per channel, biases float (its parser takes no int32), inputs quantised only.
+
+    What GELU gives lies on one side of zero, where a symmetric scale has half of its steps on the other: such inputs are
+    centred first, and the layer's bias takes the centre back.
+    """
     return Recipe("S8S8 Q/DQ, symmetric, weights per channel", "int8-trt", True, False, False, False, "simulation")
 
 
@@ -133,6 +138,7 @@ class _Quantizer:
         self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.graph.initializer}
         self._ranges = dict(ranges)
         self._chained = self._chains() if recipe.chains else set()
+        self._centres = self._one_sided() if recipe.symmetric else {}
         self._pairs: dict[str, list[onnx.NodeProto]] = {}  # Q and DQ of an activation, by its name
 
     def run(self) -> onnx.ModelProto:
@@ -175,19 +181,37 @@ class _Quantizer:
         # A kernel applies the Relu that alone reads its result, and writes only what comes of that.
         return {name for name in found if readers[name] != ["Relu"]}
 
+    def _one_sided(self) -> dict[str, float]:
+        """The middle of the range of each tensor that lies mostly on one side of zero and is read by INT8 layers alone.
+
+        Not before a convolution that pads: its zeros would stand for the middle.
+        """
+        suited: dict[str, bool] = {}
+        for node in self._proto.graph.node:
+            pads = any(a.name == "pads" and any(a.ints) for a in node.attribute)
+            for place, name in enumerate(node.input):
+                suited[name] = suited.get(name, True) and place == 0 and node.name in self._chosen and not pads
+        middle = {name: sum(self._ranges[name]) / 2 for name in suited if suited[name] and name in self._ranges}
+        return {name: m for name, m in middle.items() if abs(m) > ONE_SIDED * max(map(abs, self._ranges[name]))}
+
     def _pair(self, name: str) -> str:
         """The activation behind Q and DQ."""
         if name not in self._pairs:
             low, high = (float(f(0, bound)) for f, bound in zip((min, max), self._ranges[name], strict=True))
-            symmetric = self._recipe.symmetric
+            symmetric, source = self._recipe.symmetric, name
+            self._pairs[name] = []
+            if name in self._centres:
+                low, high, source = low - self._centres[name], high - self._centres[name], f"{name}.centred"
+                inputs = [name, self._constant(f"{name}.centre", np.float32(self._centres[name]))]
+                self._pairs[name].append(helper.make_node("Sub", inputs, [source], source))
             scale = max(max(-low, high) / 127 if symmetric else (high - low) / 255, TINY)
             zero_point = np.int8(0) if symmetric else np.uint8(round(-low / scale))
             parameters = [self._constant(f"{name}.scale", np.float32(scale)), self._constant(f"{name}.zero_point", zero_point)]
-            self._pairs[name] = [
-                helper.make_node("QuantizeLinear", [name, *parameters], [f"{name}.int8"], f"{name}.Q"),
+            self._pairs[name] += [
+                helper.make_node("QuantizeLinear", [source, *parameters], [f"{name}.int8"], f"{name}.Q"),
                 helper.make_node("DequantizeLinear", [f"{name}.int8", *parameters], [f"{name}.quantised"], f"{name}.DQ"),
             ]
-        return str(self._pairs[name][1].output[0])
+        return str(self._pairs[name][-1].output[0])
 
     def _behind(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         return [added for name in node.output for added in self._pairs.get(name, [])]
@@ -200,9 +224,11 @@ class _Quantizer:
         largest = np.abs(weight).max(tuple(i for i in range(weight.ndim) if i != axis), keepdims=True)
         scale = np.maximum(largest / (64 if self._recipe.reduce_range else 127), TINY).astype(np.float32)
         values = {1: (np.rint(weight / scale).astype(np.int8), scale.ravel())}
-        if node.name in self._shift or len(node.input) > 2:
+        centre = self._centres.get(node.input[0].removesuffix(".quantised"), 0.0)
+        if node.name in self._shift or len(node.input) > 2 or centre:
             bias = self._constants[node.input[2]] if len(node.input) > 2 else np.zeros(scale.size)
             bias = bias - self._shift.get(node.name, np.zeros(scale.size))
+            bias = bias + centre * (values[1][0] * scale).sum(tuple(i for i in range(weight.ndim) if i != axis))
             del node.input[2:]
             if self._recipe.integer_bias:
                 steps = self._constants[f"{node.input[0].removesuffix('.quantised')}.scale"] * scale.ravel()

@@ -68,7 +68,7 @@ def _side_by_side(graph: onnx.ModelProto, quantised: onnx.ModelProto) -> tuple[o
     nodes = {name: node for node in quantised.graph.node for name in node.output}
     twins = {node.name: node for node in quantised.graph.node if node.op_type in ("Conv", "Gemm", "MatMul")}
     readers = {node.input[0]: node for node in quantised.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")}
-    added: set[str] = set()
+    added = {name for node in graph.graph.node for name in node.output}
     outputs = {}
     for layer in layers(graph):
         twin, result = twins[layer.name], layer.output[0]
@@ -79,7 +79,8 @@ def _side_by_side(graph: onnx.ModelProto, quantised: onnx.ModelProto) -> tuple[o
                 continue
             inputs[place] = f"{name}/int8"
             quantize = nodes.get(source.input[0])  # an activation has it; weights are stored quantised
-            for node in (quantize, _copy(source, list(source.input), inputs[place])):
+            centre = nodes.get(quantize.input[0]) if quantize is not None else None
+            for node in (centre, quantize, _copy(source, list(source.input), inputs[place])):
                 if node is not None and node.output[0] not in added:
                     added.add(node.output[0])
                     probe.graph.node.append(node)

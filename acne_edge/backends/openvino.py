@@ -38,7 +38,8 @@ class OpenVinoBackend:
             raise ModelError(
                 f"the model has 8-bit weights ({recipe}), whose sums saturate in OpenVINO; export with --reduce-range"
             )
-        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        # Left to itself, it computes in bfloat16 what is not INT8, where the processor can: other results on other machines.
+        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         if threads:
             options["INFERENCE_NUM_THREADS"] = threads
         try:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 
+from acne_edge import AcneGrader
 from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
 from acne_edge.errors import BackendError, ManifestError, ModelError
 from acne_edge.grading import HAYASHI
@@ -94,3 +96,10 @@ def test_a_wrong_batch_and_a_closed_backend_raise() -> None:
     backend.close()
     with pytest.raises(BackendError, match="closed"):
         backend.run(np.zeros((1, SIDE, SIDE, 3), np.uint8))
+
+
+def test_between_two_frames_no_thread_works(grader: AcneGrader) -> None:
+    grader.warmup()
+    before = time.process_time()
+    time.sleep(0.3)
+    assert time.process_time() - before < 0.03

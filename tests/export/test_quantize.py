@@ -8,7 +8,7 @@ from onnx import TensorProto, numpy_helper
 from calibration.ranges import Ranges, layers
 from export.graph import attach
 from export.parity import onnx_runner, outputs
-from export.quantize import KEPT, Recipe, candidates, corrected, cpu, left_in_float, quantize, tensorrt
+from export.quantize import KEPT, ONE_SIDED, Recipe, candidates, corrected, cpu, left_in_float, quantize, tensorrt
 from export.sensitivity import layer_errors, shifts
 from tests.export.conftest import draw_images, make_manifest
 
@@ -182,3 +182,27 @@ def test_layer_errors_are_of_each_layer_alone(recipe: Recipe, graph: onnx.ModelP
     assert spoiled[LAYER] > 10 * errors[LAYER]
     others = [name for name in errors if name not in (LAYER, "resnet.layer2.1.conv1")]
     assert {name: spoiled[name] for name in others} == pytest.approx({name: errors[name] for name in others})
+
+
+def test_one_sided_inputs_are_centred_where_scales_are_symmetric(graph: onnx.ModelProto, ranges: dict[str, Ranges]) -> None:
+    found = quantize(graph, ranges["minmax"], tensorrt())
+    makers = {name: node for node in found.graph.node for name in node.output}
+    centred = {
+        node.name
+        for node in found.graph.node
+        if node.name in set(candidates(graph)) and makers[makers[makers[node.input[0]].input[0]].input[0]].op_type == "Sub"
+    }
+    assert "vit.blocks.0.mlp.fc2" in centred
+    padded = {n.name for n in found.graph.node if any(a.name == "pads" and any(a.ints) for a in n.attribute)}
+    assert not centred & padded
+    assert not [node for node in quantize(graph, ranges["minmax"], cpu()).graph.node if node.op_type == "Sub"]
+
+
+def test_a_centred_input_is_rounded_in_finer_steps(
+    graph: onnx.ModelProto, ranges: dict[str, Ranges], crops: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = {}
+    for bound in (ONE_SIDED, 2.0):  # 2: nothing lies so far on one side
+        monkeypatch.setattr("export.quantize.ONE_SIDED", bound)
+        errors[bound] = layer_errors(graph, quantize(graph, ranges["minmax"], tensorrt()), crops[:16])["vit.blocks.0.mlp.fc2"]
+    assert errors[ONE_SIDED] < 0.5 * errors[2.0]
