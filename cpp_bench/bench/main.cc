@@ -80,6 +80,17 @@ Report measure(const Options& options) {
     return report;
 }
 
+// Another program takes turns with this one, prediction by prediction, so that whatever happens to the machine happens to both.
+void take_turns(const Options& options) {
+    const Bytes jpeg = read_file(options.image);
+    const Model model = open_model(find_model(options.model), options);
+    for (int character; (character = std::getchar()) != EOF;) {
+        if (character != '\n') continue;
+        std::puts(to_json(predict(model.get(), jpeg)->timings).c_str());
+        std::fflush(stdout);
+    }
+}
+
 // A process that lives for one prediction spends a tenth of its life on memory that it is given page by page. Large pages, in
 // one piece, are quicker. Where the system has none, this changes nothing.
 void take_large_pages() {
@@ -104,6 +115,8 @@ int run(const Options& options) {
         // As in a device that wakes up for one photograph: what the process held ends with it, without being taken apart first.
         std::fflush(stdout);
         std::_Exit(0);
+    } else if (options.turns) {
+        take_turns(options);
     } else {
         const Report report = measure(options);
         std::puts((options.json ? to_json(report) : to_text(report)).c_str());

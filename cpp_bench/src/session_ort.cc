@@ -39,7 +39,7 @@ Ort::SessionOptions session_options(int threads) {
     // and a core. So they spin within a run, and for no longer than operators follow each other: spinning for longer takes the
     // processor from the decoder of another stream. Many streams are best served by `threads` of 1, which waits for nobody.
     options.AddConfigEntry("session.force_spinning_stop", "1");
-    options.AddConfigEntry("session.intra_op.spin_duration_us", "50");
+    options.AddConfigEntry("session.intra_op.spin_duration_us", "100");
     return options;
 }
 
