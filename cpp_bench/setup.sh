@@ -79,6 +79,7 @@ if [ "$arch" != "$(uname -m)" ]; then
     unpack trixie "$python" libc6 libgcc-s1 libstdc++6 zlib1g libexpat1 libffi8 libbz2-1.0 liblzma5 libssl3t64 libuuid1 \
         python3.13-minimal libpython3.13-minimal libpython3.13-stdlib
     wheels "$python/wheels" 3.13 "onnxruntime==$ONNXRUNTIME_VERSION" numpy pillow
+    ln -s usr/lib "$python/lib"
     for wheel in "$python"/wheels/*.whl; do python3 -m zipfile -e "$wheel" "$python/packages"; done
     rm -rf "$python/wheels"
 fi

@@ -295,6 +295,21 @@ TEST_F(CacheTest, ReplacesWhatIsDamaged) {
     EXPECT_EQ(files().size(), 1U);
 }
 
+TEST_F(CacheTest, IsNoReasonToTakeAnotherFile) {
+    const std::string digest = golden()["model_sha256"];
+    options_.sha256 = digest.c_str();
+    EXPECT_EQ(count(), plain_);
+    ASSERT_EQ(files().size(), 1U);
+    acne_edge_model* model = nullptr;
+    const std::string other = golden_path("refused_cut.onnx");
+    EXPECT_EQ(acne_edge_open(other.c_str(), &options_, &model), ACNE_EDGE_ERROR_MODEL_INTEGRITY);
+    acne_edge_result* result = nullptr;
+    EXPECT_EQ(acne_edge_open_and_predict(other.c_str(), &options_, jpeg_.data(), jpeg_.size(), &model, &result),
+              ACNE_EDGE_ERROR_MODEL_INTEGRITY);
+    EXPECT_EQ(model, nullptr);
+    EXPECT_EQ(result, nullptr);
+}
+
 TEST_F(CacheTest, LeavesAloneAFolderThatOthersMayWriteTo) {
     std::filesystem::create_directories(folder_);
     std::filesystem::permissions(folder_, std::filesystem::perms::all);
