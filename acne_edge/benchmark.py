@@ -12,7 +12,9 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -219,6 +221,56 @@ def cpp_report(binary: Path, image: Path, samples: int, warmup: int) -> dict[str
         raise UsageError(f"{binary}: cannot be run as the C++ benchmark ({error})") from error
 
 
+@contextmanager
+def cpp_library(binary: Path, image: Path, model: str | None, threads: int) -> Iterator[Contender]:
+    """The C++ library as a contender: `acne_edge_bench` predicts `image`, which must be the photograph measured, once a turn.
+
+    Raises UsageError if `binary` is not that program, or fails.
+    """
+    command = [*_cpp_command(binary, image, model), "--threads", str(threads), "--turns"]
+    try:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    except OSError as error:
+        raise UsageError(f"{binary}: cannot be run as the C++ benchmark ({error.strerror})") from error
+
+    def run(photograph: bytes) -> dict[str, float]:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            print(file=process.stdin, flush=True)
+            timings: dict[str, float] = json.loads(process.stdout.readline())
+        except (OSError, ValueError) as error:
+            process.kill()
+            said = process.communicate()[1].strip() or error
+            raise UsageError(f"{binary}: cannot be run as the C++ benchmark ({said})") from error
+        return timings
+
+    try:
+        yield Contender(f"C++ library, {threads or 'automatic'} threads", run)
+    finally:
+        with suppress(OSError):
+            process.communicate()
+
+
+def cpp_cold_start(binary: Path, image: Path, model: str | None, runs: int = 5) -> dict[str, float]:
+    """`process_ms` of `acne-edge predict` and of one prediction by the C++ library, `cpp_process_ms`, in turn; medians.
+
+    `cpp_ratio` is how many times faster the second is, in the same round. Both keep optimised graphs in a cache, which a first
+    round fills, unmeasured.
+    """
+    python = [sys.executable, "-m", "acne_edge", "predict", str(image), *(["--model", model] if model else [])]
+    with tempfile.TemporaryDirectory() as cache:
+        cpp = [*_cpp_command(binary, image, model), "--once", "--cache", cache]
+        rows = [(_process(python)[0], _process(cpp)[0]) for _ in range(runs + 1)][1:]
+    both = np.median(rows, axis=0)
+    ratio = np.median([p / c for p, c in rows])
+    return {"process_ms": float(both[0]), "cpp_process_ms": float(both[1]), "cpp_ratio": float(ratio)}
+
+
+def _cpp_command(binary: Path, image: Path, model: str | None) -> list[str]:
+    return [str(binary), "--image", str(image), *(["--model", model] if model else [])]
+
+
 def environment() -> dict[str, Any]:
     """What the figures belong to: processor, its INT8 instructions, governor, device model, versions."""
     info = _read("/proc/cpuinfo")
@@ -280,6 +332,8 @@ def table(report: dict[str, Any]) -> str:
     process, first = f"{c['process_ms']:.0f} ms", f"{c['first_inference_ms']:.0f} ms"
     lines.append(f"cold start: process {process}, {c['process_ratio']:.2f} times the bare imports ({c['imports_ms']:.0f} ms)")
     lines.append(f"  --help {c['help_ratio']:.2f} times; session {c['session_ms']:.0f} ms, first inference {first}")
+    if "cpp_process_ms" in c:
+        lines.append(f"  of the C++ library: process {c['cpp_process_ms']:.0f} ms, {c['cpp_ratio']:.1f} times faster")
     if "throughput" in report:
         t = report["throughput"]
         rate, ratio = t["images_per_second"], t["ratio"]

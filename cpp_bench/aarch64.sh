@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Cross-compiles the library for aarch64 and runs its tests under an emulator, on the golden cases of the native build.
+# Cross-compiles the library for aarch64 and runs it under an emulator: its tests, on the golden cases of the native build, and
+# beside the Python SDK on aarch64, which must predict the same.
 #
-#   apt-get install g++-aarch64-linux-gnu; bash cpp_bench/setup.sh aarch64; bash cpp_bench/aarch64.sh [all]
+#   apt-get install g++-aarch64-linux-gnu; bash cpp_bench/setup.sh aarch64; bash cpp_bench/aarch64.sh [EVERY]
 #
-# An emulated prediction takes seconds, so only some of the golden photographs are predicted, unless `all` is given; their pixels
+# An emulated prediction takes seconds, so only every 20th golden photograph is predicted, or every EVERYth; the pixels of all
 # are compared in any case.
 set -euo pipefail
 
@@ -12,8 +13,9 @@ root=$here/../build
 golden=$(cd "$root/cpp/golden" && pwd) || { echo "aarch64.sh: run the native tests first; they draw the golden cases" >&2; exit 1; }
 command -v aarch64-linux-gnu-g++ > /dev/null || { echo "aarch64.sh: install g++-aarch64-linux-gnu first" >&2; exit 1; }
 [ -d "$here/.deps/aarch64" ] || bash "$here/setup.sh" aarch64
+python=$here/.deps/python-aarch64
 emulator=$(find "$here/.deps/qemu" -name 'qemu-aarch64' | head -1)
-[ "${1:-}" = all ] || export ACNE_EDGE_GOLDEN_EVERY=10
+export ACNE_EDGE_GOLDEN_EVERY=${1:-20}
 
 cmake -S "$here" -B "$root/cpp-aarch64" -DCMAKE_BUILD_TYPE=Release \
     -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
@@ -23,4 +25,9 @@ cmake -S "$here" -B "$root/cpp-aarch64" -DCMAKE_BUILD_TYPE=Release \
     -DCMAKE_CROSSCOMPILING_EMULATOR="$emulator;-L;/usr/aarch64-linux-gnu" -DCMAKE_EXE_LINKER_FLAGS=-Wl,--allow-shlib-undefined \
     -DACNE_EDGE_GOLDEN="$golden" -DACNE_EDGE_DRAW_GOLDEN=OFF
 cmake --build "$root/cpp-aarch64" -j2
-ctest --test-dir "$root/cpp-aarch64" --output-on-failure --exclude-regex '^bench.runs$'
+"$(command -v python3)" "$here/../tests/cpp/same_in_python.py" "$golden" "$ACNE_EDGE_GOLDEN_EVERY" \
+    --library "$emulator" -L /usr/aarch64-linux-gnu "$root/cpp-aarch64/acne_edge_bench" \
+    --python "$emulator" -L "$python" "$python/usr/bin/python3.13"
+# Threads that share a model are emulated one after another, and repairs of the cache load a model many times over.
+GTEST_FILTER=-Api.ManyThreadsShareOneModel:CacheTest.ReplacesWhatIsDamaged \
+    ctest --test-dir "$root/cpp-aarch64" --output-on-failure --exclude-regex '^bench.runs$'

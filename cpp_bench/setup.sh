@@ -2,7 +2,7 @@
 # Brings what cpp_bench needs into cpp_bench/.deps/<arch>, so that the build itself needs no network and no root.
 #
 #   bash cpp_bench/setup.sh             for this machine
-#   bash cpp_bench/setup.sh aarch64     for a cross build: also the compiler's target libraries and a user-mode emulator
+#   bash cpp_bench/setup.sh aarch64     for a cross build: also a user-mode emulator, and a Python with the SDK's packages to run in it
 #   bash cpp_bench/setup.sh tools       as root: installs clang, for the fuzz targets, and valgrind
 #
 # Headers and libraries are Debian packages, unpacked and not installed. ONNX Runtime's library comes from its Python wheel,
@@ -51,14 +51,20 @@ apt_get update
 
 rm -rf "$root" "$apt"/packages/*
 mkdir -p "$root"
-unpack() {  # suite, packages...
-    local suite=$1
-    shift
+unpack() {  # suite, folder, packages...
+    local suite=$1 folder=$2
+    shift 2
     (cd "$apt/packages" && rm -f ./*.deb && apt_get download "${@/%//$suite}")
-    for package in "$apt"/packages/*.deb; do dpkg -x "$package" "$root"; done
+    for package in "$apt"/packages/*.deb; do dpkg -x "$package" "$folder"; done
 }
-unpack trixie libonnxruntime-dev
-unpack "$codename" libjpeg62-turbo libjpeg62-turbo-dev nlohmann-json3-dev libgtest-dev
+wheels() {  # into, Python's version, packages...
+    local into=$1 version=$2
+    shift 2
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version "$version" \
+        --platform "manylinux_2_28_$arch" --platform "manylinux_2_27_$arch" --platform "manylinux2014_$arch" --dest "$into" "$@"
+}
+unpack trixie "$root" libonnxruntime-dev
+unpack "$codename" "$root" libjpeg62-turbo libjpeg62-turbo-dev nlohmann-json3-dev libgtest-dev
 if [ "$arch" != "$(uname -m)" ]; then
     # qemu-user of Debian 12 crashes in ONNX Runtime's look at the processor; that of Debian 13 does not.
     emulator_arch=$(dpkg --print-architecture)
@@ -66,10 +72,19 @@ if [ "$arch" != "$(uname -m)" ]; then
     apt_get -o APT::Architectures::="$emulator_arch" update
     (cd "$apt/packages" && rm -f ./*.deb && apt_get -o APT::Architectures::="$emulator_arch" download "qemu-user:$emulator_arch/trixie")
     dpkg -x "$apt"/packages/qemu-user*.deb "$here/.deps/qemu"
+    # The SDK runs in the emulator too.
+    python=$here/.deps/python-$arch
+    rm -rf "$python"
+    mkdir -p "$python/wheels" "$python/packages"
+    unpack trixie "$python" libc6 libgcc-s1 libstdc++6 zlib1g libexpat1 libffi8 libbz2-1.0 liblzma5 libssl3t64 libuuid1 \
+        python3.13-minimal libpython3.13-minimal libpython3.13-stdlib
+    wheels "$python/wheels" 3.13 "onnxruntime==$ONNXRUNTIME_VERSION" numpy pillow
+    ln -s usr/lib "$python/lib"
+    for wheel in "$python"/wheels/*.whl; do python3 -m zipfile -e "$wheel" "$python/packages"; done
+    rm -rf "$python/wheels"
 fi
 
-python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.12 \
-    --platform "manylinux_2_28_$arch" --dest "$apt/packages" "onnxruntime==$ONNXRUNTIME_VERSION"
+wheels "$apt/packages" 3.12 "onnxruntime==$ONNXRUNTIME_VERSION"
 python3 - "$apt/packages" "$root/usr/lib/$triplet" <<'PYTHON'
 import pathlib, sys, zipfile
 

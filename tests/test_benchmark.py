@@ -106,6 +106,44 @@ def test_a_cpp_binary_that_is_none_is_refused(tmp_path: Path) -> None:
         benchmark.cpp_report(tmp_path / "missing", tmp_path / "a.jpg", 1, 0)
 
 
+def program(path: Path, lines: str) -> Path:
+    """A program that stands in for acne_edge_bench."""
+    path.write_text(f"#!{sys.executable}\nimport json, sys\n{lines}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_the_cpp_library_takes_its_turns(tmp_path: Path) -> None:
+    lines = "print(json.dumps(dict(total=len(sys.argv))), flush=True)"
+    binary = program(tmp_path / "bench", f"for _ in sys.stdin: {lines}")
+    with benchmark.cpp_library(binary, tmp_path / "a.jpg", "m.onnx", 2) as contender:
+        report = benchmark.measure([contender], b"", 3, 1)[0]
+    assert report["name"] == "C++ library, 2 threads"
+    assert report["stages"]["total"]["p50"] == len(["bench", "--image", "a", "--model", "m", "--threads", "2", "--turns"])
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [("sys.exit('no such model')", "no such model"), ("print('hello', flush=True); sys.stdin.read()", "Expecting value")],
+)
+def test_a_program_that_is_not_the_cpp_benchmark_is_refused(tmp_path: Path, lines: str, said: str) -> None:
+    binary = program(tmp_path / "bench", lines)
+    with (
+        benchmark.cpp_library(binary, tmp_path / "a.jpg", None, 0) as contender,
+        pytest.raises(UsageError, match=f"cannot be run as the C.. benchmark .{said}") as refusal,
+    ):
+        contender.run(b"")
+    assert len(str(refusal.value).splitlines()) == 1
+    with pytest.raises(UsageError, match="No such file"), benchmark.cpp_library(tmp_path / "missing", tmp_path, None, 0):
+        pass
+
+
+def test_cold_starts_of_both_libraries_are_compared(tmp_path: Path) -> None:
+    image = Path(__file__).parent / "assets" / "drawn_face.png"
+    start = benchmark.cpp_cold_start(program(tmp_path / "bench", ""), image, None, runs=1)
+    assert start["cpp_ratio"] == pytest.approx(start["process_ms"] / start["cpp_process_ms"])
+
+
 def test_a_process_that_fails_is_no_measurement() -> None:
     with pytest.raises(UsageError, match="exit code 3"):
         benchmark._process([sys.executable, "-c", "raise SystemExit(3)"])

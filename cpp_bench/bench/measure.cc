@@ -19,10 +19,6 @@ void check(acne_edge_status status) {
     if (status != ACNE_EDGE_OK) throw LibraryError(status);
 }
 
-std::array<double, kStages.size()> stages_of(const acne_edge_timings& t) {
-    return {t.decode, t.quality, t.preprocess, t.inference, t.interpretation, t.total};
-}
-
 // Points into both arguments.
 acne_edge_options open_options(const ModelFile& file, const Options& options) {
     acne_edge_options wanted;
@@ -93,6 +89,10 @@ double milliseconds_of(const std::function<void()>& body) {
     return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
 }
 
+std::array<double, kStages.size()> stages_of(const acne_edge_timings& t) {
+    return {t.decode, t.quality, t.preprocess, t.inference, t.interpretation, t.total};
+}
+
 StageSeries measure_warm(const acne_edge_model* model, const Bytes& jpeg, int warmup, int samples,
                          const std::function<void()>& between) {
     for (int i = 0; i < warmup; ++i) predict(model, jpeg);
@@ -139,7 +139,7 @@ std::vector<double> measure_cold(const Options& options, int starts) {
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
     std::vector<double> times;
     bool failed = false;
-    for (int i = 0; i < starts && !failed; ++i) {
+    for (int i = 0; i <= starts && !failed; ++i) {
         times.push_back(milliseconds_of([&] {
             pid_t child = 0;
             int status = 0;
@@ -149,6 +149,7 @@ std::vector<double> measure_cold(const Options& options, int starts) {
     }
     posix_spawn_file_actions_destroy(&actions);
     if (failed) throw std::runtime_error("the process whose cold start was to be measured failed");
+    times.erase(times.begin());
     return times;
 }
 

@@ -48,6 +48,9 @@ std::pair<Model, Result> open_and_predict(const ModelFile& file, const Options& 
 Result predict(const acne_edge_model* model, const Bytes& jpeg);
 std::string to_json(const acne_edge_result* result, const std::string& path);
 
+// Milliseconds in the order of kStages.
+std::array<double, kStages.size()> stages_of(const acne_edge_timings& timings);
+
 // `samples` predictions after `warmup` that are not counted; `between` is called after each, outside of the measured time.
 StageSeries measure_warm(const acne_edge_model* model, const Bytes& jpeg, int warmup, int samples,
                          const std::function<void()>& between);
@@ -55,7 +58,8 @@ StageSeries measure_warm(const acne_edge_model* model, const Bytes& jpeg, int wa
 // Images a second of `streams` threads that make `samples` predictions together on one model.
 double measure_throughput(const acne_edge_model* model, const Bytes& jpeg, int streams, int samples);
 
-// Milliseconds from the start to the end of a process that loads the model and predicts once, one a start.
+// Milliseconds from the start to the end of a process that loads the model and predicts once, one a start. Another start before
+// them fills the caches, the disk's and that of `options`, and is not measured.
 std::vector<double> measure_cold(const Options& options, int starts);
 
 double milliseconds_of(const std::function<void()>& body);

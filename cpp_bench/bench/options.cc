@@ -44,12 +44,13 @@ const char* usage() {
            "  --cold-starts N    processes started to measure the cold start; 0: none [3]\n"
            "  --sensors          temperature and power from sysfs, where the device has them\n"
            "  --json             print JSON\n"
-           "  --once             predict once, print the prediction as JSON, measure nothing\n";
+           "  --once             predict once, print the prediction as JSON, measure nothing\n"
+           "  --turns            for each line of standard input, predict and print a line of JSON, the stages' milliseconds\n";
 }
 
 Options parse(int argc, char** argv) {
     enum {
-        kImage = 1, kModel, kBackend, kThreads, kCache, kSamples, kWarmup, kStreams, kColdStarts, kSensors, kJson, kOnce, kHelp
+        kImage = 1, kModel, kBackend, kThreads, kCache, kSamples, kWarmup, kStreams, kColdStarts, kSensors, kJson, kOnce, kTurns, kHelp
     };
     const option known[] = {{"image", required_argument, nullptr, kImage},
                             {"model", required_argument, nullptr, kModel},
@@ -63,6 +64,7 @@ Options parse(int argc, char** argv) {
                             {"sensors", no_argument, nullptr, kSensors},
                             {"json", no_argument, nullptr, kJson},
                             {"once", no_argument, nullptr, kOnce},
+                            {"turns", no_argument, nullptr, kTurns},
                             {"help", no_argument, nullptr, kHelp},
                             {nullptr, 0, nullptr, 0}};
     Options options;
@@ -82,6 +84,7 @@ Options parse(int argc, char** argv) {
             case kSensors: options.sensors = true; break;
             case kJson: options.json = true; break;
             case kOnce: options.once = true; break;
+            case kTurns: options.turns = true; break;
             case kHelp: options.help = true; return options;
             default: throw UsageError(std::string("unknown or incomplete option '") + argv[optind - 1] + "'; see --help");
         }

@@ -21,6 +21,7 @@ struct Options {
     bool json = false;
     bool sensors = false;
     bool once = false;   // predict once, print the prediction: the process whose cold start is measured
+    bool turns = false;  // predict once a line of standard input
     bool help = false;
 };
 

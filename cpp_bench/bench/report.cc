@@ -84,6 +84,13 @@ std::string to_json(const Report& report) {
     return values.dump(2, ' ', false, json::error_handler_t::replace);
 }
 
+std::string to_json(const acne_edge_timings& timings) {
+    const auto stages = stages_of(timings);
+    json values = json::object();
+    for (std::size_t s = 0; s < stages.size(); ++s) values[kStages[s]] = ms(stages[s]);
+    return values.dump();
+}
+
 std::string to_text(const Report& report) {
     const auto model = json::parse(report.model);
     std::string text = report.tool + ": " + model.value("name", "") + " " + model.value("version", "") + " on " +

@@ -41,6 +41,7 @@ struct Report {
 std::vector<std::string> warnings_of(const Report& report);
 
 std::string to_json(const Report& report);
+std::string to_json(const acne_edge_timings& timings);  // in one line
 std::string to_text(const Report& report);
 
 }  // namespace bench

@@ -57,7 +57,7 @@ typedef enum acne_edge_poor_quality {
 typedef struct acne_edge_options {
     size_t size;               /* of this struct, as the caller was compiled; set by acne_edge_options_init */
     acne_edge_backend backend;
-    int32_t threads;           /* threads inside an operator; 0 lets the runtime choose */
+    int32_t threads;           /* threads inside an operator; 0 lets the runtime choose. Where many predict at once, 1 is best */
     const char *scale;         /* severity scale, "hayashi" or "report"; null is the one the model was trained on */
     const char *sha256;        /* hexadecimal digest that the model file must have; null does not check */
     acne_edge_poor_quality on_poor_quality;
@@ -124,7 +124,8 @@ ACNE_EDGE_API const char *acne_edge_status_name(acne_edge_status status);
 /* Fill options with the defaults. `size` is the caller's sizeof(acne_edge_options): a newer library writes no more than that. */
 ACNE_EDGE_API void acne_edge_options_init(acne_edge_options *options, size_t size);
 
-/* Load a model file. Null options are the defaults. The caller frees *model with acne_edge_close. */
+/* Load a model file. Null options are the defaults. The caller frees *model with acne_edge_close. The file is mapped meanwhile: an
+ * update must replace it by renaming, as package managers do, and not write into it. */
 ACNE_EDGE_API acne_edge_status acne_edge_open(const char *path, const acne_edge_options *options, acne_edge_model **model);
 
 /* acne_edge_open and acne_edge_predict_jpeg in one, for a device that wakes up for a photograph: the photograph is decoded

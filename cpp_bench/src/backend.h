@@ -8,6 +8,7 @@
 
 #include "grading.h"
 #include "manifest.h"
+#include "model_file.h"
 
 namespace acne_edge {
 
@@ -26,11 +27,10 @@ public:
     virtual Outputs run(const std::uint8_t* image) const = 0;
 };
 
-// Load a model from the bytes of its file, which need not outlive the call. Each throws Error; a backend that is not built in
-// throws ACNE_EDGE_ERROR_BACKEND. `cache` is the folder of graph_cache.h, or empty; without one `sha256`, of the model, may be
-// empty too.
-std::unique_ptr<Backend> open_onnxruntime(const std::vector<std::uint8_t>& model, int threads, const std::string& cache,
-                                          const std::string& sha256);
-std::unique_ptr<Backend> open_tensorrt(const std::vector<std::uint8_t>& model);
+// Load a model. Each throws Error; a backend that is not built in throws ACNE_EDGE_ERROR_BACKEND. `cache` is the folder of
+// graph_cache.h, or empty; what comes from there is
+// loaded without a look at the file, which may then still be unchecked.
+std::unique_ptr<Backend> open_onnxruntime(const ModelFile& file, int threads, const std::string& cache);
+std::unique_ptr<Backend> open_tensorrt(ByteView model);
 
 }  // namespace acne_edge

@@ -25,11 +25,11 @@ std::uint64_t little_endian(const std::uint8_t* data, int bytes) {
 
 }  // namespace
 
-bool is_engine_file(const std::vector<std::uint8_t>& bytes) {
+bool is_engine_file(ByteView bytes) {
     return bytes.size() >= kMagic.size() && std::equal(kMagic.begin(), kMagic.end(), bytes.begin());
 }
 
-EngineFile read_engine_file(const std::vector<std::uint8_t>& bytes) {
+EngineFile read_engine_file(ByteView bytes) {
     if (!is_engine_file(bytes) || bytes.size() < kStart) {
         refuse("not an engine file of acne-edge: make one with `python -m export engine`");
     }

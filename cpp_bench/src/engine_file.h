@@ -4,9 +4,9 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "manifest.h"
+#include "mapped_file.h"
 
 namespace acne_edge {
 
@@ -20,10 +20,10 @@ struct EngineFile {
     std::size_t plan_size = 0;
 };
 
-bool is_engine_file(const std::vector<std::uint8_t>& bytes);
+bool is_engine_file(ByteView bytes);
 
 // Parse and check. Throws Error: damaged, or with a manifest that is refused.
-EngineFile read_engine_file(const std::vector<std::uint8_t>& bytes);
+EngineFile read_engine_file(ByteView bytes);
 
 // Throws Error, naming what differs, unless the engine was built for this TensorRT and this GPU. A plan that was not can crash
 // the process, so this comes before TensorRT sees it.

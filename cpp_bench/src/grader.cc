@@ -1,11 +1,7 @@
 #include "grader.h"
 
 #include <algorithm>
-#include <cctype>
-#include <cerrno>
 #include <chrono>
-#include <cstdio>
-#include <cstring>
 #include <future>
 #include <optional>
 #include <utility>
@@ -15,40 +11,14 @@
 #include "onnx_file.h"
 #include "quality.h"
 #include "resize.h"
-#include "sha256.h"
 
 namespace acne_edge {
 namespace {
 
-constexpr long kMaxModelBytes = 1L << 30;
-
-std::vector<std::uint8_t> read_model(const std::string& path) {
-    const auto refuse = [&](const std::string& why) { throw Error(ACNE_EDGE_ERROR_MODEL, path + ": " + why); };
-    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
-    // A directory opens, but has no end to seek to or nothing to read.
-    if (!file || std::fseek(file.get(), 0, SEEK_END) != 0) {
-        refuse(std::string("cannot read the model file (") + std::strerror(errno) + ")");
-    }
-    const long size = std::ftell(file.get());
-    if (size > kMaxModelBytes) refuse("larger than " + std::to_string(kMaxModelBytes >> 20) + " MB; not a model of acne-edge");
-    std::vector<std::uint8_t> bytes(size > 0 ? static_cast<std::size_t>(size) : 0);
-    std::rewind(file.get());
-    if (std::fread(bytes.data(), 1, bytes.size(), file.get()) != bytes.size()) {
-        refuse(std::string("cannot read the model file (") + std::strerror(errno) + ")");
-    }
-    return bytes;
-}
-
-std::string lower_case(std::string text) {
-    std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
-    return text;
-}
-
-std::unique_ptr<Backend> open_backend(const std::vector<std::uint8_t>& model, const Options& options,
-                                      const std::string& digest) {
+std::unique_ptr<Backend> open_backend(const ModelFile& file, const Options& options) {
     const bool engine = options.backend == ACNE_EDGE_BACKEND_TENSORRT ||
-                        (options.backend == ACNE_EDGE_BACKEND_AUTO && is_engine_file(model));
-    return engine ? open_tensorrt(model) : open_onnxruntime(model, options.threads, options.cache, digest);
+                        (options.backend == ACNE_EDGE_BACKEND_AUTO && is_engine_file(file.unchecked()));
+    return engine ? open_tensorrt(file.checked()) : open_onnxruntime(file, options.threads, options.cache);
 }
 
 void check_options(const Options& options) {
@@ -63,7 +33,7 @@ void check_options(const Options& options) {
 }
 
 // The manifest before the model is loaded, if it can be had.
-std::optional<Manifest> look_ahead(const std::vector<std::uint8_t>& model) {
+std::optional<Manifest> look_ahead(ByteView model) {
     try {
         const auto text = find_manifest(model);
         if (text) return parse_manifest(*text);
@@ -93,23 +63,20 @@ struct Grader::Prepared {
     acne_edge_timings timings{};
 };
 
-Grader::Grader(const std::string& path, const Options& options)
-    : Grader((check_options(options), read_model(path)), path, options) {}
+Grader::Grader(const std::string& path, const Options& options) {
+    check_options(options);
+    const ModelFile file(path, options.sha256);
+    const std::future<void> digesting = std::async(std::launch::async, [&] { file.digest(); });
+    *this = Grader(file, options);
+}
 
-Grader::Grader(const std::vector<std::uint8_t>& bytes, const std::string& path, const Options& options)
-    : on_poor_quality_(options.on_poor_quality) {
+Grader::Grader(const ModelFile& file, const Options& options) : on_poor_quality_(options.on_poor_quality) {
     if (!options.scale.empty()) scale_ = find_scale(options.scale);
-    // Without instructions for it the digest takes a tenth of the loading, so it has a core of its own for that time.
-    std::future<std::string> digest =
-        std::async(std::launch::async, [&bytes] { return sha256(bytes.data(), bytes.size()); });
-    if (!options.sha256.empty() || !options.cache.empty()) model_.sha256 = digest.get();
-    if (!options.sha256.empty() && model_.sha256 != lower_case(options.sha256)) {
-        throw Error(ACNE_EDGE_ERROR_MODEL_INTEGRITY, path + ": the file is not the one that was shipped; reinstall it");
-    }
-    backend_ = open_backend(bytes, options, model_.sha256);
-    if (digest.valid()) model_.sha256 = digest.get();
+    backend_ = open_backend(file, options);
+    file.checked();  // a graph of the cache is no reason to leave the file unchecked
     model_.name = backend_->manifest().name;
     model_.version = backend_->manifest().version;
+    model_.sha256 = file.sha256();
     model_.backend = backend_->name();
     if (options.scale.empty()) scale_ = backend_->manifest().scale;
 }
@@ -117,13 +84,17 @@ Grader::Grader(const std::vector<std::uint8_t>& bytes, const std::string& path, 
 std::pair<std::unique_ptr<Grader>, Prediction> Grader::open_and_predict(const std::string& path, const Options& options,
                                                                         const std::uint8_t* data, std::size_t size) {
     check_options(options);
-    const std::vector<std::uint8_t> bytes = read_model(path);
-    const std::optional<Manifest> ahead = look_ahead(bytes);
+    const ModelFile file(path, options.sha256);
+    const std::optional<Manifest> ahead = look_ahead(file.unchecked());
     std::future<Prepared> preparing;
     if (ahead) {
-        preparing = std::async(std::launch::async, [&] { return prepare_jpeg(*ahead, options.on_poor_quality, data, size); });
+        preparing = std::async(std::launch::async, [&] {
+            Prepared prepared = prepare_jpeg(*ahead, options.on_poor_quality, data, size);
+            file.digest();
+            return prepared;
+        });
     }
-    std::unique_ptr<Grader> grader(new Grader(bytes, path, options));
+    std::unique_ptr<Grader> grader(new Grader(file, options));
     const Manifest& manifest = grader->backend_->manifest();
     const bool same = ahead && ahead->decode_scale == manifest.decode_scale && ahead->height == manifest.height &&
                       ahead->width == manifest.width;

@@ -41,7 +41,7 @@ public:
 
 private:
     struct Prepared;
-    Grader(const std::vector<std::uint8_t>& bytes, const std::string& path, const Options& options);
+    Grader(const ModelFile& file, const Options& options);
     static Prepared prepare_jpeg(const Manifest& manifest, acne_edge_poor_quality policy, const std::uint8_t* data,
                                  std::size_t size);
     static Prepared prepare(const Manifest& manifest, acne_edge_poor_quality policy, const ImageView& image, double decode);

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <memory>
+#include <system_error>
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,7 +16,18 @@ namespace {
 
 constexpr std::size_t kSeal = 64;  // the hexadecimal sha256 of a graph, behind it
 
-std::string digest(const std::string& text) { return sha256(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()); }
+std::string digest(ByteView bytes) { return sha256(bytes.data(), bytes.size()); }
+
+std::string digest(const std::string& text) { return digest({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}); }
+
+// Nothing if the file cannot be had.
+MappedFile map_file(const std::string& path) {
+    try {
+        return MappedFile(path);
+    } catch (const std::system_error&) {
+        return {};
+    }
+}
 
 // What kernels are chosen by: the kind of the first processor and its instruction sets. Empty if it cannot be told.
 std::string processor() {
@@ -39,30 +50,20 @@ bool is_private(const std::string& folder) {
            (status.st_uid == geteuid() || status.st_uid == 0);
 }
 
-std::vector<std::uint8_t> read_file(const std::string& path) {
-    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
-    struct stat status {};
-    if (!file || fstat(fileno(file.get()), &status) != 0 || !S_ISREG(status.st_mode)) return {};
-    std::vector<std::uint8_t> bytes(static_cast<std::size_t>(status.st_size));
-    return std::fread(bytes.data(), 1, bytes.size(), file.get()) == bytes.size() ? bytes : std::vector<std::uint8_t>();
-}
-
 }  // namespace
 
 GraphCache::GraphCache(const std::string& folder, const std::string& model_sha256, const std::string& runtime) {
-    if (folder.empty()) return;
     const std::string machine = processor();
     if (!machine.empty() && is_private(folder)) {
         path_ = folder + "/" + digest(model_sha256 + "\n" + runtime + "\n" + machine) + ".ort";
     }
 }
 
-std::vector<std::uint8_t> GraphCache::read() const {
-    std::vector<std::uint8_t> bytes = usable() ? read_file(path_) : std::vector<std::uint8_t>();
-    if (bytes.size() <= kSeal) return {};
-    const std::string seal(bytes.end() - kSeal, bytes.end());
-    bytes.resize(bytes.size() - kSeal);
-    return sha256(bytes.data(), bytes.size()) == seal ? bytes : std::vector<std::uint8_t>();
+Graph GraphCache::read() const {
+    const MappedFile file = usable() ? map_file(path_) : MappedFile();
+    if (file.bytes().size() <= kSeal) return {};
+    const ByteView graph(file.bytes().data(), file.bytes().size() - kSeal);
+    return digest(graph) == std::string(graph.end(), file.bytes().end()) ? Graph{file, graph} : Graph();
 }
 
 std::string GraphCache::temporary() const {
@@ -75,11 +76,11 @@ std::string GraphCache::temporary() const {
 }
 
 void GraphCache::keep(const std::string& temporary) const {
-    const std::vector<std::uint8_t> graph = read_file(temporary);
+    const MappedFile graph = map_file(temporary);
     std::ofstream file(temporary, std::ios::binary | std::ios::app);
-    file << sha256(graph.data(), graph.size());
+    file << digest(graph.bytes());
     file.close();
-    if (graph.empty() || !file || std::rename(temporary.c_str(), path_.c_str()) != 0) std::remove(temporary.c_str());
+    if (graph.bytes().size() == 0 || !file || std::rename(temporary.c_str(), path_.c_str()) != 0) std::remove(temporary.c_str());
 }
 
 }  // namespace acne_edge

@@ -2,22 +2,29 @@
 // their optimisation. Nothing here fails: what cannot be read, trusted or written is as if it were not there.
 #pragma once
 
-#include <cstdint>
 #include <string>
-#include <vector>
+
+#include "mapped_file.h"
 
 namespace acne_edge {
 
+struct Graph {
+    MappedFile file;
+    ByteView bytes;  // of the file; empty: there is no graph
+};
+
 class GraphCache {
 public:
-    // In `folder`, which is made if need be; empty: no cache. A graph belongs to one model, one build of the runtime and one
+    GraphCache() = default;  // none
+
+    // In `folder`, which is made if need be. A graph belongs to one model, one build of the runtime and one
     // kind of processor. A folder that others may write to is not used, because a graph runs with the rights of this process.
     GraphCache(const std::string& folder, const std::string& model_sha256, const std::string& runtime);
 
     bool usable() const { return !path_.empty(); }
 
-    // The graph, if it is there and is what was written; else empty.
-    std::vector<std::uint8_t> read() const;
+    // The graph, if it is there and is what was written.
+    Graph read() const;
 
     // A new, empty file beside the cache for the runtime to write a graph to, or an empty string.
     std::string temporary() const;

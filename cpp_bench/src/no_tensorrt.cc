@@ -4,7 +4,7 @@
 
 namespace acne_edge {
 
-std::unique_ptr<Backend> open_tensorrt(const std::vector<std::uint8_t>&) {
+std::unique_ptr<Backend> open_tensorrt(ByteView) {
     throw Error(ACNE_EDGE_ERROR_BACKEND,
                 "this libacne_edge was built without TensorRT; build it where CMake finds NvInfer.h, or use an ONNX model");
 }

@@ -59,7 +59,7 @@ private:
 
 }  // namespace
 
-std::optional<std::string> find_manifest(const std::vector<std::uint8_t>& model) {
+std::optional<std::string> find_manifest(ByteView model) {
     Fields fields({reinterpret_cast<const char*>(model.data()), model.size()});
     std::uint64_t number = 0;
     for (std::string_view field; fields.next(number, field);) {

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <future>
 #include <numeric>
 
 #include <onnxruntime_cxx_api.h>
@@ -34,28 +35,31 @@ Ort::SessionOptions session_options(int threads) {
     Ort::SessionOptions options;
     options.SetIntraOpNumThreads(threads);
     options.SetLogSeverityLevel(ORT_LOGGING_LEVEL_FATAL);  // errors come back as exceptions; nothing else may write to stderr
-    // Threads that spin between frames burn a battery and a core.
-    options.AddConfigEntry("session.intra_op.allow_spinning", "0");
+    // Threads that sleep from operator to operator cost a tenth of the inference; those that spin between frames burn a battery
+    // and a core. So they spin within a run, and for no longer than operators follow each other: spinning for longer takes the
+    // processor from the decoder of another stream. Many streams are best served by `threads` of 1, which waits for nobody.
+    options.AddConfigEntry("session.force_spinning_stop", "1");
+    options.AddConfigEntry("session.intra_op.spin_duration_us", "100");
     return options;
 }
 
 // A session on a graph of the cache, which must outlive it, or null. The runtime's own format needs no parsing.
-Ort::Session open_cached(const Ort::Env& env, const std::vector<std::uint8_t>& graph, int threads) {
-    if (graph.empty()) return Ort::Session(nullptr);
+Ort::Session open_cached(const Ort::Env& env, const Graph& graph, int threads) {
+    if (graph.bytes.size() == 0) return Ort::Session(nullptr);
     Ort::SessionOptions options = session_options(threads);
     options.SetGraphOptimizationLevel(ORT_DISABLE_ALL);
     options.AddConfigEntry("session.load_model_format", "ORT");
     options.AddConfigEntry("session.use_ort_model_bytes_directly", "1");
     options.AddConfigEntry("session.use_ort_model_bytes_for_initializers", "1");
     try {
-        return {env, graph.data(), graph.size(), options};
+        return {env, graph.bytes.data(), graph.bytes.size(), options};
     } catch (const Ort::Exception&) {
         return Ort::Session(nullptr);
     }
 }
 
 // A session on the model whose optimised graph is put into the cache, or null.
-Ort::Session open_and_keep(const Ort::Env& env, const std::vector<std::uint8_t>& model, int threads, const GraphCache& cache) {
+Ort::Session open_and_keep(const Ort::Env& env, ByteView model, int threads, const GraphCache& cache) {
     const std::string temporary = cache.temporary();
     if (temporary.empty()) return Ort::Session(nullptr);
     Ort::SessionOptions options = session_options(threads);
@@ -71,7 +75,7 @@ Ort::Session open_and_keep(const Ort::Env& env, const std::vector<std::uint8_t>&
     }
 }
 
-Ort::Session open_model(const Ort::Env& env, const std::vector<std::uint8_t>& model, int threads) {
+Ort::Session open_model(const Ort::Env& env, ByteView model, int threads) {
     try {
         return {env, model.data(), model.size(), session_options(threads)};
     } catch (const Ort::Exception& error) {
@@ -81,10 +85,18 @@ Ort::Session open_model(const Ort::Env& env, const std::vector<std::uint8_t>& mo
 
 class OnnxRuntime final : public Backend {
 public:
-    OnnxRuntime(const std::vector<std::uint8_t>& model, int threads, const GraphCache& cache)
-        : env_(ORT_LOGGING_LEVEL_FATAL, "acne_edge"), graph_(cache.read()), session_(open_cached(env_, graph_, threads)) {
-        if (!session_) session_ = open_and_keep(env_, model, threads, cache);
-        if (!session_) session_ = open_model(env_, model, threads);
+    OnnxRuntime(const ModelFile& file, int threads, const std::string& folder) {
+        GraphCache cache;
+        std::future<Graph> reading = std::async(std::launch::async, [&] {
+            if (!folder.empty()) cache = GraphCache(folder, file.sha256(), Ort::GetBuildInfoString());
+            return cache.read();
+        });
+        // Takes as long as reading and checking the files does.
+        env_ = Ort::Env(ORT_LOGGING_LEVEL_FATAL, "acne_edge");
+        graph_ = reading.get();
+        session_ = open_cached(env_, graph_, threads);
+        if (!session_) session_ = open_and_keep(env_, file.checked(), threads, cache);
+        if (!session_) session_ = open_model(env_, file.checked(), threads);
         Ort::AllocatorWithDefaultOptions allocator;
         const Ort::AllocatedStringPtr text =
             session_.GetModelMetadata().LookupCustomMetadataMapAllocated(kManifestKey, allocator);
@@ -180,10 +192,10 @@ private:
 
     [[noreturn]] static void refuse(const std::string& message) { throw Error(ACNE_EDGE_ERROR_MODEL, message); }
 
-    Ort::Env env_;
-    std::vector<std::uint8_t> graph_;  // of the cache; the session reads from it
+    Ort::Env env_{nullptr};
+    Graph graph_;  // of the cache; the session reads from it
     // Running a session does not change it, but the C++ interface has no const for that.
-    mutable Ort::Session session_;
+    mutable Ort::Session session_{nullptr};
     Ort::MemoryInfo memory_ = Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeCPU);
     std::string manifest_text_;
     Manifest manifest_;
@@ -191,10 +203,9 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Backend> open_onnxruntime(const std::vector<std::uint8_t>& model, int threads, const std::string& cache,
-                                          const std::string& sha256) {
+std::unique_ptr<Backend> open_onnxruntime(const ModelFile& file, int threads, const std::string& cache) {
     try {
-        return std::make_unique<OnnxRuntime>(model, threads, GraphCache(cache, sha256, Ort::GetBuildInfoString()));
+        return std::make_unique<OnnxRuntime>(file, threads, cache);
     } catch (const Ort::Exception& error) {
         throw Error(ACNE_EDGE_ERROR_MODEL, "ONNX Runtime cannot read the model: " + first_line(error.what()));
     }

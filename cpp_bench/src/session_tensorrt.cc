@@ -71,7 +71,7 @@ private:
 
 class TensorRt final : public Backend {
 public:
-    explicit TensorRt(const std::vector<std::uint8_t>& bytes) {
+    explicit TensorRt(ByteView bytes) {
         const EngineFile file = read_engine_file(bytes);
         cudaDeviceProp device{};
         check(cudaGetDeviceProperties(&device, 0), "cudaGetDeviceProperties");
@@ -163,6 +163,6 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Backend> open_tensorrt(const std::vector<std::uint8_t>& model) { return std::make_unique<TensorRt>(model); }
+std::unique_ptr<Backend> open_tensorrt(ByteView model) { return std::make_unique<TensorRt>(model); }
 
 }  // namespace acne_edge

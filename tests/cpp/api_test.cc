@@ -65,21 +65,60 @@ void expect_same_quality(const json& ours, const json& python) {
     }
 }
 
-void expect_same(const json& ours, const json& python) {
-    EXPECT_EQ(schema_of(ours), schema_of(python));
-    EXPECT_NEAR(ours["count"].get<double>(), python["count"].get<double>(), 0.05);
-    EXPECT_EQ(ours["count_interval"], python["count_interval"]);
-    EXPECT_EQ(ours["grade"], python["grade"]);
-    EXPECT_EQ(ours["grade_set"], python["grade_set"]);
-    EXPECT_EQ(ours["scale"], python["scale"]);
-    EXPECT_EQ(ours["abstained"], python["abstained"]);
-    expect_same_quality(ours["quality"], python["quality"]);
-    EXPECT_EQ(ours["model"], python["model"]);
-    ASSERT_EQ(ours["grade_probs"].size(), python["grade_probs"].size());
-    for (std::size_t g = 0; g < ours["grade_probs"].size(); ++g) {
-        EXPECT_NEAR(ours["grade_probs"][g].get<double>(), python["grade_probs"][g].get<double>(), 0.002);
+// The largest difference of two lists of numbers, or of lists of lists.
+double difference(const json& ours, const json& python) {
+    if (!ours.is_array()) return std::abs(ours.get<double>() - python.get<double>());
+    EXPECT_EQ(ours.size(), python.size());
+    double largest = 0;
+    for (std::size_t i = 0; i < std::min(ours.size(), python.size()); ++i) {
+        largest = std::max(largest, difference(ours[i], python[i]));
     }
+    return largest;
 }
+
+// How far the network's outputs, and what is read from them, may be from Python's.
+struct Tolerance {
+    double count, grade, end_of_interval, grade_probs, lesion_map;
+};
+
+constexpr Tolerance kSame = {0.05, 0, 0, 0.002, 0.01};
+
+// Kernels for another kind of processor round floats otherwise; at a border between two integers of a quantised layer that
+// makes a step, and steps add up. It moves a few photographs by a lesion at most: as far as ONNX Runtime's levels of graph
+// optimisation move them on one and the same processor (README).
+constexpr Tolerance kOtherMachine = {1, 1, 2, 0.03, 0.06};
+
+bool is_within(const Tolerance& allowed, const json& ours, const json& python) {
+    const auto far = [&](const char* key, const char* inner) { return difference(ours[key][inner], python[key][inner]); };
+    return difference(ours["count"], python["count"]) <= allowed.count && far("grade", "index") <= allowed.grade &&
+           far("count_interval", "low") <= allowed.end_of_interval && far("count_interval", "high") <= allowed.end_of_interval &&
+           difference(ours["grade_probs"], python["grade_probs"]) <= allowed.grade_probs &&
+           (!ours.contains("lesion_map") || difference(ours["lesion_map"], python["lesion_map"]) <= allowed.lesion_map) &&
+           (allowed.grade > 0 || (ours["grade_set"] == python["grade_set"] && ours["abstained"] == python["abstained"]));
+}
+
+// Compares predictions. On another kind of processor than the golden cases' all must be close, and of the counts no more than one
+// in ten, and one, other than the same.
+class Comparison {
+public:
+    ~Comparison() { EXPECT_LE(apart_, 1 + compared_ / 10) << "not a few photographs only"; }
+
+    int compared() const { return compared_; }
+
+    void expect_same(const json& ours, const json& python) {
+        EXPECT_EQ(schema_of(ours), schema_of(python));
+        EXPECT_EQ(ours["scale"], python["scale"]);
+        EXPECT_EQ(ours["model"], python["model"]);
+        expect_same_quality(ours["quality"], python["quality"]);
+        ++compared_;
+        if (is_within(kSame, ours, python)) return;
+        EXPECT_TRUE(!is_same_machine() && is_within(kOtherMachine, ours, python)) << ours << "\n" << python;
+        apart_ += difference(ours["count"], python["count"]) > kSame.count;
+    }
+
+private:
+    int compared_ = 0, apart_ = 0;
+};
 
 // One test over all golden photographs on one scale.
 void compare_scale(const char* scale, std::size_t index) {
@@ -87,7 +126,9 @@ void compare_scale(const char* scale, std::size_t index) {
     acne_edge_options_init(&options, sizeof options);
     options.scale = scale;
     const Model model = open_model(&options);
-    std::size_t seen = 0, compared = 0, all = 0;
+    std::size_t seen = 0;
+    int all = 0;
+    Comparison comparison;
     for (const auto& expected : golden()["cases"]) {
         all += !expected.contains("error");
         if (!is_taken(seen++)) continue;
@@ -106,20 +147,10 @@ void compare_scale(const char* scale, std::size_t index) {
         const json& python = expected["predictions"][index];
         const Result result = predict(model.get(), jpeg);
         ASSERT_NE(result, nullptr);
-        const json ours = to_json(result.get(), nullptr, true);
-        expect_same(ours, python);
-        const json &map = ours["lesion_map"], &python_map = python["lesion_map"];
-        ASSERT_EQ(map.size(), python_map.size());
-        for (std::size_t y = 0; y < map.size(); ++y) {
-            ASSERT_EQ(map[y].size(), python_map[y].size());
-            for (std::size_t x = 0; x < map[y].size(); ++x) {
-                ASSERT_NEAR(map[y][x].get<double>(), python_map[y][x].get<double>(), 0.01);
-            }
-        }
-        ++compared;
+        comparison.expect_same(to_json(result.get(), nullptr, true), python);
     }
-    EXPECT_GT(all, 50U);
-    EXPECT_GE(compared, is_taken(1) ? all : 5U);
+    EXPECT_GT(all, 50);
+    EXPECT_GE(comparison.compared(), is_taken(1) ? all : 3);
 }
 
 TEST(Api, PredictsAsPythonOnTheModelsOwnScale) { compare_scale(nullptr, 0); }
@@ -129,9 +160,9 @@ TEST(Api, PredictsAsPythonOnAnotherScale) { compare_scale("report", 1); }
 TEST(Api, PredictsPixelsAsPython) {
     const Model model = open_model();
     std::size_t seen = 0;
-    int compared = 0;
+    Comparison comparison;
     for (const auto& expected : golden()["cases"]) {
-        if (!is_taken(seen++) || expected.contains("error") || ++compared > 20) continue;
+        if (!is_taken(seen++) || expected.contains("error") || comparison.compared() == 20) continue;
         const std::string name = expected["name"];
         SCOPED_TRACE(name);
         const auto pixels = read_golden(name + ".decoded");
@@ -146,7 +177,7 @@ TEST(Api, PredictsPixelsAsPython) {
                                         &result),
                   ACNE_EDGE_OK)
             << acne_edge_last_error();
-        expect_same(to_json(Result(result).get(), nullptr, false), expected["from_pixels"]);
+        comparison.expect_same(to_json(Result(result).get(), nullptr, false), expected["from_pixels"]);
     }
 }
 
@@ -259,6 +290,21 @@ TEST_F(CacheTest, ReplacesWhatIsDamaged) {
     EXPECT_EQ(count(), plain_);
     EXPECT_NE(std::filesystem::last_write_time(path), damaged);
     EXPECT_EQ(files().size(), 1U);
+}
+
+TEST_F(CacheTest, IsNoReasonToTakeAnotherFile) {
+    const std::string digest = golden()["model_sha256"];
+    options_.sha256 = digest.c_str();
+    EXPECT_EQ(count(), plain_);
+    ASSERT_EQ(files().size(), 1U);
+    acne_edge_model* model = nullptr;
+    const std::string other = golden_path("refused_cut.onnx");
+    EXPECT_EQ(acne_edge_open(other.c_str(), &options_, &model), ACNE_EDGE_ERROR_MODEL_INTEGRITY);
+    acne_edge_result* result = nullptr;
+    EXPECT_EQ(acne_edge_open_and_predict(other.c_str(), &options_, jpeg_.data(), jpeg_.size(), &model, &result),
+              ACNE_EDGE_ERROR_MODEL_INTEGRITY);
+    EXPECT_EQ(model, nullptr);
+    EXPECT_EQ(result, nullptr);
 }
 
 TEST_F(CacheTest, LeavesAloneAFolderThatOthersMayWriteTo) {

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include <sys/utsname.h>
+
 #include <nlohmann/json.hpp>
 
 inline std::string golden_path(const std::string& file) {
@@ -27,6 +29,15 @@ inline std::vector<std::uint8_t> read_golden(const std::string& file) {
 inline bool is_taken(std::size_t index) {
     const char* every = std::getenv("ACNE_EDGE_GOLDEN_EVERY");
     return every == nullptr || index % std::stoul(every) == 0;
+}
+
+inline const nlohmann::json& golden();
+
+// Whether the golden cases were predicted on a processor of this kind.
+inline bool is_same_machine() {
+    utsname system{};
+    uname(&system);
+    return golden()["machine"] == system.machine;
 }
 
 inline const nlohmann::json& golden() {

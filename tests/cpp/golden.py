@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import json
+import platform
 import struct
 import sys
 from collections.abc import Iterator, Sequence
@@ -266,6 +267,7 @@ def main(folder: Path) -> None:
     valid = graders[None].manifest.to_json()
     golden = {
         "version": __version__,
+        "machine": platform.machine(),
         "model_sha256": shipped.sha256,
         "input": vars(graders[None].manifest.input),
         "scales": SCALES,

@@ -9,9 +9,9 @@ import tempfile
 from pathlib import Path
 
 
-def run(*arguments: str, code: int = 0) -> str:
+def run(*arguments: str, code: int = 0, lines: str = "") -> str:
     """Its standard output; its exit code must be `code`, and an error must be one line."""
-    done = subprocess.run([BENCH, *arguments], capture_output=True, text=True, timeout=600)
+    done = subprocess.run([BENCH, *arguments], input=lines, capture_output=True, text=True, timeout=600)
     assert done.returncode == code, (arguments, done.returncode, done.stderr)
     assert (code == 0) == (done.stderr == ""), done.stderr
     assert len(done.stderr.splitlines()) == (code != 0), done.stderr
@@ -58,8 +58,14 @@ with tempfile.TemporaryDirectory() as folder:
     assert len(list(Path(folder, "cache").iterdir())) == 1
 assert all({**c, "timings": None} == {**once, "timings": None} for c in cached), cached
 
+turns = [json.loads(line) for line in run("--turns", "--image", image, lines="\n\n").splitlines()]
+assert [list(turn) for turn in turns] == [list(few["stages"])] * 2, turns
+assert all(turn["total"] > turn["inference"] > 0 for turn in turns), turns
+assert run("--turns", "--image", image) == ""
+
 assert "usage:" in run("--help")
 run(code=2)
+run("--turns", "--image", str(golden / "cut_0.3.jpg"), lines="\n", code=3)
 run("--image", image, "--samples", "0", code=2)
 run("--image", image, "--backend", "abacus", code=2)
 run("--image", image, "--nonsense", code=2)

@@ -1,0 +1,44 @@
+// Files as they lie on disk, mapped and not copied: a copy of a model costs more than all that is read of it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace acne_edge {
+
+// Bytes that belong to someone else.
+class ByteView {
+public:
+    ByteView() = default;
+    ByteView(const std::uint8_t* data, std::size_t size) : data_(data), size_(size) {}
+    ByteView(const std::vector<std::uint8_t>& bytes) : ByteView(bytes.data(), bytes.size()) {}
+
+    const std::uint8_t* data() const { return data_; }
+    std::size_t size() const { return size_; }
+    const std::uint8_t* begin() const { return data_; }
+    const std::uint8_t* end() const { return data_ + size_; }
+
+private:
+    const std::uint8_t* data_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+// Holds for files that are replaced as a whole, by renaming, and never written into.
+class MappedFile {
+public:
+    MappedFile() = default;  // nothing
+
+    // Throws std::system_error, with the system's word for it, if there is no such regular file.
+    explicit MappedFile(const std::string& path);
+
+    ByteView bytes() const { return {start_.get(), size_}; }
+
+private:
+    std::shared_ptr<const std::uint8_t> start_;
+    std::size_t size_ = 0;
+};
+
+}  // namespace acne_edge
