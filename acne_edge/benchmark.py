@@ -210,17 +210,6 @@ def throughput(grader: AcneGrader, photograph: bytes, images: int, rounds: int =
     }
 
 
-def cpp_report(binary: Path, image: Path, samples: int, warmup: int) -> dict[str, Any]:
-    """Run `acne_edge_bench` on the same photograph and return its report in the form of `measure`."""
-    command = [str(binary), "--image", str(image), "--samples", str(samples), "--warmup", str(warmup), "--json"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        report = json.loads(done.stdout)
-        return {"name": "C++ library", "stages": report["stages"], "warnings": report.get("warnings", [])}
-    except (OSError, subprocess.CalledProcessError, ValueError, KeyError) as error:
-        raise UsageError(f"{binary}: cannot be run as the C++ benchmark ({error})") from error
-
-
 @contextmanager
 def cpp_library(binary: Path, image: Path, model: str | None, threads: int) -> Iterator[Contender]:
     """The C++ library as a contender: `acne_edge_bench` predicts `image`, which must be the photograph measured, once a turn.

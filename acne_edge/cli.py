@@ -183,13 +183,14 @@ def bench(
 ) -> None:
     """Measure latency by stage, cold start, throughput and memory; contenders take turns in one run."""
     import tempfile
+    from contextlib import ExitStack
 
     from acne_edge import benchmark
     from acne_edge.grader import AcneGrader
 
     if baseline not in (None, "torch") or (baseline is None) != (checkpoint is None):
         raise UsageError("--baseline torch and --checkpoint FILE go together")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
         if image is None:
             image = Path(folder) / "drawn.jpg"
             image.write_bytes(benchmark.drawn_photograph())
@@ -203,9 +204,12 @@ def bench(
             contenders.append(benchmark.torch_baseline(checkpoint, choices[0][1]))
         if baseline_model is not None:
             contenders.append(benchmark.onnx_baseline(baseline_model, choices[0][1]))
-        reports = benchmark.measure(contenders, photograph, samples, warmup)
         if cpp is not None:
-            reports.append(benchmark.cpp_report(cpp, image, samples, warmup))
+            contenders.append(running.enter_context(benchmark.cpp_library(cpp, image, model, choices[0][1])))
+        reports = benchmark.measure(contenders, photograph, samples, warmup)
+        cold_start = benchmark.cold_start(image, model)
+        if cpp is not None:
+            cold_start |= benchmark.cpp_cold_start(cpp, image, model)
         report = {
             "schema": benchmark.SCHEMA,
             "tool": "acne-edge bench",
@@ -214,7 +218,7 @@ def bench(
             "samples": samples,
             "contenders": reports,
             "throughput": benchmark.throughput(graders[0], photograph, max(16, samples // 4)),
-            "cold_start": benchmark.cold_start(image, model),
+            "cold_start": cold_start,
         }
         for grader in graders:
             grader.close()

@@ -101,11 +101,6 @@ def test_the_command_prints_a_report(capsys: pytest.CaptureFixture[str], monkeyp
     assert "times the bare imports" in text
 
 
-def test_a_cpp_binary_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be run"):
-        benchmark.cpp_report(tmp_path / "missing", tmp_path / "a.jpg", 1, 0)
-
-
 def program(path: Path, lines: str) -> Path:
     """A program that stands in for acne_edge_bench."""
     path.write_text(f"#!{sys.executable}\nimport json, sys\n{lines}\n")
