@@ -98,9 +98,8 @@ def model(
     ranges, said = load_or_collect(out / "ranges.json", graph, crops, manifest.input)
     typer.echo(said)
     reports.draw(out / "ranges.png", graph, ranges)
-    judge = Labelled(images, grades, counts, readings(fp32_outputs, manifest))
-    others = load_images(choice_samples, network.config.image_size)
-    choice = Labelled(others, *_labels(choice_samples), readings(outputs(onnx_runner(fp32), others), manifest))
+    judge = _both_sides(samples, images, fp32, manifest)
+    choice = _both_sides(choice_samples, load_images(choice_samples, network.config.image_size), fp32, manifest)
     for what, labelled in (("choice", choice), ("judge", judge)):
         typer.echo(granularity(what, len(labelled.images)))
     methods = METHODS if method == "auto" else (method,)
@@ -263,6 +262,13 @@ def _choice(samples: Sequence[Sample], used: Sequence[str], calibration: str) ->
     if not free:
         raise UsageError(f"{calibration}: every training photograph is among the crops; draw fewer, to leave some to choose on")
     return [free[i] for i in np.random.default_rng(0).permutation(len(free))[:CHOICE]]
+
+
+def _both_sides(samples: Sequence[Sample], images: NDArray[np.uint8], fp32: bytes, manifest: Manifest) -> Labelled:
+    """Photographs and their mirror images, which show the other half of a face: twice as many cases to tell versions apart by."""
+    grades, counts = (np.tile(labels, 2) for labels in _labels(samples))
+    images = np.concatenate([images, images[:, :, ::-1]])
+    return Labelled(images, grades, counts, readings(outputs(onnx_runner(fp32), images), manifest), views=2)
 
 
 def _labels(samples: Sequence[Sample]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -40,12 +40,16 @@ class GateError(ModelError):
 
 @dataclass(frozen=True)
 class Labelled:
-    """Images uint8 [N, S, S, 3], RGB, with true grades [N] and counts [N], and what the float model reads on them."""
+    """Images uint8 [N, S, S, 3], RGB, with true grades [N] and counts [N], and what the float model reads on them.
+
+    Of P photographs each `views` times, N = views * P: all of them in one view, then all in the next.
+    """
 
     images: Images
     grades: NDArray[np.int64]
     counts: NDArray[np.int64]
     reference: Readings
+    views: int = 1
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Gated:
 def losses(candidate: Readings, truth: Labelled, resamples: int = RESAMPLES) -> Losses:
     """What a candidate loses against the float model, by the names of `BUDGET`.
 
-    Each has its `value`, the `low` and `high` end of a 95 % interval (percentile bootstrap over images, both models on the
+    Each has its `value`, the `low` and `high` end of a 95 % interval (percentile bootstrap over photographs, both models on the
     same resample; Efron and Tibshirani 1993, ch. 13) and its `budget`. The value is judged; the interval says how far to
     trust the verdict.
     """
@@ -80,7 +84,9 @@ def losses(candidate: Readings, truth: Labelled, resamples: int = RESAMPLES) -> 
 
     everything = np.arange(len(truth.grades))
     rng = np.random.default_rng(0)
-    samples = np.array([measure(rng.choice(everything, len(everything))) for _ in range(resamples)])
+    photographs = everything.reshape(truth.views, -1)
+    picks = (rng.choice(photographs.shape[1], photographs.shape[1]) for _ in range(resamples))
+    samples = np.array([measure(photographs[:, pick].ravel()) for pick in picks])
     low, high = np.percentile(samples, [2.5, 97.5], axis=0)
     return {
         name: {"value": float(value), "low": float(low[i]), "high": float(high[i]), "budget": BUDGET[name]}
@@ -188,15 +194,20 @@ def record(gated: Gated, recipe: Recipe, crops: CropSet, choice: Labelled, judge
         "crops": {"n": len(crops.images), "sha256": crops.sha256},
         "excluded": list(gated.excluded),
         "gate": {
-            "split": f"validation: {len(judge.images)} images held out of training, calibration and choice",
+            "split": f"validation: {_described(judge)} held out of training, calibration and choice",
             "image": 1 / len(judge.images),  # what one image is worth
             "judged": gated.judged,
             "judged_on": recipe.judged_on,
-            "interval": "95 % percentile bootstrap over images",
+            "interval": "95 % percentile bootstrap over photographs",
             "losses": gated.losses,
             "choice": {
-                "split": f"{len(choice.images)} training images held out of calibration",
+                "split": f"{_described(choice)} of training held out of calibration",
                 "losses": gated.chosen_by,
             },
         },
     }
+
+
+def _described(labelled: Labelled) -> str:
+    photographs = len(labelled.images) // labelled.views
+    return f"{photographs} photographs" + (" and their mirror images" if labelled.views == 2 else "")

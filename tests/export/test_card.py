@@ -23,6 +23,6 @@ def test_an_evaluation_of_another_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_command_names_the_settings_that_are_not_the_defaults() -> None:
-    settings = {"epochs": 18, "freeze_stem": True, "lr_steps": [5, 9], "method": "fusion"}
-    words = "acne-edge train --data ACNE04 --weights WEIGHTS --epochs 18 --freeze-stem --lr-steps 5 --lr-steps 9"
+    settings = {"epochs": 18, "freeze_stem": False, "lr_steps": [5, 9], "method": "fusion"}
+    words = "acne-edge train --data ACNE04 --weights WEIGHTS --epochs 18 --no-freeze-stem --lr-steps 5 --lr-steps 9"
     assert command(settings) == words

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -194,3 +196,11 @@ def test_what_cannot_be_saved_is_refused(
     with pytest.raises(GateError, match="the gate fails even with 0 of") as error:
         judged(model, ranges, tensorrt(), ("minmax",))
     assert error.value.exit_code == 4
+
+
+def test_a_second_view_of_a_photograph_is_no_second_photograph() -> None:
+    grades = [0, 1, 2, 3] * 20
+    changed = Readings(np.zeros(160), np.array([1, *grades[1:]] * 2))
+    once = losses(Readings(np.zeros(80), changed.grades[:80]), truth_of(grades, [0.0] * 80))
+    twice = losses(changed, replace(truth_of(grades * 2, [0.0] * 160), views=2))
+    assert twice == once

@@ -22,7 +22,7 @@ from acne_edge.training.model import FusionModel, ModelConfig, resize_input
 
 QUICK: dict[str, Any] = {
     "train_size": 32, "image_resize": 36, "epochs": 3, "batch_size": 8, "frequency": 1, "num_workers": 1, "val_folds": 5,
-    "mix": 0.5,
+    "mix": 0.5, "balance": 0.0,
 }  # fmt: skip
 
 
