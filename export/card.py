@@ -57,9 +57,9 @@ Per grade, as shipped:
 
 Confusion matrix, as shipped (rows true, columns predicted): `{confusion}`
 
-INT8 against float32 on the same photographs and their mirror images, with 95 % bootstrap intervals: {against}. Shares are of 1, errors in lesions. Of INT8
-versions that passed on training images, these images judged {judged}; this one is the last of them. The recipe itself was
-developed while looking at these images, so they are not a fresh judge of it.
+INT8 against float32 on the same photographs and their mirror images, with 95 % bootstrap intervals over photographs: {against}.
+Shares are of 1, errors in lesions. Of INT8 versions that passed on training photographs, these judged {judged}; this one is the
+last of them. The recipe itself was developed while looking at these photographs, so they are not a fresh judge of it.
 
 Reproduce (needs ACNE04): `{evaluate}`
 
