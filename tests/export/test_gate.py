@@ -204,3 +204,8 @@ def test_a_second_view_of_a_photograph_is_no_second_photograph() -> None:
     once = losses(Readings(np.zeros(80), changed.grades[:80]), truth_of(grades, [0.0] * 80))
     twice = losses(changed, replace(truth_of(grades * 2, [0.0] * 160), views=2))
     assert twice == once
+
+
+def test_a_loss_of_just_the_budget_is_within_it() -> None:
+    grades = [0] * 600
+    assert strain(losses(Readings(np.zeros(600), np.array([1] * 3 + [0] * 597)), truth_of(grades, [0.0] * 600))) == 1
