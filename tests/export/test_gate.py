@@ -207,5 +207,6 @@ def test_a_second_view_of_a_photograph_is_no_second_photograph() -> None:
 
 
 def test_a_loss_of_just_the_budget_is_within_it() -> None:
-    grades = [0] * 600
-    assert strain(losses(Readings(np.zeros(600), np.array([1] * 3 + [0] * 597)), truth_of(grades, [0.0] * 600))) == 1
+    grades = [0, 1, 2, 3] * 150
+    flipped = Readings(np.zeros(600), np.array([1, 1, 2, 3, 1, 1, 2, 3, 1, 1, 2, 3, *grades[12:]]))
+    assert strain(losses(flipped, truth_of(grades, [0.0] * 600))) == 1
