@@ -54,7 +54,7 @@ def find_scale(name: str) -> SeverityScale:
 class CountDecoding:
     """How one count and one grade are read off the network's three outputs; chosen on validation data."""
 
-    count: str = "mean"  # statistic of the count distribution: mean | median
+    count: str = "mean"  # statistic of the count distribution: mean | median (interpolated)
     map_weight: float = 0.0  # share of the lesion map's sum in the count, 0..1
     head_weight: float = 0.5  # share of the grade head, against the count's bands, in the grade, 0..1
 
@@ -112,10 +112,20 @@ def interpret(
     )
 
 
+def median(count_probs: Floats) -> float:
+    """Median of a distribution over counts [K], each spread evenly over half a lesion on either side; in 0..K-1.
+
+    Without the spreading, rounding in the network's sums would move it by a whole lesion.
+    """
+    cumulated = np.cumsum(count_probs)
+    k = min(int((cumulated < 0.5).sum()), len(count_probs) - 1)
+    below = cumulated[k] - count_probs[k]
+    return float(np.clip(k - 0.5 + (0.5 - below) / max(float(count_probs[k]), 1e-12), 0, len(count_probs) - 1))
+
+
 def decode_count(count_probs: Floats, lesions: float, decoding: CountDecoding) -> float:
     """One count from the distribution [K] and the lesion map's sum."""
-    k = np.arange(len(count_probs))
-    statistic = float((np.cumsum(count_probs) < 0.5).sum()) if decoding.count == "median" else float(count_probs @ k)
+    statistic = median(count_probs) if decoding.count == "median" else float(count_probs @ np.arange(len(count_probs)))
     return (1 - decoding.map_weight) * statistic + decoding.map_weight * float(lesions)
 
 

@@ -18,6 +18,7 @@ from acne_edge.grading import (
     decode_count,
     find_scale,
     interpret,
+    median,
     temper,
 )
 
@@ -58,9 +59,18 @@ def test_scales_are_found_by_name() -> None:
 def test_count_is_read_off_the_distribution_and_the_map() -> None:
     p = peak(12)
     assert decode_count(p, 99.0, CountDecoding("mean", 0.0)) == pytest.approx(12, abs=0.01)
-    assert decode_count(p, 99.0, CountDecoding("median", 0.0)) == 12
-    assert decode_count(p, 20.0, CountDecoding("median", 0.25)) == pytest.approx(14)
+    assert decode_count(p, 99.0, CountDecoding("median", 0.0)) == pytest.approx(12, abs=0.01)
+    assert decode_count(p, 20.0, CountDecoding("median", 0.25)) == pytest.approx(14, abs=0.01)
     assert decode_count(p, 20.0, CountDecoding("mean", 1.0)) == 20
+
+
+def test_a_median_moves_with_the_distribution_and_not_by_whole_lesions() -> None:
+    assert median(np.array([0.0, 0.5, 0.5])) == pytest.approx(1.5)
+    assert median(np.array([0.0, 0.501, 0.499])) == pytest.approx(1.5, abs=0.01)
+    assert median(np.array([0.0, 0.499, 0.501])) == pytest.approx(1.5, abs=0.01)
+    assert median(np.array([0.0, 0.25, 0.5, 0.25])) == pytest.approx(2)
+    assert median(np.eye(66)[0]) == 0
+    assert median(np.eye(66)[65]) == 65
 
 
 def test_the_grade_head_speaks_on_its_own_scale_only() -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from acne_edge.errors import UsageError
-from acne_edge.grading import HAYASHI
+from acne_edge.grading import HAYASHI, median
 from acne_edge.metrics import count_metrics, grade_metrics
 from acne_edge.training import checkpoint, lookalikes
 from acne_edge.training.augment import Augmentation, paste, paste_points, rasterize, warp, warp_points
@@ -140,10 +140,9 @@ def evaluate(outputs: dict[str, NDArray[np.float32]], samples: list[Sample]) -> 
     grades, counts = [s.grade for s in samples], [s.count for s in samples]
     from_count = outputs["count_probs"] @ HAYASHI.bands(outputs["count_probs"].shape[1])
     by_source = {"head": outputs["grade_probs"], "count": from_count, "combined": (outputs["grade_probs"] + from_count) / 2}
-    cumulative = outputs["count_probs"].cumsum(1)
     decoded = {
-        "median": (cumulative < 0.5).sum(1),
-        "mean": outputs["count_probs"] @ np.arange(cumulative.shape[1]),
+        "median": np.array([median(p) for p in outputs["count_probs"]]),
+        "mean": outputs["count_probs"] @ np.arange(outputs["count_probs"].shape[1]),
         "map": outputs["lesion_map"].sum((1, 2)),
     }
     return {

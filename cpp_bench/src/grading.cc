@@ -11,12 +11,24 @@ namespace {
 
 const std::vector<std::string> kLabels = {"mild", "moderate", "severe", "very severe"};
 
+double mean(const std::vector<float>& probs) {
+    double sum = 0;
+    for (std::size_t k = 0; k < probs.size(); ++k) sum += static_cast<double>(k) * probs[k];
+    return sum;
+}
+
+// Each count is spread evenly over half a lesion on either side, lest rounding moves the median by a whole one.
+double median(const std::vector<float>& probs) {
+    const std::size_t last = probs.size() - 1;
+    std::size_t k = 0;
+    double below = 0;
+    for (; k < last && below + probs[k] < 0.5; ++k) below += probs[k];
+    const double share = (0.5 - below) / std::max(static_cast<double>(probs[k]), 1e-12);
+    return std::clamp(static_cast<double>(k) - 0.5 + share, 0.0, static_cast<double>(last));
+}
+
 double decode_count(const std::vector<float>& probs, double lesions, const CountDecoding& decoding) {
-    double statistic = 0, cumulated = 0;
-    for (std::size_t k = 0; k < probs.size(); ++k) {
-        cumulated += probs[k];
-        statistic += decoding.median ? (cumulated < 0.5 ? 1.0 : 0.0) : static_cast<double>(k) * probs[k];
-    }
+    const double statistic = decoding.median ? median(probs) : mean(probs);
     return (1 - decoding.map_weight) * statistic + decoding.map_weight * lesions;
 }
 
