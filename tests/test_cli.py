@@ -62,7 +62,7 @@ def test_json_is_a_list(run, photo: Path) -> None:
     records = json.loads(out)
     assert code == 0
     assert len(records) == 2
-    assert np.shape(records[0]["lesion_map"]) == (28, 28)
+    assert np.shape(records[0]["lesion_map"]) == (32, 32)  # at an eighth of the network's 256 pixels
 
 
 def test_csv_has_one_row_an_image(run, photo: Path) -> None:
