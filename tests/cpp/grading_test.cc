@@ -24,9 +24,9 @@ Outputs outputs(std::vector<float> grades, std::vector<float> counts, std::vecto
 TEST(Grading, CountIsTheMeanTheMedianOrTheMap) {
     const auto made = outputs({0.5F, 0.5F}, {0.125F, 0.25F, 0.5F, 0.125F}, {1.0F, 2.5F, 4.0F});
     EXPECT_DOUBLE_EQ(interpret(made, kTwo, kTwo, {false, 0, 0}, {}).count, 1.625);
-    EXPECT_DOUBLE_EQ(interpret(made, kTwo, kTwo, {true, 0, 0}, {}).count, 2);
+    EXPECT_DOUBLE_EQ(interpret(made, kTwo, kTwo, {true, 0, 0}, {}).count, 1.75);
     EXPECT_DOUBLE_EQ(interpret(made, kTwo, kTwo, {true, 1, 0}, {}).count, 7.5);
-    EXPECT_DOUBLE_EQ(interpret(made, kTwo, kTwo, {true, 0.5, 0}, {}).count, 4.75);
+    EXPECT_DOUBLE_EQ(interpret(made, kTwo, kTwo, {true, 0.5, 0}, {}).count, 4.625);
 }
 
 TEST(Grading, GradeMixesHeadAndBandsOnTheNativeScaleOnly) {
