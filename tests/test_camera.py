@@ -7,9 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 
 import numpy as np
 import pytest
@@ -261,40 +260,3 @@ def test_twenty_thousand_frames_leave_memory_and_descriptors_as_they_were() -> N
         [sys.executable, "-m", "tests.soak", "20000"], capture_output=True, text=True, cwd=Path(__file__).parents[1], timeout=1800
     )
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-class MotionJpeg(BaseHTTPRequestHandler):
-    """A network camera that hangs up after thirty frames, and takes the next call."""
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-        self.end_headers()
-        for value in range(30):
-            frame = drawing.encode(np.full((64, 80, 3), (40 + value, 0, 9), np.uint8))
-            self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(frame) + frame + b"\r\n")
-            time.sleep(0.02)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-def test_a_network_camera_that_hangs_up_is_called_again() -> None:
-    pytest.importorskip("cv2", reason="the extra camera is not installed")
-    said: list[str] = []
-    stop = Event()
-    with ThreadingHTTPServer(("127.0.0.1", 0), MotionJpeg) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/stream.mjpg"
-        deadline = time.monotonic() + 60
-        after = []
-        for frame in Camera(url, said.append).frames(stop):
-            if len(said) >= 2:  # gone, and back
-                after.append(frame)
-            if len(after) == 2 or time.monotonic() > deadline:
-                stop.set()
-        server.shutdown()
-    assert url in said[0]
-    assert "back after" in said[1]
-    assert [f.image.shape for f in after] == [(64, 80, 3)] * 2
-    assert after[0].index < after[1].index
