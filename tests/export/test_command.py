@@ -123,7 +123,7 @@ def test_a_failed_gate_writes_no_int8_file_and_keeps_the_old(
     call, arguments: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gate, "BUDGET", dict.fromkeys(gate.BUDGET, -1.0))
-    monkeypatch.setattr(gate, "strain", lambda lost: 2.0)
+    monkeypatch.setattr(gate, "strain", lambda lost, names=(): 2.0)
     monkeypatch.setattr(gate, "MAX_EXCLUDED", 0.1)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / NAMES[1]).write_bytes(b"old")
