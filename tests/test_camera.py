@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread, Timer
 
 import numpy as np
 import pytest
@@ -243,6 +244,44 @@ def test_the_command_waits_for_a_camera_and_stops_cleanly_on_a_signal(how: signa
         out, err = process.communicate(timeout=60)
     assert line == "acne-edge: camera 99: gives no picture; is it plugged in and free? Trying again until it does\n"
     assert (process.returncode, out, err) == (0, "", "")
+
+
+class NetworkCamera(BaseHTTPRequestHandler):
+    """Motion JPEG over HTTP: hangs up after thirty frames, and takes the next call."""
+
+    def do_GET(self) -> None:  # noqa: N802
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        for value in range(30):
+            frame = drawing.encode(np.full((64, 80, 3), (40 + value, 0, 9), np.uint8), "JPEG")
+            self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(frame) + frame + b"\r\n")
+            time.sleep(0.02)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_network_camera_that_hangs_up_is_called_again() -> None:
+    pytest.importorskip("cv2", reason="needs the extra camera")
+    said: list[str] = []
+    stop, after = Event(), []
+    with ThreadingHTTPServer(("127.0.0.1", 0), NetworkCamera) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/stream.mjpg"
+        limit = Timer(60, stop.set)
+        limit.start()
+        for frame in Camera(url, said.append).frames(stop):
+            if len(said) >= 2:  # gone, and back
+                after.append(frame)
+            if len(after) == 2:
+                stop.set()
+        limit.cancel()
+        server.shutdown()
+    assert said[0].startswith(f"{url}: gives no picture")
+    assert said[1].startswith(f"{url}: back after")
+    assert [f.image.shape for f in after] == [(64, 80, 3)] * 2
+    assert 29 < after[0].index < after[1].index  # counted on
 
 
 @pytest.mark.parametrize("arguments", [(), (".", "--camera", "0")])
