@@ -6,6 +6,7 @@ Exit codes: 0 ok, 1 an error of acne-edge itself, 2 usage, 3 some or all images 
 
 from __future__ import annotations
 
+import copy
 import gc
 import json
 import os
@@ -411,13 +412,21 @@ def _quiet_pipe() -> Iterator[None]:
         sys.exit(0)
 
 
+def _called(arguments: list[str]) -> typer.Typer:
+    """The command line without the commands that `arguments` do not name: every parser that is built takes its time."""
+    named = [c for c in app.registered_commands if (c.name or c.callback.__name__) in arguments]  # type: ignore[union-attr]
+    some = copy.copy(app)
+    some.registered_commands = named or app.registered_commands
+    return some
+
+
 def main() -> None:
     """Run the command line; errors become one line and an exit code."""
     debug = "--debug" in sys.argv[1:]
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     try:
         with _quiet_pipe():
-            app(arguments)
+            _called(arguments)(arguments)
     except AcneEdgeError as error:
         if debug:
             raise

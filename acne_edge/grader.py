@@ -129,7 +129,7 @@ class AcneGrader:
         manifest = loading.manifest()
         spec = manifest.input
         clock = _Clock()
-        rgb = images.decode(source, min_side=spec.decode_scale * max(spec.height, spec.width))
+        rgb = images.read(source, min_side=spec.decode_scale * max(spec.height, spec.width))
         clock.lap("decode")
         capture = quality.assess(rgb)
         clock.lap("quality")

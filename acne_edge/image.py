@@ -1,4 +1,4 @@
-"""Bytes, path, array or PIL image -> RGB uint8 array, upright.
+"""Bytes, path, array or PIL image -> upright RGB, as a PIL image (`read`) or a uint8 array (`decode`).
 
 A JPEG is decoded at the smallest DCT scale (1/1, 1/2, 1/4, 1/8) that keeps both sides at or above a wanted size: a
 3112x3456 photograph costs a fifth of a full decode. The scale is a part of the preprocessing contract, because training,
@@ -40,7 +40,14 @@ DAMAGED = (  # what Pillow's plugins raise on damaged files
 
 
 def decode(source: ImageSource, min_side: int | None = None, *, max_pixels: int = MAX_PIXELS) -> ImageArray:
-    """Decode an image to a C-contiguous uint8 array [H, W, 3], RGB, 0..255, turned upright by its EXIF orientation.
+    """As `read`, to a C-contiguous uint8 array [H, W, 3], RGB, 0..255."""
+    return np.ascontiguousarray(read(source, min_side, max_pixels=max_pixels))
+
+
+def read(source: ImageSource, min_side: int | None = None, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decode an image to a PIL image of mode RGB, turned upright by its EXIF orientation.
+
+    Pillow keeps pixels in fours: an image that goes on to be resized is spared the way to an array and back.
 
     Args:
         source: path, encoded bytes, uint8 array ([H, W] grey, [H, W, 3] RGB or [H, W, 4] RGBA) or PIL image.
@@ -55,10 +62,11 @@ def decode(source: ImageSource, min_side: int | None = None, *, max_pixels: int 
         MissingExtraError: a HEIC file without the extra `heif`.
     """
     if isinstance(source, np.ndarray):
-        return _from_array(source, max_pixels)
+        _check_array(source, max_pixels)
+        return _to_rgb(Image.fromarray(source), max_pixels, min_side=None)
     if isinstance(source, Image.Image):
         return _to_rgb(source, max_pixels, min_side=None)
-    data = _read(source)
+    data = _content(source)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd EXIF and of sizes that are checked here anyway
@@ -76,7 +84,7 @@ def decode(source: ImageSource, min_side: int | None = None, *, max_pixels: int 
         raise ImageSizeError("not enough memory to decode the image") from error
 
 
-def _read(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> bytes:
+def _content(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> bytes:
     if isinstance(source, (bytes, bytearray, memoryview)):
         data = bytes(source)
     elif isinstance(source, (str, os.PathLike)):
@@ -120,15 +128,12 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     return Image.open(io.BytesIO(data), formats=FORMATS)
 
 
-def _from_array(array: NDArray[np.uint8], max_pixels: int) -> ImageArray:
+def _check_array(array: NDArray[np.uint8], max_pixels: int) -> None:
     if array.dtype != np.uint8:
         raise ImageDecodeError(f"array has dtype {array.dtype}; expected uint8, 0..255")
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
         raise ImageSizeError(f"array has shape {array.shape}; expected [H, W], [H, W, 3] or [H, W, 4]")
     _check_size(array.shape[1], array.shape[0], max_pixels)
-    if array.ndim == 3 and array.shape[2] == 3:
-        return np.ascontiguousarray(array)
-    return _to_rgb(Image.fromarray(array), max_pixels, min_side=None)
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
@@ -138,7 +143,7 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
         raise ImageSizeError(f"image is {width}x{height} pixels; at most {max_pixels // 1_000_000} megapixels are accepted")
 
 
-def _to_rgb(image: Image.Image, max_pixels: int, min_side: int | None) -> ImageArray:
+def _to_rgb(image: Image.Image, max_pixels: int, min_side: int | None) -> Image.Image:
     _check_size(*image.size, max_pixels)
     if min_side is not None and image.format in ("JPEG", "MPO"):
         image.draft(None, (min_side, min_side))  # type: ignore[arg-type]
@@ -152,7 +157,7 @@ def _to_rgb(image: Image.Image, max_pixels: int, min_side: int | None) -> ImageA
         rgba = image.convert("RGBA")
         image = Image.new("RGBA", rgba.size, "white")
         image.alpha_composite(rgba)
-    return np.asarray(image.convert("RGB"), dtype=np.uint8)
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _upright(image: Image.Image) -> Image.Image:

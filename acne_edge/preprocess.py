@@ -1,4 +1,4 @@
-"""RGB array of any size -> the network's input. The one place where its geometry is decided."""
+"""RGB image of any size -> the network's input. The one place where its geometry is decided."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 DECODE_SCALE = 2  # a JPEG is decoded with both sides at least this many times the network's input
 
 
-def resize(image: ImageArray, height: int, width: int) -> ImageArray:
-    """Resample uint8 [H, W, 3] to [height, width, 3] with Pillow's antialiased triangle filter; the frame is stretched.
+def resize(image: ImageArray | Image.Image, height: int, width: int) -> ImageArray:
+    """Resample RGB, uint8 [H, W, 3], to [height, width, 3] with Pillow's antialiased triangle filter; the frame is stretched.
 
     The whole frame is kept, because a lesion outside the crop would be a lesion not counted.
     """
-    if image.shape[:2] == (height, width):
-        return image
-    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
 
 
-def pack(images: Sequence[ImageArray], height: int, width: int) -> ImageArray:
+def pack(images: Sequence[ImageArray | Image.Image], height: int, width: int) -> ImageArray:
     """Resize and stack images into the network's input: uint8 [N, height, width, 3], RGB, C-contiguous."""
     return np.stack([resize(image, height, width) for image in images])

@@ -49,16 +49,18 @@ class Quality:
         }
 
 
-def assess(image: ImageArray) -> Quality:
-    """Score a decoded photograph, uint8 [H, W, 3], RGB."""
-    small = Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
+def assess(image: ImageArray | Image.Image) -> Quality:
+    """Score a decoded photograph, RGB, uint8 [H, W, 3]."""
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
+    small = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
     luma, cb, cr = np.moveaxis(np.asarray(small.convert("YCbCr"), np.float32), 2, 0)
     brightness, clipped = float(luma.mean()), float((luma >= 250).mean())
     laplacian = luma[1:-1, :-2] + luma[1:-1, 2:] + luma[:-2, 1:-1] + luma[2:, 1:-1] - 4 * luma[1:-1, 1:-1]
     sharpness = float(np.abs(laplacian).mean())
     # Chai and Ngan, IEEE CSVT 1999: skin of all tones lies in this rectangle of chroma.
     skin = float(((cb >= 77) & (cb <= 127) & (cr >= 133) & (cr <= 173)).mean())
-    short_side = min(image.shape[:2])
+    short_side = min(image.size)
     tests = (
         (LOW_RESOLUTION, short_side < 160),
         (TOO_DARK, brightness < 45),

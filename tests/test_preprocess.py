@@ -20,7 +20,7 @@ def test_resize_matches_pillow_bit_for_bit(face: np.ndarray) -> None:
 
 
 def test_an_image_of_the_right_size_is_left_alone(face: np.ndarray) -> None:
-    assert resize(face, *face.shape[:2]) is face
+    np.testing.assert_array_equal(resize(face, *face.shape[:2]), face)
 
 
 @given(st.integers(32, 300), st.integers(32, 300), st.integers(0, 255))
