@@ -77,16 +77,18 @@ def to_onnx(model: FusionModel) -> onnx.ModelProto:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the exporter: its own deprecations, and a logger that misses torchvision, which nothing here uses."""
-    logger = logging.getLogger("torch.onnx")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
+    """Silence the exporter: its own deprecations, and loggers that miss torchvision and a GPU, which nothing here uses."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.utils.cpp_extension")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 def name_layers(proto: onnx.ModelProto) -> None:

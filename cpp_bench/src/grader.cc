@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <future>
 #include <optional>
 #include <utility>
@@ -85,21 +86,28 @@ std::pair<std::unique_ptr<Grader>, Prediction> Grader::open_and_predict(const st
                                                                         const std::uint8_t* data, std::size_t size) {
     check_options(options);
     const ModelFile file(path, options.sha256);
+    // The model opens beside; this thread, which has the photograph in its caches, also runs it.
+    std::future<std::unique_ptr<Grader>> opening =
+        std::async(std::launch::async, [&] { return std::unique_ptr<Grader>(new Grader(file, options)); });
     const std::optional<Manifest> ahead = look_ahead(file.unchecked());
-    std::future<Prepared> preparing;
+    std::optional<Prepared> prepared;
+    std::exception_ptr unusable;
     if (ahead) {
-        preparing = std::async(std::launch::async, [&] {
-            Prepared prepared = prepare_jpeg(*ahead, options.on_poor_quality, data, size);
-            file.digest();
-            return prepared;
-        });
+        try {
+            prepared = prepare_jpeg(*ahead, options.on_poor_quality, data, size);
+        } catch (...) {
+            unusable = std::current_exception();
+        }
     }
-    std::unique_ptr<Grader> grader(new Grader(file, options));
+    std::unique_ptr<Grader> grader = opening.get();  // a model that is refused comes before a photograph that is
     const Manifest& manifest = grader->backend_->manifest();
-    const bool same = ahead && ahead->decode_scale == manifest.decode_scale && ahead->height == manifest.height &&
-                      ahead->width == manifest.width;
-    const Prepared prepared = same ? preparing.get() : prepare_jpeg(manifest, options.on_poor_quality, data, size);
-    Prediction prediction = grader->infer(prepared);
+    if (!ahead || ahead->decode_scale != manifest.decode_scale || ahead->height != manifest.height ||
+        ahead->width != manifest.width) {
+        prepared = prepare_jpeg(manifest, options.on_poor_quality, data, size);
+    } else if (unusable) {
+        std::rethrow_exception(unusable);
+    }
+    Prediction prediction = grader->infer(*prepared);
     return {std::move(grader), std::move(prediction)};
 }
 

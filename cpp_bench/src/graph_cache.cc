@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <system_error>
@@ -14,11 +15,23 @@
 namespace acne_edge {
 namespace {
 
-constexpr std::size_t kSeal = 64;  // the hexadecimal sha256 of a graph, behind it
+using Seal = std::uint64_t;  // stands behind a graph, and says whether it is whole
 
-std::string digest(ByteView bytes) { return sha256(bytes.data(), bytes.size()); }
+// FNV-1a (Fowler, Noll, Vo) over words: a fifth of the time of a cryptographic hash. It is for disks that fail and writes that
+// were cut short; that nobody else has written here, the folder's rights say.
+Seal seal(ByteView bytes) {
+    Seal sum = 0xcbf29ce484222325;
+    const auto mix = [&](std::uint64_t word) { sum = (sum ^ word) * 0x100000001b3; };
+    std::size_t at = 0;
+    for (std::uint64_t word = 0; at + sizeof word <= bytes.size(); at += sizeof word) {
+        std::memcpy(&word, bytes.data() + at, sizeof word);
+        mix(word);
+    }
+    for (; at < bytes.size(); ++at) mix(bytes.data()[at]);
+    return sum;
+}
 
-std::string digest(const std::string& text) { return digest({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}); }
+std::string digest(const std::string& text) { return sha256(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()); }
 
 // Nothing if the file cannot be had.
 MappedFile map_file(const std::string& path) {
@@ -61,9 +74,11 @@ GraphCache::GraphCache(const std::string& folder, const std::string& model_sha25
 
 Graph GraphCache::read() const {
     const MappedFile file = usable() ? map_file(path_) : MappedFile();
-    if (file.bytes().size() <= kSeal) return {};
-    const ByteView graph(file.bytes().data(), file.bytes().size() - kSeal);
-    return digest(graph) == std::string(graph.end(), file.bytes().end()) ? Graph{file, graph} : Graph();
+    if (file.bytes().size() <= sizeof(Seal)) return {};
+    const ByteView graph(file.bytes().data(), file.bytes().size() - sizeof(Seal));
+    Seal written = 0;
+    std::memcpy(&written, graph.end(), sizeof written);
+    return seal(graph) == written ? Graph{file, graph} : Graph();
 }
 
 std::string GraphCache::temporary() const {
@@ -78,7 +93,8 @@ std::string GraphCache::temporary() const {
 void GraphCache::keep(const std::string& temporary) const {
     const MappedFile graph = map_file(temporary);
     std::ofstream file(temporary, std::ios::binary | std::ios::app);
-    file << digest(graph.bytes());
+    const Seal sum = seal(graph.bytes());
+    file.write(reinterpret_cast<const char*>(&sum), sizeof sum);
     file.close();
     if (graph.bytes().size() == 0 || !file || std::rename(temporary.c_str(), path_.c_str()) != 0) std::remove(temporary.c_str());
 }

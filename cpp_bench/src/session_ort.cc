@@ -86,14 +86,10 @@ Ort::Session open_model(const Ort::Env& env, ByteView model, int threads) {
 class OnnxRuntime final : public Backend {
 public:
     OnnxRuntime(const ModelFile& file, int threads, const std::string& folder) {
-        GraphCache cache;
-        std::future<Graph> reading = std::async(std::launch::async, [&] {
-            if (!folder.empty()) cache = GraphCache(folder, file.sha256(), Ort::GetBuildInfoString());
-            return cache.read();
-        });
-        // Takes as long as reading and checking the files does.
         env_ = Ort::Env(ORT_LOGGING_LEVEL_FATAL, "acne_edge");
-        graph_ = reading.get();
+        GraphCache cache;
+        if (!folder.empty()) cache = GraphCache(folder, file.sha256(), Ort::GetBuildInfoString());
+        graph_ = cache.read();
         session_ = open_cached(env_, graph_, threads);
         if (!session_) session_ = open_and_keep(env_, file.checked(), threads, cache);
         if (!session_) session_ = open_model(env_, file.checked(), threads);
