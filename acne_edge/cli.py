@@ -179,6 +179,7 @@ def bench(
     baseline: Annotated[str | None, typer.Option(help="torch: add full decode + PyTorch eager of --checkpoint.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Checkpoint for --baseline torch.")] = None,
     baseline_model: Annotated[Path | None, typer.Option(help="Add full decode + ONNX Runtime of this ONNX file.")] = None,
+    openvino_model: Annotated[Path | None, typer.Option(help="Add the SDK with this ONNX file in OpenVINO.")] = None,
     cpp: Annotated[Path | None, typer.Option(help="Add the C++ library, by the path of acne_edge_bench.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
@@ -205,6 +206,9 @@ def bench(
             contenders.append(benchmark.torch_baseline(checkpoint, choices[0][1]))
         if baseline_model is not None:
             contenders.append(benchmark.onnx_baseline(baseline_model, choices[0][1]))
+        if openvino_model is not None:
+            graders.append(AcneGrader.load(openvino_model, backend="openvino", threads=choices[0][1]))
+            contenders.append(benchmark.sdk(graders[-1], f"OpenVINO {openvino_model.name}"))
         if cpp is not None:
             contenders.append(running.enter_context(benchmark.cpp_library(cpp, image, model, choices[0][1])))
         reports = benchmark.measure(contenders, photograph, samples, warmup)

@@ -152,6 +152,7 @@ class _Reader:
         self.value, self.path = value, path
 
     def get(self, key: str, kind: type | tuple[type, ...], expected: str) -> Any:
+        """The value of a type that `expected` names in the error."""
         if key not in self.value:
             raise ManifestError(f"{self.path}.{key} is missing")
         value = self.value[key]
@@ -160,27 +161,33 @@ class _Reader:
         return value
 
     def section(self, key: str) -> _Reader:
+        """The object in the field, to read on in."""
         return _Reader(self.get(key, dict, "a JSON object"), f"{self.path}.{key}")
 
     def mapping(self, key: str) -> dict[str, Any]:
+        """The object in the field, as it is."""
         return dict(self.get(key, dict, "a JSON object"))
 
     def text(self, key: str) -> str:
+        """The text in the field."""
         return str(self.get(key, str, "a text"))
 
     def choice(self, key: str, *allowed: str) -> str:
+        """The text in the field, which must be one of those allowed."""
         value = self.text(key)
         if value not in allowed:
             raise ManifestError(f"{self.path}.{key} is {value!r}; this version knows {', '.join(allowed)}")
         return value
 
     def integer(self, key: str, low: int, high: int) -> int:
+        """The integer in the field, which must lie in low..high."""
         value = int(self.get(key, int, "an integer"))
         if not low <= value <= high:
             raise ManifestError(f"{self.path}.{key} is {value}; expected {low}..{high}")
         return value
 
     def number(self, key: str, low: float, high: float) -> float:
+        """The number in the field, which must lie in low..high."""
         try:
             value = float(self.get(key, (int, float), "a number"))
         except OverflowError:
@@ -190,6 +197,7 @@ class _Reader:
         return value
 
     def items(self, key: str) -> list[Any]:
+        """The list in the field."""
         return list(self.get(key, list, "a list"))
 
 

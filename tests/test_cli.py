@@ -205,6 +205,13 @@ def test_info_shows_the_manifest(run) -> None:
     assert shown["model"]["backend"].startswith("onnxruntime:")
 
 
+@pytest.mark.parametrize("arguments", [["predict", "a.jpg"], ["--debug", "predict"]])
+def test_only_the_command_that_is_called_is_built(arguments: list[str]) -> None:
+    assert [c.callback for c in cli._called(arguments).registered_commands] == [cli.predict]
+    for others in ([], ["--help"], ["predcit"]):
+        assert len(cli._called(others).registered_commands) == len(cli.app.registered_commands) > 8
+
+
 def test_version(run) -> None:
     assert run("--version")[1].startswith("acne-edge 0.")
 
