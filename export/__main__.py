@@ -37,6 +37,7 @@ from export.quantize import cpu, tensorrt
 from export.ship import ship
 
 CHOICE = 300  # photographs to choose ranges and layers on
+EXPOSURES = (1.0, 0.9)  # that each photograph judges in
 PARITY = 1e-4  # largest difference of a probability between torch and ONNX
 LICENCE = "Weights: academic use only, as the ACNE04 data they were trained on. Code: Apache-2.0."
 INTENDED_USE = (
@@ -98,8 +99,8 @@ def model(
     ranges, said = load_or_collect(out / "ranges.json", graph, crops, manifest.input)
     typer.echo(said)
     reports.draw(out / "ranges.png", graph, ranges)
-    judge = _both_sides(samples, images, fp32, manifest)
-    choice = _both_sides(choice_samples, load_images(choice_samples, network.config.image_size), fp32, manifest)
+    judge = _views(samples, images, EXPOSURES, fp32, manifest)
+    choice = _views(choice_samples, load_images(choice_samples, network.config.image_size), (1.0,), fp32, manifest)
     for what, labelled in (("choice", choice), ("judge", judge)):
         typer.echo(granularity(what, len(labelled.images)))
     methods = METHODS if method == "auto" else (method,)
@@ -264,11 +265,17 @@ def _choice(samples: Sequence[Sample], used: Sequence[str], calibration: str) ->
     return [free[i] for i in np.random.default_rng(0).permutation(len(free))[:CHOICE]]
 
 
-def _both_sides(samples: Sequence[Sample], images: NDArray[np.uint8], fp32: bytes, manifest: Manifest) -> Labelled:
-    """Photographs and their mirror images, which show the other half of a face: twice as many cases to tell versions apart by."""
-    grades, counts = (np.tile(labels, 2) for labels in _labels(samples))
-    images = np.concatenate([images, images[:, :, ::-1]])
-    return Labelled(images, grades, counts, readings(outputs(onnx_runner(fp32), images), manifest), views=2)
+def _views(
+    samples: Sequence[Sample], images: NDArray[np.uint8], exposures: Sequence[float], fp32: bytes, manifest: Manifest
+) -> Labelled:
+    """Photographs and their mirror images, which show the other half of a face, in each exposure: more cases to tell versions
+    apart by, of the same labels.
+    """
+    exposed = [np.rint(images * gain).clip(0, 255).astype(np.uint8) for gain in exposures]
+    views = [side for image in exposed for side in (image, image[:, :, ::-1])]
+    grades, counts = (np.tile(labels, len(views)) for labels in _labels(samples))
+    images = np.concatenate(views)
+    return Labelled(images, grades, counts, readings(outputs(onnx_runner(fp32), images), manifest), len(views))
 
 
 def _labels(samples: Sequence[Sample]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

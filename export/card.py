@@ -22,7 +22,7 @@ Counts inflammatory acne lesions and grades severity ({scale}: {bands}) from one
 | | |
 |---|---|
 | file | `{file}`, {megabytes:.1f} MB, sha256 `{sha256}` |
-| network | FusionModel, method `{method}`: ResNet-18 trunk + ViT-Ti/16 with channel attention, {size}x{size} input |
+| network | FusionModel, method `{method}`: ResNet-18 trunk + the first {depth} blocks of ViT-Ti/16, {size}x{size} input |
 | quantisation | {quantisation} |
 | licence | {licence} |
 | intended use | {intended_use} |
@@ -31,13 +31,14 @@ Counts inflammatory acne lesions and grades severity ({scale}: {bands}) from one
 
 {dataset}. Trained on {train_n} photographs (list sha256 `{train_sha}`), validated on {val_n} others (`{val_sha}`), known
 duplicates kept on one side. The last epoch is taken. Selected on the validation images were the decoding and calibration
-constants, and which INT8 recipe passes the gate; nothing else. The lists, the log and the checkpoint are in [`{run}`]({run}).
+constants, and which INT8 recipe passes the gate. Network and recipe were developed over several runs that were compared on them
+(`export/checkpoints/README.md`), so that figures on them flatter. The lists, the log and the checkpoint are in [`{run}`]({run}).
 
 Command:
 
     {command}
 
-on {device}, torch {torch}, in {minutes:.0f} minutes of wall-clock time.
+{initial}on {device}, torch {torch}, in {minutes:.0f} minutes of wall-clock time.
 
 ## Measured on the {val_n} validation photographs
 
@@ -57,7 +58,7 @@ Per grade, as shipped:
 
 Confusion matrix, as shipped (rows true, columns predicted): `{confusion}`
 
-INT8 against float32 on the same photographs and their mirror images, with 95 % bootstrap intervals over photographs: {against}.
+INT8 against float32 ({judge}), with 95 % bootstrap intervals over photographs: {against}.
 Shares are of 1, errors in lesions. Of INT8 versions that passed on training photographs, these judged {judged}; this one is the
 last of them. The recipe itself was developed while looking at these photographs, so they are not a fresh judge of it.
 
@@ -100,8 +101,9 @@ def write_card(
 def render(run: Path, results: dict[str, Any], measured: dict[str, Any], analysis: dict[str, Any], grader: AcneGrader) -> str:
     """The card's Markdown."""
     from acne_edge import models
+    from acne_edge.training.model import DEPTH
 
-    manifest, config, lists = grader.manifest, results["config"], results["lists"]
+    manifest, config, lists, initial = grader.manifest, results["config"], results["lists"], results.get("initial")
     entry = models.index()[grader.model.name]
     scale = manifest.scale
     ends = [*(str(low - 1) for low in scale.lower[1:]), None]
@@ -130,7 +132,10 @@ def render(run: Path, results: dict[str, Any], measured: dict[str, Any], analysi
         val_n=lists["val"]["n"],
         val_sha=lists["val"]["sha256"][:16],
         run=run.as_posix(),
+        depth=DEPTH,
+        judge=manifest.quantisation["gate"]["split"],
         command=command(config),
+        initial="" if initial is None else f"from the last weights of an earlier run (sha256 `{initial['sha256'][:16]}`), ",
         device=results["environment"]["device"],
         torch=results["environment"]["torch"],
         minutes=results["seconds"] / 60,

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from acne_edge.backends.base import Outputs
 from acne_edge.errors import ModelError
 from acne_edge.manifest import Manifest
 from acne_edge.metrics import confusion_matrix, quadratic_kappa
@@ -18,7 +19,8 @@ from calibration.ranges import Ranges
 from export.graph import attach
 from export.parity import Images, Readings, onnx_runner, outputs, readings, simulated_runner
 from export.quantize import Recipe, candidates, corrected, left_in_float
-from export.sensitivity import layer_errors
+from export.rounding import covariances, round_weights
+from export.sensitivity import layer_effects
 
 BUDGET = {
     "accuracy_drop": 0.005,  # share of images
@@ -29,7 +31,8 @@ BUDGET = {
 # On photographs of training the network is right almost always, so that every flip counts as lost accuracy and kappa.
 CHOSEN_BY = ("mae_increase", "grade_flips")
 RESAMPLES = 1000
-STATISTICS_IMAGES = 256  # crops on which layers are ranked and their biases corrected
+STATISTICS_IMAGES = 256  # crops on which weights are rounded and biases corrected
+RANKING_IMAGES = 64  # crops on which layers are ranked
 MAX_EXCLUDED = 0.5  # of the layers; a model with fewer INT8 layers is no INT8 model
 
 Say = Callable[[str], None]
@@ -127,8 +130,9 @@ def search(
 ) -> Gated:
     """The INT8 graph with the least strain among the methods that pass; if none does, with the worst layers left in float.
 
-    Layers are ranked by their own quantisation error and left out 1, 2, 4, ... at a time until the gate holds. All of this is
-    chosen on `choice`, by `CHOSEN_BY`; `judge` sees only what holds there, and how many versions it saw is in the result.
+    Layers are ranked by what their quantisation does to the outputs, and the worst 1, 2, 4, ... of them are left in float until
+    the gate holds. All of this is chosen on `choice`, by `CHOSEN_BY`; `judge` sees only what holds there, and how many versions
+    it saw is in the result.
 
     Args:
         graph: the float graph.
@@ -144,14 +148,18 @@ def search(
     Raises GateError if half of the layers in float are not enough.
     """
     sample = crops[:STATISTICS_IMAGES]
+    integers = round_weights(graph, recipe, covariances(graph, sample))
     judged = 0
 
     def make(method: str, excluded: Sequence[str]) -> onnx.ModelProto:
-        return corrected(graph, ranges[method], recipe, sample, excluded)
+        return corrected(graph, ranges[method], recipe, sample, excluded, integers)
+
+    def run(quantised: onnx.ModelProto, images: Images) -> Outputs:
+        runner = onnx_runner if recipe.judged_on == "kernels" else simulated_runner
+        return outputs(runner(attach(quantised, manifest)), images)
 
     def measure(quantised: onnx.ModelProto, images: Labelled, what: str, names: Collection[str] = CHOSEN_BY) -> Losses:
-        runner = onnx_runner if recipe.judged_on == "kernels" else simulated_runner
-        lost = losses(readings(outputs(runner(attach(quantised, manifest)), images.images), manifest), images)
+        lost = losses(readings(run(quantised, images.images), manifest), images)
         say(f"{recipe.name}, {what}: {'passes' if strain(lost, names) <= 1 else 'FAILS'}  {line(lost)}")
         return lost
 
@@ -171,9 +179,9 @@ def search(
         if result := passed(versions[method], method, (), tried[method]):
             return result
     method = by_strain[0]
-    ranking = layer_errors(graph, versions[method], sample)
+    ranking = layer_effects(graph, ranges[method], recipe, crops[:RANKING_IMAGES], run, integers)
     worst = list(ranking)
-    say(f"{recipe.name}: largest quantisation errors: " + ", ".join(f"{name} {ranking[name]:.2g}" for name in worst[:5]))
+    say(f"{recipe.name}: outputs suffer most from: " + ", ".join(f"{name} {ranking[name]:.2g}" for name in worst[:5]))
     count, limit = 1, int(len(candidates(graph)) * MAX_EXCLUDED)
     while count <= limit:
         quantised = make(method, worst[:count])
@@ -212,4 +220,5 @@ def record(gated: Gated, recipe: Recipe, crops: CropSet, choice: Labelled, judge
 
 def _described(labelled: Labelled) -> str:
     photographs = len(labelled.images) // labelled.views
-    return f"{photographs} photographs" + (" and their mirror images" if labelled.views == 2 else "")
+    exposures = {1: "", 2: ""}.get(labelled.views, f", each in {labelled.views // 2} exposures,")
+    return f"{photographs} photographs" + (" and their mirror images" if labelled.views > 1 else "") + exposures

@@ -37,9 +37,9 @@ class SplitAttention(Attention):
         self.proj = attention.proj
         del self.qkv
 
-    def project(self, x: Tensor) -> tuple[Tensor, ...]:
+    def project(self, x: Tensor, fours: Tensor) -> tuple[Tensor, ...]:
         """See `Attention.project`."""
-        return self.q(x), self.k(x), self.v(x)
+        return self.q(x), self.k(fours), self.v(fours)
 
 
 def trace(model: FusionModel) -> torch.onnx.ONNXProgram:

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from calibration.ranges import Ranges, layers
-from export.sensitivity import shifts
+from export.correction import shifts
 
 # The first layer of the ViT and the last of the network: a hundredth of the work, and nothing corrects what they get wrong.
 KEPT = ("vit.patch_embed.", "vit.channel_attention.", "grade_head", "count_head", "lesion_map.out")
 PASSING = ("MaxPool", "Resize")  # operators that hand values on as they are, so that their output has their input's range
 ONE_SIDED = 0.25  # of a range's farther end: how far its middle is from zero for it to be centred
 INT32 = 2**31 - 1
+Integers = Mapping[str, NDArray[np.int8]]  # weights, by layer
 TINY = 1e-12  # least scale: of a channel or activation that is nothing but zero
 
 
@@ -37,6 +38,11 @@ class Recipe:
     chains: bool  # convolutions write INT8, and the residual additions and pooling between them read and write it
     integer_bias: bool  # biases int32
     judged_on: str  # "kernels": those of ONNX Runtime on this machine; "simulation": float32 between Q and DQ
+
+    @property
+    def largest_weight(self) -> int:
+        """The integer that a channel's largest weight becomes."""
+        return 64 if self.reduce_range else 127
 
 
 def cpu(reduce_range: bool = True) -> Recipe:
@@ -56,6 +62,17 @@ def tensorrt() -> Recipe:
     centred first, and the layer's bias takes the centre back.
     """
     return Recipe("S8S8 Q/DQ, symmetric, weights per channel", "int8-trt", True, False, False, False, "simulation")
+
+
+def channel_axis(node: onnx.NodeProto) -> int:
+    """The axis of a layer's weight that counts its output channels."""
+    return 0 if node.op_type == "Conv" or any(a.name == "transB" and a.i for a in node.attribute) else 1
+
+
+def channel_scale(weight: NDArray[np.float32], axis: int, recipe: Recipe) -> NDArray[np.float32]:
+    """The step of each channel's weights, float32, in a shape that divides `weight`."""
+    largest = np.abs(weight).max(tuple(i for i in range(weight.ndim) if i != axis), keepdims=True)
+    return np.maximum(largest / recipe.largest_weight, TINY).astype(np.float32)  # type: ignore[no-any-return]
 
 
 def candidates(graph: onnx.ModelProto) -> list[str]:
@@ -88,14 +105,19 @@ def _made_as(name: str, makers: Mapping[str, onnx.NodeProto]) -> list[str]:
 
 
 def corrected(
-    graph: onnx.ModelProto, ranges: Ranges, recipe: Recipe, images: NDArray[np.uint8], exclude: Collection[str] = ()
+    graph: onnx.ModelProto,
+    ranges: Ranges,
+    recipe: Recipe,
+    images: NDArray[np.uint8],
+    exclude: Collection[str] = (),
+    integers: Integers | None = None,
 ) -> onnx.ModelProto:
     """As `quantize`, with biases that take back what rounding adds to each channel on average (Nagel et al., ICCV 2019, 4.2).
 
     `images` are calibration crops, uint8 [N, S, S, 3], RGB.
     """
-    plain = quantize(graph, ranges, recipe, exclude)
-    return quantize(graph, ranges, recipe, exclude, shifts(graph, plain, images))
+    plain = quantize(graph, ranges, recipe, exclude, integers=integers)
+    return quantize(graph, ranges, recipe, exclude, shifts(graph, plain, images), integers)
 
 
 def quantize(
@@ -104,6 +126,7 @@ def quantize(
     recipe: Recipe,
     exclude: Collection[str] = (),
     shift: Mapping[str, NDArray[np.float64]] | None = None,
+    integers: Integers | None = None,
 ) -> onnx.ModelProto:
     """The quantised graph. Every tensor of the float graph that is still computed keeps its name.
 
@@ -113,8 +136,9 @@ def quantize(
         recipe: `cpu()` or `tensorrt()`.
         exclude: names of layers that stay in float besides those that every recipe keeps.
         shift: by layer, what is subtracted from its bias [C].
+        integers: by layer, its weights in steps of `channel_scale`; those of other layers are rounded to the nearest.
     """
-    return _Quantizer(graph, ranges, recipe, exclude, shift or {}).run()
+    return _Quantizer(graph, ranges, recipe, exclude, shift or {}, integers or {}).run()
 
 
 class _Quantizer:
@@ -127,11 +151,12 @@ class _Quantizer:
         recipe: Recipe,
         exclude: Collection[str],
         shift: Mapping[str, NDArray[np.float64]],
+        integers: Integers,
     ) -> None:
         self._proto = onnx.ModelProto()
         self._proto.CopyFrom(graph)
         del self._proto.metadata_props[:]
-        self._recipe, self._shift = recipe, shift
+        self._recipe, self._shift, self._integers = recipe, shift, integers
         self._chosen = set(candidates(graph)).difference(left_in_float(graph, recipe, exclude))
         makers = {name: node for node in graph.graph.node for name in node.output}
         self._float = {name for node in graph.graph.node if node.name in exclude for name in _made_as(node.input[0], makers)}
@@ -219,11 +244,10 @@ class _Quantizer:
     def _weights(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
         """Store the weights of a layer, and where the recipe says so its bias, as integers; the nodes that bring them back."""
         weight = self._constants[node.input[1]]
-        transposed = any(a.name == "transB" and a.i for a in node.attribute)
-        axis = 0 if node.op_type == "Conv" or transposed else 1
-        largest = np.abs(weight).max(tuple(i for i in range(weight.ndim) if i != axis), keepdims=True)
-        scale = np.maximum(largest / (64 if self._recipe.reduce_range else 127), TINY).astype(np.float32)
-        values = {1: (np.rint(weight / scale).astype(np.int8), scale.ravel())}
+        axis = channel_axis(node)
+        scale = channel_scale(weight, axis, self._recipe)
+        integers = self._integers.get(node.name)
+        values = {1: (np.rint(weight / scale).astype(np.int8) if integers is None else integers, scale.ravel())}
         centre = self._centres.get(node.input[0].removesuffix(".quantised"), 0.0)
         if node.name in self._shift or len(node.input) > 2 or centre:
             bias = self._constants[node.input[2]] if len(node.input) > 2 else np.zeros(scale.size)

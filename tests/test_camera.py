@@ -249,7 +249,7 @@ def test_the_command_waits_for_a_camera_and_stops_cleanly_on_a_signal(how: signa
 class NetworkCamera(BaseHTTPRequestHandler):
     """Motion JPEG over HTTP: hangs up after thirty frames, and takes the next call."""
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()

@@ -12,7 +12,7 @@ from acne_edge.training.losses import LOSSES
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The settings of one run; the resolved set is saved with it and in every checkpoint. Defaults are the shipped model's."""
+    """The settings of one run; the resolved set is saved with it and in every checkpoint."""
 
     method: str = "fusion"  # fusion | resnet | vit
     batch_size: int = 32
@@ -52,7 +52,7 @@ class TrainConfig:
             "denoise": (self.denoise in ("none", "median", "bilateral"), "none, median or bilateral"),
             "optimizer": (self.optimizer in ("adam", "sgd"), "adam or sgd"),
             "cross_validation": (0 <= self.cross_validation <= 4, "0..4"),
-            "train_size": (self.train_size >= 32 and self.train_size % 16 == 0, "a multiple of 16, at least 32"),
+            "train_size": (self.train_size >= 32 and self.train_size % 32 == 0, "a multiple of 32, at least 32"),
             "image_resize": (self.image_resize >= 32, "at least 32"),
             "epochs": (self.epochs >= 1, "at least 1"),
             "batch_size": (self.batch_size >= 2, "at least 2"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import math
 import os
@@ -170,6 +171,8 @@ class Trainer:
 
     def __init__(self, config: TrainConfig, data: Path, run: Path, weights: Path | None, device: str = "auto") -> None:
         self.config, self.run = config, run
+        earlier = weights if weights is not None and weights.is_file() else None
+        self.initial = {"weights": earlier.name, "sha256": _sha256(earlier)} if earlier else None
         self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
         self.rank, self.processes = join_processes(self.device)
         if config.batch_size % self.processes or config.batch_size < 2 * self.processes:
@@ -252,6 +255,7 @@ class Trainer:
         results = {
             "config": config.to_dict(),
             "model": self.model.config.to_dict(),
+            "initial": self.initial,  # the earlier run that this one went on from
             "lists": {name: {"n": len(s), "sha256": list_hash(s)} for name, s in self.lists.items() if s},
             "metrics": {name: self.evaluate(*part) for name, part in held_out.items()},
             "environment": environment(self.device),
@@ -385,12 +389,21 @@ def join_processes(device: torch.device) -> tuple[int, int]:
     return (int(os.environ["RANK"]), processes) if processes > 1 else (0, 1)
 
 
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def load_checkpoint(model: FusionModel, path: Path) -> None:
-    """Load the weights that an earlier run ended with; its input size may differ. Raises UsageError if they do not fit."""
+    """Load the weights that an earlier run ended with; its input size may differ, and its ViT may have had more blocks.
+
+    Raises UsageError if they do not fit.
+    """
     tensors, info = checkpoint.load(path)
     if info.get("model", {}).get("method") != model.config.method:
         raise UsageError(f"{path}: not a checkpoint of the method {model.config.method}")
     state = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    known = model.state_dict()
+    state = {k: v for k, v in state.items() if k in known or not k.startswith("vit.blocks.")}
     try:
         model.load_state_dict(resize_input(state, info["model"]["image_size"], model.config.image_size))
     except RuntimeError as error:

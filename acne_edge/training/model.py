@@ -1,8 +1,9 @@
 """FusionModel: a ResNet branch and a ViT branch, fused, that predict a count distribution, a grade and a lesion map.
 
-The branches are ResNet-18 without its last stage (He et al., CVPR 2016) and DeiT-Ti/16 (Touvron et al., ICML 2021) whose
-patch embedding passes through channel attention (Woo et al., CBAM, ECCV 2018, eq. 2). State-dict keys inside the branches
-are those of torchvision and timm, so that the public ImageNet weights load as they are.
+The branches are ResNet-18 without its last stage (He et al., CVPR 2016) and the first blocks of DeiT-Ti/16 (Touvron et al., ICML
+2021), whose patch embedding passes through channel attention (Woo et al., CBAM, ECCV 2018, eq. 2) and whose tokens attend to
+averages of four (spatial reduction: Wang et al., PVT, ICCV 2021, eq. 2). State-dict keys inside the branches are those of
+torchvision and timm, so that the public ImageNet weights load as they are.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from acne_edge.errors import UsageError
 
 METHODS = ("fusion", "resnet", "vit")
+DEPTH = 6  # blocks of DeiT-Ti's twelve
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -27,7 +29,7 @@ class ModelConfig:
     """What it takes to build the network again; saved in every checkpoint."""
 
     method: str = "fusion"
-    image_size: int = 256  # pixels, a multiple of 16
+    image_size: int = 256  # pixels, a multiple of 32
     num_grades: int = 4
     count_bins: int = 66  # bins 0..65 lesions; the last one means "65 or more"
     dropout: float = 0.2
@@ -35,8 +37,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ValueError(f"method is {self.method!r}; expected one of {', '.join(METHODS)}")
-        if self.image_size % 16:
-            raise ValueError(f"image size {self.image_size} is not a multiple of 16")
+        if self.image_size % 32:
+            raise ValueError(f"image size {self.image_size} is not a multiple of 32")
 
     def to_dict(self) -> dict[str, object]:
         """The fields as a JSON-ready dictionary."""
@@ -110,7 +112,10 @@ class ChannelAttention(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention (Vaswani et al. 2017, eq. 1) on N sequences of T tokens, [N*T, D]."""
+    """Multi-head attention (Vaswani et al. 2017, eq. 1) of N sequences of T tokens, [N*T, D], to the averages of each four.
+
+    A token that stands for a patch tells little that its neighbours do not: a quarter of the keys give the same for less.
+    """
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -118,13 +123,16 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def project(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Queries, keys and values of all heads, [N*T, D] each."""
-        return self.qkv(x).chunk(3, 1)
+    def project(self, x: Tensor, fours: Tensor) -> tuple[Tensor, ...]:
+        """Queries [N*T, D], keys and values [N*T/4, D] of all heads."""
+        d = x.shape[1]
+        weight, bias = self.qkv.weight, self.qkv.bias
+        return F.linear(x, weight[:d], bias[:d]), *F.linear(fours, weight[d:], bias[d:]).chunk(2, 1)
 
     def forward(self, x: Tensor, tokens: int) -> Tensor:
         d = x.shape[1]
-        q, k, v = (part.reshape(-1, tokens, self.heads, d // self.heads).transpose(1, 2) for part in self.project(x))
+        parts = zip(self.project(x, x.reshape(-1, 4, d).mean(1)), (tokens, tokens // 4, tokens // 4), strict=True)
+        q, k, v = (part.reshape(-1, number, self.heads, d // self.heads).transpose(1, 2) for part, number in parts)
         # The exporter makes thrice as many operators of the fused one, which on CPUs is half as fast in bfloat16.
         if torch.compiler.is_exporting() or x.device.type == "cpu":
             y = (q @ k.transpose(2, 3) * (d // self.heads) ** -0.5).softmax(3) @ v
@@ -177,14 +185,14 @@ class PatchEmbed(nn.Module):
 
 
 class ViT(nn.Module):
-    """DeiT-Ti/16 with channel attention on its patch embedding.
+    """The first blocks of DeiT-Ti/16, with channel attention on the patch embedding.
 
     [N, 3, S, S] -> class token [N, D] and patch tokens as a map [N, D, S/16, S/16].
     """
 
     dim = 192
 
-    def __init__(self, image_size: int, depth: int = 12, heads: int = 3) -> None:
+    def __init__(self, image_size: int, depth: int = DEPTH, heads: int = 3) -> None:
         super().__init__()
         self.grid = image_size // 16
         self.patch_embed = PatchEmbed(self.dim)
@@ -195,14 +203,19 @@ class ViT(nn.Module):
         self.norm = nn.LayerNorm(self.dim, eps=1e-6)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.channel_attention(self.patch_embed(x)).flatten(2).transpose(1, 2)  # [N, T, D]
-        x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], 1) + self.pos_embed
-        tokens = 1 + self.grid**2
-        x = x.reshape(-1, self.dim)  # products of matrices, which take their bias along, not of stacks of them
+        n, d, half = x.shape[0], self.dim, self.grid // 2
+        position = self.pos_embed[:, 1:].transpose(1, 2).reshape(1, d, self.grid, self.grid)
+        x = self.channel_attention(self.patch_embed(x)) + position
+        # Two by two patches one after the other, and the class token four times, so that every four tokens make one key.
+        x = x.reshape(n, d, half, 2, half, 2).permute(0, 2, 4, 3, 5, 1).reshape(n, -1, d)  # [N, S*S/256, D]
+        x = torch.cat([(self.cls_token + self.pos_embed[:, :1]).expand(n, 4, d), x], 1)
+        tokens = 4 + self.grid**2
+        x = x.reshape(-1, d)  # products of matrices, which take their bias along, not of stacks of them
         for block in self.blocks:
             x = block(x, tokens)
-        x = self.norm(x.reshape(-1, tokens, self.dim))
-        return x[:, 0], x[:, 1:].transpose(1, 2).reshape(-1, self.dim, self.grid, self.grid)
+        x = self.norm(x.reshape(-1, tokens, d))
+        patches = x[:, 4:].reshape(n, half, half, 2, 2, d).permute(0, 5, 1, 3, 2, 4)
+        return x[:, 0], patches.reshape(n, d, self.grid, self.grid)
 
 
 class LesionMapHead(nn.Module):
@@ -313,7 +326,8 @@ def load_imagenet(model: FusionModel, weights: Path) -> None:
         _load(model.resnet, {k: v for k, v in state.items() if not k.startswith(("layer4.", "fc."))}, "ResNet")
     if model.vit is not None:
         state = load_file(weights / "deit_tiny_patch16_224.safetensors")
-        state = {k: v for k, v in state.items() if not k.startswith("head.")}
+        late = [f"blocks.{i}." for i in range(len(model.vit.blocks), 12)]
+        state = {k: v for k, v in state.items() if not k.startswith(("head.", *late))}
         state["pos_embed"] = resample_position(state["pos_embed"], model.vit.grid)
         _load(model.vit, state, "ViT", ignore="channel_attention.")
 

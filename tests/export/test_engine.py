@@ -9,10 +9,13 @@ from typing import Any
 import onnx
 import pytest
 
+from acne_edge import models
 from acne_edge.backends import tensorrt as backend
 from acne_edge.errors import AcneEdgeError, BackendError, MissingExtraError
+from acne_edge.manifest import InputSpec
+from acne_edge.training.checkpoint import load_network
 from calibration.ranges import Ranges
-from export.graph import attach
+from export.graph import attach, to_onnx
 from export.quantize import candidates, quantize, tensorrt
 from tests.export.conftest import make_manifest
 
@@ -32,13 +35,6 @@ def rtx() -> Any:
 def int8(graph: onnx.ModelProto, ranges: dict[str, Ranges]) -> bytes:
     manifest = make_manifest(quantisation={"recipe": tensorrt().name})
     return attach(quantize(graph, ranges["minmax"], tensorrt()), manifest)
-
-
-@pytest.fixture(scope="module")
-def fp32(graph: onnx.ModelProto) -> bytes:
-    twin = onnx.ModelProto()
-    twin.CopyFrom(graph)
-    return attach(twin, make_manifest())
 
 
 def layer_types(lines: list[str]) -> dict[str, set[str]]:
@@ -86,17 +82,27 @@ def test_the_int8_layers_of_an_engine_are_int8(rtx: Any, report: list[str], int8
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["sm86", "sm120"])
-def test_int8_engines_for_other_targets(rtx: Any, target: str, report: list[str], int8: bytes) -> None:
-    engine = backend.unpack(backend.build(int8, target=target))
-    assert engine.key.compute_capability == {"sm86": "8.6", "sm120": "12.0"}[target]
-    assert any("Int8" in kinds for kinds in layer_types(report).values())
+@pytest.mark.parametrize(("target", "capability"), [("sm86", "8.6"), ("sm89", "8.9"), ("sm120", "12.0")])
+def test_the_shipped_file_becomes_an_int8_engine(rtx: Any, target: str, capability: str, report: list[str]) -> None:
+    data = models.load_model("acne-edge-s-trt").data
+    engine = backend.unpack(backend.build(data, target=target))
+    assert (engine.key.precision, engine.key.compute_capability) == ("int8", capability)
+    graph = onnx.load_from_string(data).graph
+    made = {name: node.op_type for node in graph.node for name in node.output}
+    layers = [n.name for n in graph.node if n.op_type in ("Conv", "Gemm") and made.get(n.input[1]) == "DequantizeLinear"]
+    assert len(layers) > 40
+    reduced = {name for name, kinds in layer_types(report).items() if "Int8" in kinds}
+    convolutions = [name for name in layers if not name.startswith("vit.blocks")]
+    assert not [name for name in convolutions if not any(name in layer for layer in reduced)]
+    assert len(reduced) >= len(layers) - 2 * len([name for name in layers if name.endswith("attn.q")])  # q, k, v may be fused
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["sm86", "sm89", "sm120"])
-def test_fp16_engines(rtx: Any, target: str, report: list[str], fp32: bytes) -> None:
-    engine = backend.unpack(backend.build(fp32, target=target))
+def test_the_shipped_checkpoint_becomes_an_fp16_engine(rtx: Any, target: str, report: list[str]) -> None:
+    graph = to_onnx(load_network(Path("export/checkpoints/acne-edge-s/model.safetensors")))
+    manifest = make_manifest(input=InputSpec(256, 256))
+    engine = backend.unpack(backend.build(attach(graph, manifest), target=target))
     assert engine.key.precision == "fp16"
     kinds = [kind for found in layer_types(report).values() for kind in found]
     assert kinds

@@ -34,7 +34,7 @@ def test_a_config_survives_its_dictionary() -> None:
         ({"optimizer": "lion"}, "adam or sgd"),
         ({"method": "mlp"}, "fusion, resnet or vit"),
         ({"loss": "mse"}, "ldl, report, lds, l2, ce"),
-        ({"train_size": 100}, "multiple of 16"),
+        ({"train_size": 112}, "multiple of 32"),
         ({"cross_validation": 5}, r"0\.\.4"),
         ({"num_classes": 3}, "four Hayashi grades"),
     ],

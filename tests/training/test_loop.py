@@ -112,12 +112,12 @@ def test_the_official_test_list_is_used_for_folds_only(data: Path) -> None:
 
 
 def test_a_run_can_start_from_an_earlier_one_at_another_size(data: Path, finished: Path, tmp_path: Path) -> None:
-    config = TrainConfig(**{**QUICK, "train_size": 48})
+    config = TrainConfig(**{**QUICK, "train_size": 64})
     begun = Trainer(config, data, tmp_path, finished / "model.safetensors", "cpu")
     tensors, _ = checkpoint.load(finished / "model.safetensors")
     state = begun.model.state_dict()
     assert torch.equal(state["count_head.weight"], tensors["count_head.weight"].float())
-    assert state["vit.pos_embed"].shape[1] == 1 + 3 * 3
+    assert state["vit.pos_embed"].shape[1] == 1 + 4 * 4
     with pytest.raises(UsageError, match="not a checkpoint of the method vit"):
         Trainer(TrainConfig(**QUICK, method="vit"), data, tmp_path, finished / "model.safetensors", "cpu")
 
@@ -195,7 +195,7 @@ def test_too_few_images_for_a_batch_is_refused(data: Path, tmp_path: Path) -> No
 
 def test_a_network_learns_to_count_drawn_lesions(data: Path, tmp_path: Path) -> None:
     run = trainer(
-        data, tmp_path, train_size=48, image_resize=48, epochs=14, lr=1e-3, ema=0.9, frequency=14, method="resnet", zoom=0.0
+        data, tmp_path, train_size=64, image_resize=64, epochs=14, lr=1e-3, ema=0.9, frequency=14, method="resnet", zoom=0.0
     )
     run.fit(say=lambda line: None)
     assert run.history[-1]["loss"] < 0.8 * run.history[0]["loss"]

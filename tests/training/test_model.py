@@ -11,11 +11,13 @@ from acne_edge.training.model import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     METHODS,
+    Attention,
     ChannelAttention,
     DeployModel,
     FusionModel,
     ModelConfig,
     Normalize,
+    ViT,
     load_imagenet,
     resample_position,
 )
@@ -52,6 +54,26 @@ def test_every_parameter_is_used(method: str) -> None:
     assert [n for n, p in model.named_parameters() if p.grad is None] == []
 
 
+def test_tokens_keep_their_places() -> None:
+    vit = ViT(64, depth=0).eval()
+    image = torch.randn(2, 3, 64, 64)
+    place = vit.pos_embed[:, 1:].transpose(1, 2).reshape(1, 192, 4, 4)
+    tokens = (vit.patch_embed(image) + place).permute(0, 2, 3, 1)
+    cls, patches = vit(image)
+    torch.testing.assert_close(patches, vit.norm(tokens).permute(0, 3, 1, 2))
+    torch.testing.assert_close(cls, vit.norm(vit.cls_token[:, 0] + vit.pos_embed[:, 0]).expand(2, -1))
+
+
+def test_attention_is_to_the_average_of_each_four_tokens() -> None:
+    attention = Attention(12, heads=3)
+    fours = torch.randn(2, 5, 12)
+    x = fours.repeat_interleave(4, 1)  # where the four are alike, attention to all of them is the same
+    q, k, v = attention.qkv(x).reshape(2, 20, 3, 3, 4).permute(2, 0, 3, 1, 4)
+    expected = torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(40, 12)
+    found = attention(x.reshape(40, 12), tokens=20)
+    torch.testing.assert_close(found, attention.proj(expected))
+
+
 def test_a_frozen_stem_does_not_change() -> None:
     model = FusionModel(ModelConfig(image_size=32))
     model.resnet.freeze_stem()
@@ -78,7 +100,8 @@ def fake_weights(folder: Path, model: FusionModel) -> dict[str, torch.Tensor]:
     resnet = {k: torch.rand_like(v) if v.is_floating_point() else v for k, v in model.resnet.state_dict().items()}
     vit = {k: torch.rand_like(v) for k, v in model.vit.state_dict().items() if not k.startswith("channel_attention")}
     save_file({**resnet, "fc.weight": torch.zeros(1)}, folder / "resnet18_tv_stem_to_layer3.safetensors")
-    save_file({**vit, "head.weight": torch.zeros(1)}, folder / "deit_tiny_patch16_224.safetensors")
+    late = {f"blocks.{i}.norm1.weight": torch.zeros(1) for i in range(len(model.vit.blocks), 12)}
+    save_file({**vit, **late, "head.weight": torch.zeros(1)}, folder / "deit_tiny_patch16_224.safetensors")
     return {**{f"resnet.{k}": v for k, v in resnet.items()}, **{f"vit.{k}": v for k, v in vit.items()}}
 
 
@@ -98,7 +121,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         load_imagenet(model, tmp_path)
 
 
-@pytest.mark.parametrize("options", [{"method": "mlp"}, {"image_size": 100}])
+@pytest.mark.parametrize("options", [{"method": "mlp"}, {"image_size": 112}])
 def test_an_impossible_network_is_refused(options: dict) -> None:
-    with pytest.raises(ValueError, match=r"expected one of|multiple of 16"):
+    with pytest.raises(ValueError, match=r"expected one of|multiple of 32"):
         ModelConfig(**options)

@@ -1,0 +1,57 @@
+"""Which layers the outputs suffer from most when they are computed in INT8."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from acne_edge.backends.base import Outputs
+from calibration.ranges import Ranges
+from export.correction import shifts
+from export.parity import Images
+from export.quantize import Integers, Recipe, candidates, quantize
+
+TINY = 1e-9  # least probability in a logarithm
+
+Run = Callable[[onnx.ModelProto, Images], Outputs]
+
+
+def layer_effects(
+    graph: onnx.ModelProto, ranges: Ranges, recipe: Recipe, images: Images, run: Run, integers: Integers | None = None
+) -> dict[str, float]:
+    """How far each layer drives the outputs from the float network's when it alone is INT8, in nats, the worst layer first.
+
+    A layer's own error says little: the next layers may magnify it, or not see it. And among many bad layers it would not show
+    what leaving one of them in float is worth. Alone, a layer rounds its input and its weights; what it writes stays float.
+
+    Args:
+        graph: the float graph.
+        ranges: of each tensor in `calibration.ranges.measured`.
+        recipe: which kind of INT8 file.
+        images: uint8 [N, S, S, 3], RGB.
+        run: computes a graph.
+        integers: see `quantize`.
+    """
+    recipe = replace(recipe, chains=False)
+    reference, names = run(graph, images), candidates(graph)
+    shift = shifts(graph, quantize(graph, ranges, recipe, integers=integers), images)
+
+    def alone(name: str) -> onnx.ModelProto:
+        return quantize(graph, ranges, recipe, [other for other in names if other != name], shift, integers)
+
+    effects = {name: divergence(reference, run(alone(name), images)) for name in names}
+    return dict(sorted(effects.items(), key=lambda item: -item[1]))
+
+
+def divergence(reference: Outputs, found: Outputs) -> float:
+    """Kullback-Leibler divergence of the grades plus that of the counts, in nats, mean over the images."""
+    pairs = ((reference.grade_probs, found.grade_probs), (reference.count_probs, found.count_probs))
+    return sum(_kl(p.astype(np.float64), q.astype(np.float64)) for p, q in pairs)
+
+
+def _kl(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
+    return float((p * (np.log(np.maximum(p, TINY)) - np.log(np.maximum(q, TINY)))).sum(1).mean())
