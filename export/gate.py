@@ -156,7 +156,9 @@ def search(
 
     def run(quantised: onnx.ModelProto, images: Images) -> Outputs:
         runner = onnx_runner if recipe.judged_on == "kernels" else simulated_runner
-        return outputs(runner(attach(quantised, manifest)), images)
+        file = onnx.ModelProto()
+        file.CopyFrom(quantised)  # the manifest goes into the copy
+        return outputs(runner(attach(file, manifest)), images)
 
     def measure(quantised: onnx.ModelProto, images: Labelled, what: str, names: Collection[str] = CHOSEN_BY) -> Losses:
         lost = losses(readings(run(quantised, images.images), manifest), images)

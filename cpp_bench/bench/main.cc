@@ -52,7 +52,7 @@ private:
 
 Report measure(const Options& options) {
     const ModelFile file = find_model(options.model);
-    const Bytes jpeg = read_file(options.image);
+    const acne_edge::MappedFile photograph = map_file(options.image);
     Report report;
     report.tool = std::string("acne_edge_bench ") + acne_edge_version();
     report.environment = read_environment();
@@ -62,18 +62,18 @@ Report measure(const Options& options) {
     if (options.cold_starts > 0) report.cold_start.process_ms = summarise(measure_cold(options, options.cold_starts)).p50;
     Model model;
     report.cold_start.session_ms = milliseconds_of([&] { model = open_model(file, options); });
-    const Result first = predict(model.get(), jpeg);
+    const Result first = predict(model.get(), photograph.bytes());
     report.cold_start.first_inference_ms = first->timings.inference;
     report.model = nlohmann::json::parse(to_json(first.get(), options.image))["model"].dump();
 
     SensorLog sensors;
-    const StageSeries series = measure_warm(model.get(), jpeg, options.warmup, options.samples, [&] {
+    const StageSeries series = measure_warm(model.get(), photograph.bytes(), options.warmup, options.samples, [&] {
         if (options.sensors) sensors.add(read_sensors());
     });
     for (std::size_t s = 0; s < series.size(); ++s) report.stages[s] = summarise(series[s]);
     if (options.sensors) report.sensors = sensors.mean();
     if (options.streams > 0) {
-        report.throughput = {options.streams, measure_throughput(model.get(), jpeg, options.streams, options.samples)};
+        report.throughput = {options.streams, measure_throughput(model.get(), photograph.bytes(), options.streams, options.samples)};
     }
     report.peak_rss_mb = peak_rss_mb();
     report.warnings = warnings_of(report);
@@ -82,11 +82,11 @@ Report measure(const Options& options) {
 
 // Another program takes turns with this one, prediction by prediction, so that whatever happens to the machine happens to both.
 void take_turns(const Options& options) {
-    const Bytes jpeg = read_file(options.image);
+    const acne_edge::MappedFile photograph = map_file(options.image);
     const Model model = open_model(find_model(options.model), options);
     for (int character; (character = std::getchar()) != EOF;) {
         if (character != '\n') continue;
-        std::puts(to_json(predict(model.get(), jpeg)->timings).c_str());
+        std::puts(to_json(predict(model.get(), photograph.bytes())->timings).c_str());
         std::fflush(stdout);
     }
 }
@@ -98,6 +98,7 @@ void take_large_pages() {
     mallopt(M_MMAP_THRESHOLD, 32 << 20);
     mallopt(M_TRIM_THRESHOLD, kHeap);
     mallopt(M_TOP_PAD, kHeap);
+    mallopt(M_ARENA_MAX, 1);  // the thread that opens the model takes from the same heap
     void* volatile block = std::malloc(kLargePage);  // the heap grows, to far more than that
     std::free(block);
     const auto end = reinterpret_cast<std::uintptr_t>(sbrk(0)) / kLargePage * kLargePage;
@@ -109,8 +110,8 @@ int run(const Options& options) {
         std::fputs(usage(), stdout);
     } else if (options.once) {
         take_large_pages();
-        const Bytes jpeg = read_file(options.image);
-        const auto [model, result] = open_and_predict(find_model(options.model), options, jpeg);
+        const acne_edge::MappedFile photograph = map_file(options.image);
+        const auto [model, result] = open_and_predict(find_model(options.model), options, photograph.bytes());
         std::puts(to_json(result.get(), options.image).c_str());
         // As in a device that wakes up for one photograph: what the process held ends with it, without being taken apart first.
         std::fflush(stdout);

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <fstream>
+#include <system_error>
 #include <thread>
 
 #include <fcntl.h>
@@ -46,13 +47,15 @@ ModelFile find_model(const std::string& given) {
     return {folder + "/" + first.value("file", ""), first.value("sha256", "")};
 }
 
-Bytes read_file(const std::string& path) {
-    std::ifstream file(path, std::ios::binary | std::ios::ate);
-    const std::streamoff size = file.tellg();
-    Bytes bytes(size > 0 ? static_cast<std::size_t>(size) : 0);
-    file.seekg(0).read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-    if (!file || bytes.empty()) throw std::runtime_error(path + ": cannot be read, or is empty");
-    return bytes;
+acne_edge::MappedFile map_file(const std::string& path) {
+    acne_edge::MappedFile file;
+    try {
+        file = acne_edge::MappedFile(path);
+    } catch (const std::system_error& error) {
+        throw std::runtime_error(path + ": cannot be read (" + error.code().message() + ")");
+    }
+    if (file.bytes().size() == 0) throw std::runtime_error(path + ": is empty");
+    return file;
 }
 
 Model open_model(const ModelFile& file, const Options& options) {
@@ -62,7 +65,7 @@ Model open_model(const ModelFile& file, const Options& options) {
     return Model(model);
 }
 
-std::pair<Model, Result> open_and_predict(const ModelFile& file, const Options& options, const Bytes& jpeg) {
+std::pair<Model, Result> open_and_predict(const ModelFile& file, const Options& options, Bytes jpeg) {
     const acne_edge_options wanted = open_options(file, options);
     acne_edge_model* model = nullptr;
     acne_edge_result* result = nullptr;
@@ -70,7 +73,7 @@ std::pair<Model, Result> open_and_predict(const ModelFile& file, const Options& 
     return {Model(model), Result(result)};
 }
 
-Result predict(const acne_edge_model* model, const Bytes& jpeg) {
+Result predict(const acne_edge_model* model, Bytes jpeg) {
     acne_edge_result* result = nullptr;
     check(acne_edge_predict_jpeg(model, jpeg.data(), jpeg.size(), &result));
     return Result(result);
@@ -93,7 +96,7 @@ std::array<double, kStages.size()> stages_of(const acne_edge_timings& t) {
     return {t.decode, t.quality, t.preprocess, t.inference, t.interpretation, t.total};
 }
 
-StageSeries measure_warm(const acne_edge_model* model, const Bytes& jpeg, int warmup, int samples,
+StageSeries measure_warm(const acne_edge_model* model, Bytes jpeg, int warmup, int samples,
                          const std::function<void()>& between) {
     for (int i = 0; i < warmup; ++i) predict(model, jpeg);
     StageSeries series;
@@ -105,7 +108,7 @@ StageSeries measure_warm(const acne_edge_model* model, const Bytes& jpeg, int wa
     return series;
 }
 
-double measure_throughput(const acne_edge_model* model, const Bytes& jpeg, int streams, int samples) {
+double measure_throughput(const acne_edge_model* model, Bytes jpeg, int streams, int samples) {
     std::atomic<int> left{samples};
     std::atomic<int> failed{0};
     const double elapsed = milliseconds_of([&] {

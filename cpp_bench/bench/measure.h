@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "acne_edge.h"
+#include "mapped_file.h"
 #include "options.h"
 
 namespace bench {
@@ -29,7 +30,7 @@ struct FreeResult {
 };
 using Model = std::unique_ptr<acne_edge_model, CloseModel>;
 using Result = std::unique_ptr<acne_edge_result, FreeResult>;
-using Bytes = std::vector<std::uint8_t>;
+using Bytes = acne_edge::ByteView;
 
 inline constexpr std::array<const char*, 6> kStages = {"decode",    "quality",        "preprocess",
                                                        "inference", "interpretation", "total"};
@@ -42,21 +43,21 @@ struct ModelFile {
 };
 ModelFile find_model(const std::string& given);
 
-Bytes read_file(const std::string& path);
+acne_edge::MappedFile map_file(const std::string& path);
 Model open_model(const ModelFile& file, const Options& options);
-std::pair<Model, Result> open_and_predict(const ModelFile& file, const Options& options, const Bytes& jpeg);
-Result predict(const acne_edge_model* model, const Bytes& jpeg);
+std::pair<Model, Result> open_and_predict(const ModelFile& file, const Options& options, Bytes jpeg);
+Result predict(const acne_edge_model* model, Bytes jpeg);
 std::string to_json(const acne_edge_result* result, const std::string& path);
 
 // Milliseconds in the order of kStages.
 std::array<double, kStages.size()> stages_of(const acne_edge_timings& timings);
 
 // `samples` predictions after `warmup` that are not counted; `between` is called after each, outside of the measured time.
-StageSeries measure_warm(const acne_edge_model* model, const Bytes& jpeg, int warmup, int samples,
+StageSeries measure_warm(const acne_edge_model* model, Bytes jpeg, int warmup, int samples,
                          const std::function<void()>& between);
 
 // Images a second of `streams` threads that make `samples` predictions together on one model.
-double measure_throughput(const acne_edge_model* model, const Bytes& jpeg, int streams, int samples);
+double measure_throughput(const acne_edge_model* model, Bytes jpeg, int streams, int samples);
 
 // Milliseconds from the start to the end of a process that loads the model and predicts once, one a start. Another start before
 // them fills the caches, the disk's and that of `options`, and is not measured.
