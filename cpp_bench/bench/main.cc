@@ -98,7 +98,6 @@ void take_large_pages() {
     mallopt(M_MMAP_THRESHOLD, 32 << 20);
     mallopt(M_TRIM_THRESHOLD, kHeap);
     mallopt(M_TOP_PAD, kHeap);
-    mallopt(M_ARENA_MAX, 1);  // the thread that opens the model takes from the same heap
     void* volatile block = std::malloc(kLargePage);  // the heap grows, to far more than that
     std::free(block);
     const auto end = reinterpret_cast<std::uintptr_t>(sbrk(0)) / kLargePage * kLargePage;
