@@ -222,5 +222,5 @@ def record(gated: Gated, recipe: Recipe, crops: CropSet, choice: Labelled, judge
 
 def _described(labelled: Labelled) -> str:
     photographs = len(labelled.images) // labelled.views
-    exposures = {1: "", 2: ""}.get(labelled.views, f", each in {labelled.views // 2} exposures,")
+    exposures = {1: "", 2: ""}.get(labelled.views, f", each in {labelled.views // 2} exposures")
     return f"{photographs} photographs" + (" and their mirror images" if labelled.views > 1 else "") + exposures

@@ -101,6 +101,22 @@ def test_the_command_prints_a_report(capsys: pytest.CaptureFixture[str], monkeyp
     assert "times the bare imports" in text
 
 
+def test_openvino_can_take_a_file_of_its_own(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino", reason="needs the extra openvino")
+    from acne_edge import cli, models
+
+    file = Path(models.FOLDER) / str(models.index()["acne-edge-s-trt"]["file"])
+    image = Path(__file__).parent / "assets" / "drawn_face.png"
+    arguments = ["bench", "--image", str(image), "--samples", "1", "--warmup", "0", "--openvino-model", str(file), "--json"]
+    monkeypatch.setattr(sys, "argv", ["acne-edge", *arguments])
+    monkeypatch.setattr(benchmark, "cold_start", lambda *_: {})
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert not stop.value.code
+    report = json.loads(capsys.readouterr().out)
+    assert [c["name"] for c in report["contenders"]][1:] == [f"OpenVINO {file.name}"]
+
+
 def program(path: Path, lines: str) -> Path:
     """A program that stands in for acne_edge_bench."""
     path.write_text(f"#!{sys.executable}\nimport json, sys\n{lines}\n")

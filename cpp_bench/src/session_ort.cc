@@ -3,7 +3,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
-#include <future>
 #include <numeric>
 
 #include <onnxruntime_cxx_api.h>

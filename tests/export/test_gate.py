@@ -206,6 +206,18 @@ def test_a_second_view_of_a_photograph_is_no_second_photograph() -> None:
     assert twice == once
 
 
+@pytest.mark.parametrize(
+    ("views", "said"),
+    [
+        (1, "4 photographs"),
+        (2, "4 photographs and their mirror images"),
+        (4, "4 photographs and their mirror images, each in 2 exposures"),
+    ],
+)
+def test_the_record_says_how_often_a_photograph_was_shown(views: int, said: str) -> None:
+    assert gate._described(replace(truth_of([0] * 4 * views, [0.0] * 4 * views), views=views)) == said
+
+
 def test_a_loss_of_just_the_budget_is_within_it() -> None:
     grades = [0, 1, 2, 3] * 150
     flipped = Readings(np.zeros(600), np.array([1, 1, 2, 3, 1, 1, 2, 3, 1, 1, 2, 3, *grades[12:]]))
