@@ -35,8 +35,8 @@ for name, stage in few["stages"].items():
     assert 0 <= stage["min"] <= stage["p50"] <= stage["p90"], (name, stage)
 assert any("p99 needs 100 samples" in warning for warning in few["warnings"]), few["warnings"]
 cold = few["cold_start"]
-assert cold["process_ms"] > cold["session_ms"] > 0, cold
-assert cold["first_inference_ms"] > 0, cold
+# Not compared with each other: they are taken in different processes, and a busy machine favours either.
+assert all(cold[name] > 0 for name in ("process_ms", "session_ms", "first_inference_ms")), cold
 assert few["throughput"]["streams"] == 2
 assert few["throughput"]["images_per_second"] > 0
 assert few["peak_rss_mb"] > 10
