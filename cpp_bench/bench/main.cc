@@ -94,14 +94,17 @@ void take_turns(const Options& options) {
 // A process that lives for one prediction spends a tenth of its life on memory that it is given page by page. Large pages, in
 // one piece, are quicker. Where the system has none, this changes nothing.
 void take_large_pages() {
-    constexpr std::size_t kHeap = std::size_t{48} << 20, kLargePage = std::size_t{2} << 20;
-    mallopt(M_MMAP_THRESHOLD, 32 << 20);
-    mallopt(M_TRIM_THRESHOLD, kHeap);
-    mallopt(M_TOP_PAD, kHeap);
-    void* volatile block = std::malloc(kLargePage);  // the heap grows, to far more than that
+    constexpr std::size_t kHeap = std::size_t{48} << 20, kLargePage = std::size_t{2} << 20, kHeader = 4096;
+    mallopt(M_ARENA_MAX, 1);  // the thread that opens the model takes from the same heap
+    mallopt(M_MMAP_MAX, 0);
+    mallopt(M_TRIM_THRESHOLD, 2 * kHeap);
+    // What malloc writes in front of the block would make small pages of the first large one.
+    const std::size_t past = (reinterpret_cast<std::uintptr_t>(sbrk(0)) + kHeader) % kLargePage;
+    sbrk(static_cast<std::intptr_t>(kLargePage - past));
+    void* const start = static_cast<char*>(sbrk(0)) + kHeader;
+    void* volatile block = std::malloc(kHeap);
     std::free(block);
-    const auto end = reinterpret_cast<std::uintptr_t>(sbrk(0)) / kLargePage * kLargePage;
-    madvise(reinterpret_cast<void*>(end - kHeap + kLargePage), kHeap - kLargePage, MADV_HUGEPAGE);
+    madvise(start, kHeap - kLargePage, MADV_HUGEPAGE);
 }
 
 int run(const Options& options) {

@@ -99,6 +99,7 @@ std::pair<std::unique_ptr<Grader>, Prediction> Grader::open_and_predict(const st
             unusable = std::current_exception();
         }
     }
+    file.digest();  // the other thread, if it has not come to that yet, is spared it
     std::unique_ptr<Grader> grader = opening.get();  // a model that is refused comes before a photograph that is
     const Manifest& manifest = grader->backend_->manifest();
     if (!ahead || ahead->decode_scale != manifest.decode_scale || ahead->height != manifest.height ||
