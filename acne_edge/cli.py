@@ -12,7 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -69,9 +69,8 @@ def predict(
 ) -> None:
     """Predict lesion count, interval and severity grade for each image. One bad image never stops the others."""
     tally: dict[str, int] = {}
-    wanted: list[str | os.PathLike[str]] = [*paths]
-    with _grader(model, backend, threads, strict, scale, on_poor_quality, wanted) as grader:
-        results = _tallied(_predict(grader, wanted), tally)
+    with _grader(model, backend, threads, strict, scale, on_poor_quality) as grader:
+        results = _tallied(_predict(grader, paths), tally)
         first = list(islice(results, 1))  # a model that is refused is refused before anything is printed
         _PRINTERS[output](chain(first, results), lesion_map)
     if tally.get("failed"):
@@ -254,31 +253,14 @@ for _name, _help in {
 
 
 def _grader(
-    model: str | None,
-    backend: str,
-    threads: int,
-    strict: bool,
-    scale: str | None = None,
-    on_poor_quality: str = "warn",
-    paths: list[str | os.PathLike[str]] | None = None,
+    model: str | None, backend: str, threads: int, strict: bool, scale: str | None = None, on_poor_quality: str = "warn"
 ) -> AcneGrader:
-    """The grader that the options describe; it loads while the rest is imported.
-
-    Meanwhile the first of the `paths`, if it is a file, is decoded, and replaced by the path that holds its image.
-    """
+    """The grader that the options describe; it loads while the rest is imported and the first photograph decoded."""
     gc.disable()  # there is no garbage to find in what is only being imported
     try:
         from acne_edge.loading import Loading
 
         loading = Loading(model, backend, threads, strict)
-        if paths and os.path.isfile(paths[0]):
-            from acne_edge.image import DecodeAhead
-
-            paths[0] = DecodeAhead(os.fspath(paths[0]), lambda: loading.manifest().input.min_side)
-        if backend in ("auto", "onnxruntime"):
-            # Imports hold the interpreter's lock, and no session starts before this one is done: so the others wait.
-            with suppress(ImportError):
-                import onnxruntime  # noqa: F401
         from acne_edge.grader import AcneGrader
     finally:
         gc.freeze()
@@ -286,7 +268,7 @@ def _grader(
     return AcneGrader(loading, scale, on_poor_quality)
 
 
-def _predict(grader: AcneGrader, paths: list[str | os.PathLike[str]]) -> Iterator[Prediction | Failure]:
+def _predict(grader: AcneGrader, paths: list[str]) -> Iterator[Prediction | Failure]:
     sources, failures = _expand(paths)
     yield from failures
     results: Iterable[Prediction | Failure] = grader.predict_many(sources)
@@ -295,7 +277,7 @@ def _predict(grader: AcneGrader, paths: list[str | os.PathLike[str]]) -> Iterato
     yield from results
 
 
-def _expand(paths: list[str | os.PathLike[str]]) -> tuple[list[ImageSource], list[Failure]]:
+def _expand(paths: list[str]) -> tuple[list[ImageSource], list[Failure]]:
     """Directories and globs to the images in them, sorted; what holds none is a failure."""
     from glob import glob
 
@@ -305,9 +287,7 @@ def _expand(paths: list[str | os.PathLike[str]]) -> tuple[list[ImageSource], lis
     sources: list[ImageSource] = []
     failures: list[Failure] = []
     for path in paths:
-        if not isinstance(path, str):
-            sources.append(path)  # on its way already
-        elif path == "-":
+        if path == "-":
             sources.append(sys.stdin.buffer.read())
         elif os.path.isdir(path):
             inside = sorted(str(p) for p in Path(path).rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())

@@ -129,10 +129,8 @@ class AcneGrader:
         manifest = loading.manifest()
         spec = manifest.input
         clock = _Clock()
-        rgb = images.read(source, spec.min_side)
+        rgb = images.read(source, min_side=spec.decode_scale * max(spec.height, spec.width))
         clock.lap("decode")
-        if isinstance(source, images.DecodeAhead):
-            clock.set("decode", source.milliseconds)  # not what was left of it to wait for
         capture = quality.assess(rgb)
         clock.lap("quality")
         if capture.reasons and self._on_poor_quality == "fail":
@@ -317,10 +315,6 @@ class _Clock:
         now = perf_counter()
         self._laps[stage] = (now - self._last) * 1e3
         self._last = now
-
-    def set(self, stage: str, milliseconds: float) -> None:
-        """What the stage took, where it was not this thread's."""
-        self._laps[stage] = milliseconds
 
     def resume(self) -> None:
         """Forget the time since the last lap."""

@@ -12,8 +12,6 @@ import os
 import stat
 import struct
 import warnings
-from threading import Thread
-from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -22,8 +20,6 @@ from PIL import Image, UnidentifiedImageError
 from acne_edge.errors import ImageDecodeError, ImageError, ImageNotFoundError, ImageSizeError, MissingExtraError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
 ImageArray: TypeAlias = "NDArray[np.uint8]"
@@ -41,41 +37,6 @@ EXIF_ORIENTATION = 0x0112
 DAMAGED = (  # what Pillow's plugins raise on damaged files
     OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError, RuntimeError, struct.error,
 )  # fmt: skip
-
-
-class DecodeAhead(os.PathLike[str]):
-    """The path of an image that is decoded from now on, in a thread, while the caller has other things to do.
-
-    `min_side` is asked for in that thread, and may wait.
-    """
-
-    def __init__(self, path: str, min_side: Callable[[], int]) -> None:
-        self._path, self._min_side = path, min_side
-        self._image: Image.Image | None = None
-        self._error: BaseException | None = None
-        self.milliseconds = 0.0  # that decoding took, once it is done
-        self._thread = Thread(target=self._decode, name="acne-edge-decode")
-        self._thread.start()
-
-    def _decode(self) -> None:
-        try:
-            min_side = self._min_side()
-            start = perf_counter()
-            self._image = read(self._path, min_side)
-            self.milliseconds = 1e3 * (perf_counter() - start)
-        except BaseException as error:
-            self._error = error
-
-    def __fspath__(self) -> str:
-        return self._path
-
-    def image(self) -> Image.Image:
-        """The decoded image. Raises as `read` does, or what `min_side` raised."""
-        self._thread.join()
-        if self._image is None:
-            assert self._error is not None
-            raise self._error
-        return self._image
 
 
 def decode(source: ImageSource, min_side: int | None = None, *, max_pixels: int = MAX_PIXELS) -> ImageArray:
@@ -100,8 +61,6 @@ def read(source: ImageSource, min_side: int | None = None, *, max_pixels: int = 
         ImageSizeError: a side under 32 pixels, or more than `max_pixels`.
         MissingExtraError: a HEIC file without the extra `heif`.
     """
-    if isinstance(source, DecodeAhead):
-        return source.image()
     if isinstance(source, np.ndarray):
         _check_array(source, max_pixels)
         return _to_rgb(Image.fromarray(source), max_pixels, min_side=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,10 @@ class Loading:
         self.reason = ""  # why this backend, once it is loaded
         self._thread = Thread(target=self._load, name="acne-edge-load")
         self._thread.start()
+        if backend in ("auto", "onnxruntime"):
+            # Imports hold the interpreter's lock, and no session starts before this one is done: so it goes first, here.
+            with suppress(ImportError):
+                import onnxruntime  # noqa: F401
 
     def _load(self) -> None:
         try:

@@ -38,11 +38,6 @@ class InputSpec:
     decode_scale: int = 2  # a JPEG may be decoded at a DCT scale that keeps both sides >= this times the input
     normalised_in_graph: bool = True
 
-    @property
-    def min_side(self) -> int:
-        """Pixels that both sides of a photograph keep, where it has them, when it is decoded for this input."""
-        return self.decode_scale * max(self.height, self.width)
-
 
 @dataclass(frozen=True)
 class Manifest:

@@ -20,9 +20,7 @@ from acne_edge import (
     UsageError,
 )
 from acne_edge.grader import STAGES
-from acne_edge.image import DecodeAhead
 from tests import drawing
-from tests.conftest import ASSETS
 
 
 def test_a_prediction_is_complete(grader: AcneGrader, face: np.ndarray) -> None:
@@ -149,13 +147,3 @@ def test_threads_share_a_grader(grader: AcneGrader) -> None:
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda i: grader.predict(faces[i % 4]).count, range(32)))
     assert together == pytest.approx([alone[i % 4] for i in range(32)], abs=1e-4)
-
-
-def test_a_photograph_decoded_ahead_is_charged_for_its_decoding(grader: AcneGrader) -> None:
-    path = str(ASSETS / "drawn_face.png")
-    ahead = DecodeAhead(path, lambda: grader.manifest.input.min_side)
-    ahead.image()
-    prediction = grader.predict(ahead)
-    assert prediction.path == path
-    assert prediction.timings["decode"] == ahead.milliseconds
-    assert prediction.count == pytest.approx(grader.predict(path).count)

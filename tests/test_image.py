@@ -14,7 +14,7 @@ from PIL import Image
 
 from acne_edge import image as images
 from acne_edge.errors import AcneEdgeError, ImageDecodeError, ImageNotFoundError, ImageSizeError, MissingExtraError
-from acne_edge.image import DecodeAhead, decode
+from acne_edge.image import decode
 from tests.drawing import encode, with_orientation
 
 
@@ -235,22 +235,3 @@ def test_a_mangled_file_gives_an_image_or_an_image_error(face: np.ndarray, data:
     assert array.dtype == np.uint8
     assert array.ndim == 3
     assert array.shape[2] == 3
-
-
-def test_an_image_decoded_ahead_is_the_same_and_still_a_path(face: np.ndarray, tmp_path: Path) -> None:
-    file = tmp_path / "face.jpg"
-    file.write_bytes(encode(face, "JPEG"))
-    ahead = DecodeAhead(str(file), lambda: 128)
-    np.testing.assert_array_equal(decode(ahead), decode(file, 128))
-    assert Path(ahead) == file
-    assert ahead.milliseconds > 0
-
-
-def test_what_goes_wrong_ahead_is_raised_on_use(tmp_path: Path) -> None:
-    def refused() -> int:
-        raise AcneEdgeError("no model")
-
-    with pytest.raises(ImageNotFoundError, match="no such file"):
-        decode(DecodeAhead(str(tmp_path / "gone.jpg"), lambda: 128))
-    with pytest.raises(AcneEdgeError, match="no model"):
-        decode(DecodeAhead(str(tmp_path / "gone.jpg"), refused))

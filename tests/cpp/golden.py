@@ -129,7 +129,7 @@ def expect(grader: dict[str | None, AcneGrader], name: str, data: bytes, folder:
     (folder / f"{name}.jpg").write_bytes(data)
     spec = grader[None].manifest.input
     try:
-        decoded = image.decode(data, spec.min_side)
+        decoded = image.decode(data, min_side=spec.decode_scale * max(spec.height, spec.width))
     except AcneEdgeError as error:
         return {"name": name, "error": error.code}
     scores = quality.assess(decoded)
