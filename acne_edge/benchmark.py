@@ -138,7 +138,7 @@ def onnx_baseline(model: Path, threads: int) -> Contender:
     return full_decode(f"full decode + ONNX Runtime {model.name}", grader.infer, spec.height, spec.width)
 
 
-def cold_start(image: Path, model: str | None, runs: int = 5) -> dict[str, float]:
+def cold_start(image: Path, model: str | None, runs: int = 15) -> dict[str, float]:
     """What starting costs, the bare imports that no program on this runtime gets around included; medians of `runs` rounds.
 
     `imports_ms`, `help_ms` and `process_ms` are whole processes, in turn: `import numpy, PIL.Image, onnxruntime`,
@@ -188,7 +188,7 @@ def _process(command: Sequence[str]) -> tuple[float, float]:
     return took, peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
-def throughput(grader: AcneGrader, photograph: bytes, images: int, rounds: int = 4) -> dict[str, float]:
+def throughput(grader: AcneGrader, photograph: bytes, images: int, rounds: int = 8) -> dict[str, float]:
     """Images a second of a loop over `predict` and of `predict_many`, in turn, and the median ratio of the rounds."""
     loops, batches = [], []
     each = max(1, images // rounds)
@@ -241,7 +241,7 @@ def cpp_library(binary: Path, image: Path, model: str | None, threads: int) -> I
             process.communicate()
 
 
-def cpp_cold_start(binary: Path, image: Path, model: str | None, runs: int = 5) -> dict[str, float]:
+def cpp_cold_start(binary: Path, image: Path, model: str | None, runs: int = 15) -> dict[str, float]:
     """`process_ms` of `acne-edge predict` and of one prediction by the C++ library, `cpp_process_ms`, in turn; medians.
 
     `cpp_ratio` is how many times faster the second is, in the same round. Both keep optimised graphs in a cache, which a first

@@ -222,7 +222,7 @@ def bench(
             "environment": benchmark.environment(),
             "samples": samples,
             "contenders": reports,
-            "throughput": benchmark.throughput(graders[0], photograph, max(16, samples // 4)),
+            "throughput": benchmark.throughput(graders[0], photograph, max(16, 2 * samples)),
             "cold_start": cold_start,
         }
         for grader in graders:
