@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,8 @@ MANIFEST = Manifest("tiny", "1.0.0", InputSpec(SIDE, SIDE), 66, HAYASHI)
 def model(manifest: str | None = MANIFEST.to_json(), **changes: Any) -> bytes:
     """A graph that keeps the contract but for the `changes`: its outputs are means of the image, spread over the bins."""
     options: dict[str, Any] = {
-        "input": "image", "dtype": onnx.TensorProto.UINT8, "side": SIDE, "grades": 4, "bins": 66, "map": "lesion_map", **changes,
+        "input": "image", "dtype": onnx.TensorProto.UINT8, "side": SIDE, "grades": 4, "bins": 66, "map": "lesion_map",
+        "rows": SIDE, **changes,
     }  # fmt: skip
     helper, real = onnx.helper, onnx.TensorProto.FLOAT
     nodes = [
@@ -43,7 +46,7 @@ def model(manifest: str | None = MANIFEST.to_json(), **changes: Any) -> bytes:
         [
             helper.make_tensor_value_info("grade_probs", real, ["n", options["grades"]]),
             helper.make_tensor_value_info("count_probs", real, ["n", options["bins"]]),
-            helper.make_tensor_value_info(options["map"], real, ["n", options["side"], options["side"]]),
+            helper.make_tensor_value_info(options["map"], real, ["n", options["rows"], options["side"]]),
         ],
         [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
@@ -62,6 +65,29 @@ def test_a_model_that_keeps_the_contract_runs_any_batch() -> None:
         assert out.grade_probs.shape == (n, 4)
         assert out.count_probs.shape == (n, 66)
         np.testing.assert_allclose(out.lesion_map, np.full((n, SIDE, SIDE), 8.0))
+
+
+def test_each_thread_has_buffers_of_its_own_and_results_outlive_them() -> None:
+    backend = OnnxRuntimeBackend(model(), threads=1)
+
+    def means(values: list[int]) -> list[float]:
+        outputs = [backend.run(np.full((1, SIDE, SIDE, 3), value, np.uint8)) for value in values]
+        return [float(out.lesion_map.mean()) for out in outputs]
+
+    series = [[10 * t + i for i in range(10)] for t in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(means, series)) == series
+
+
+def test_a_map_whose_size_is_open_runs() -> None:
+    backend = OnnxRuntimeBackend(model(rows="h"))
+    assert backend.run(np.full((1, SIDE, SIDE, 3), 8, np.uint8)).lesion_map.shape == (1, SIDE, SIDE)
+
+
+@pytest.mark.parametrize("images", [np.zeros((1, SIDE, SIDE, 3), np.float32), np.zeros((1, 1, SIDE, 3), np.uint8)])
+def test_another_input_than_the_contract_is_refused(images: np.ndarray) -> None:
+    with pytest.raises(BackendError, match=rf"expected uint8 \[N, {SIDE}, {SIDE}, 3\]"):
+        OnnxRuntimeBackend(model()).run(images)
 
 
 @pytest.mark.parametrize(
@@ -87,11 +113,16 @@ def test_a_model_without_a_manifest_is_refused() -> None:
         OnnxRuntimeBackend(model("{"))
 
 
-def test_a_wrong_batch_and_a_closed_backend_raise() -> None:
+def test_what_the_runtime_says_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = OnnxRuntimeBackend(model())
+    monkeypatch.setattr(backend, "manifest", replace(MANIFEST, input=InputSpec(8, 8)))  # so that the runtime has to refuse it
     with pytest.raises(BackendError, match="ONNX Runtime failed") as caught:
-        backend.run(np.zeros((1, 8, 8, 3), np.uint8))
+        backend.run(np.zeros((2, 8, 8, 3), np.uint8))
     assert "\n" not in str(caught.value)
+
+
+def test_a_closed_backend_raises() -> None:
+    backend = OnnxRuntimeBackend(model())
     backend.close()
     backend.close()
     with pytest.raises(BackendError, match="closed"):
