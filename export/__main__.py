@@ -23,7 +23,7 @@ from acne_edge.preprocess import DECODE_SCALE
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import Sample, load_images, read_samples
 from acne_edge.training.model import ModelConfig
-from acne_edge.training.uncertainty import HeldOut, cross_fit, fit_decoding, fit_uncertainty
+from acne_edge.training.uncertainty import HeldOut, OutOfFold, cross_fit, fit_decoding, fit_uncertainty
 from calibration import crops as crop_sets
 from calibration import report as reports
 from calibration.command import run as run_tool
@@ -36,7 +36,7 @@ from export.parity import Runner, difference, onnx_runner, outputs, readings, si
 from export.quantize import cpu, tensorrt
 from export.ship import ship
 
-CHOICE = 300  # photographs to choose ranges and layers on
+CHOICE = 300  # photographs to choose ranges and layers on; as many judge, where none were held out of training
 EXPOSURES = (1.0, 0.9)  # that each photograph judges in
 PARITY = 1e-4  # largest difference of a probability between torch and ONNX
 LICENCE = "Weights: academic use only, as the ACNE04 data they were trained on. Code: Apache-2.0."
@@ -58,6 +58,10 @@ def model(
     version: Annotated[str, typer.Option(help="Model version.")] = "0.1.0",
     method: Annotated[str, typer.Option(help="Calibration method: auto, minmax, percentile or entropy.")] = "auto",
     reduce_range: Annotated[bool, typer.Option(help="7-bit weights, for processors without VNNI.")] = True,
+    out_of_fold: Annotated[
+        Path | None,
+        typer.Option(help="Of a run without validation images: out_of_fold.npz of acne-edge crossval, for the constants."),
+    ] = None,
 ) -> None:
     """Export a run's model to float ONNX and to INT8 for CPUs and for TensorRT; an INT8 file that fails its gate is not written.
 
@@ -68,26 +72,32 @@ def model(
     network = load_network(run / "model.safetensors")
     results = _read_json(run / "run.json")
     crops = crop_sets.load(calibration, network.config.image_size)
-    samples = read_samples(data, run / "val.txt")
-    crop_sets.refuse_scored(crops.names, [s.name for s in samples], str(calibration))
-    choice_samples = _choice(read_samples(data, run / "train.txt"), [*crops.names, *(s.name for s in samples)], str(calibration))
+    trained = read_samples(data, run / "train.txt")
+    held = read_samples(data, run / "val.txt") if (run / "val.txt").exists() else []
+    if bool(held) == (out_of_fold is not None):
+        raise UsageError(
+            f"{run}: {'has' if held else 'has no'} validation images, so it takes {'no' if held else 'an'} --out-of-fold"
+        )
+    crop_sets.refuse_scored(crops.names, [s.name for s in held], str(calibration))
+    free = _free(trained, [*crops.names, *(s.name for s in held)], str(calibration))
+    number = min(CHOICE, len(free) if held else len(free) // 2)
+    choice_samples, samples = free[:number], held or free[number : 2 * number]
+    judges = "held out of training, calibration and choice" if held else "of training, held out of calibration and choice"
     images = load_images(samples, network.config.image_size)
-    grades, counts = _labels(samples)
 
     reference = outputs(torch_runner(network), images)
-    held_out = HeldOut(
-        reference.grade_probs.astype(np.float64),
-        reference.count_probs.astype(np.float64),
-        reference.lesion_map.sum((1, 2), dtype=np.float64),
-        grades,
-        counts,
-    )
-    manifest = describe(name, version, network.config, results, held_out)
+    if out_of_fold is None:
+        predicted, origin = HeldOut.of(reference._asdict(), *_labels(samples)), "held out of training, duplicates kept apart"
+    else:
+        folds = OutOfFold.load(out_of_fold)
+        folds.check(results["config"])
+        predicted, origin = folds.data, "of official folds 1 to 4, each predicted by a run of these settings that had not seen it"
+    manifest = describe(name, version, network.config, results, predicted, origin)
     graph = to_onnx(network)
     fp32 = attach(graph, manifest)
     fp32_outputs = outputs(onnx_runner(fp32), images)
     apart = difference(reference, fp32_outputs)
-    typer.echo(f"torch vs ONNX fp32 on {len(images)} validation images: {_line(apart)}")
+    typer.echo(f"torch vs ONNX fp32 on {len(images)} images: {_line(apart)}")
     if max(apart["grade_probs"], apart["count_probs"]) > PARITY:
         raise ModelError(f"the ONNX graph differs from the checkpoint by more than {PARITY:g}; see python -m export verify")
     try:
@@ -112,7 +122,7 @@ def model(
         except GateError as error:
             failed.append(str(error))
             continue
-        quantisation = record(gated, recipe, crops, choice, judge)
+        quantisation = record(gated, recipe, crops, choice, judge, judges)
         write(target, attach(gated.graph, Manifest(**{**vars(manifest), "quantisation": quantisation})))
         typer.echo(f"{target}: {gated.method}, {line(gated.losses)}")
     if failed:
@@ -229,10 +239,10 @@ def bench(
     typer.echo(f"\nlayers that the INT8 file computes in float: {', '.join(timing.float_layers(proto)) or 'none'}")
 
 
-def describe(name: str, version: str, config: ModelConfig, results: dict[str, Any], held_out: HeldOut) -> Manifest:
-    """The manifest of a run's model, its constants fitted, and measured by cross-fitting, on the held-out images."""
+def describe(name: str, version: str, config: ModelConfig, results: dict[str, Any], held_out: HeldOut, origin: str) -> Manifest:
+    """The manifest of a run's model, its constants fitted, and measured by cross-fitting, on images of that `origin`."""
     decoding = fit_decoding(held_out)
-    fitted_on = f"{len(held_out.counts)} validation images held out of training, duplicates kept apart"
+    fitted_on = f"{len(held_out.counts)} photographs {origin}"
     uncertainty = fit_uncertainty(held_out, decoding, 0.9, fitted_on)
     return Manifest(
         name=name,
@@ -250,19 +260,20 @@ def describe(name: str, version: str, config: ModelConfig, results: dict[str, An
             "settings": results["config"],
         },
         metrics={
-            "split": f"validation: {len(held_out.counts)} images held out of training, duplicates kept apart; last epoch; "
-            "decoding and calibration constants cross-fitted in 5 folds",
+            "split": f"{fitted_on}; last epoch; decoding and calibration constants cross-fitted in 5 folds",
             **_finite(cross_fit(held_out, uncertainty.level)),
         },
     )
 
 
-def _choice(samples: Sequence[Sample], used: Sequence[str], calibration: str) -> list[Sample]:
-    """Training photographs that were not calibrated on, at random."""
+def _free(samples: Sequence[Sample], used: Sequence[str], calibration: str) -> list[Sample]:
+    """Training photographs that were not calibrated on, in random order."""
     free = [sample for sample in samples if sample.name not in set(used)]
-    if not free:
-        raise UsageError(f"{calibration}: every training photograph is among the crops; draw fewer, to leave some to choose on")
-    return [free[i] for i in np.random.default_rng(0).permutation(len(free))[:CHOICE]]
+    if len(free) < 2:
+        raise UsageError(
+            f"{calibration}: every training photograph is among the crops; draw fewer, to leave some to choose and judge on"
+        )
+    return [free[i] for i in np.random.default_rng(0).permutation(len(free))]
 
 
 def _views(

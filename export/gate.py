@@ -197,8 +197,8 @@ def search(
     )
 
 
-def record(gated: Gated, recipe: Recipe, crops: CropSet, choice: Labelled, judge: Labelled) -> dict[str, Any]:
-    """The manifest's `quantisation`."""
+def record(gated: Gated, recipe: Recipe, crops: CropSet, choice: Labelled, judge: Labelled, judges: str) -> dict[str, Any]:
+    """The manifest's `quantisation`; `judges` says where the photographs that judged come from."""
     return {
         "recipe": recipe.name,
         "method": gated.method,
@@ -206,7 +206,7 @@ def record(gated: Gated, recipe: Recipe, crops: CropSet, choice: Labelled, judge
         "crops": {"n": len(crops.images), "sha256": crops.sha256},
         "excluded": list(gated.excluded),
         "gate": {
-            "split": f"validation: {_described(judge)} held out of training, calibration and choice",
+            "split": f"{_described(judge)} {judges}",
             "image": 1 / len(judge.images),  # what one image is worth
             "judged": gated.judged,
             "judged_on": recipe.judged_on,

@@ -63,6 +63,7 @@ def train(
     dropout: Annotated[float | None, typer.Option(help="Dropout before the heads.")] = None,
     freeze_stem: Annotated[bool | None, typer.Option(help="Keep the ResNet's first stages as pretrained.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    val_folds: Annotated[int | None, typer.Option(help="1/N of the photographs is held out; 0: none, for the last run.")] = None,
 ) -> None:
     """Train the network on ACNE04. Needs the extra `train`."""
     given = {
@@ -99,6 +100,7 @@ def crossval(
         if not tables_only:
             cv.train_rows(base, rows, folds, data, weights, out, device, say=lambda line: typer.echo(line, err=True))
         results = cv.summarize(base, rows, cv.FOLDS, out)
+        cv.write_out_of_fold(base, rows, out)
         table = cv.markdown(results, name)
         (out / f"{name}-{protocol}.json").write_text(json.dumps(results, indent=1) + "\n")
         (out / f"{name}-{protocol}.md").write_text(table)

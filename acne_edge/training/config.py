@@ -42,7 +42,7 @@ class TrainConfig:
     freeze_stem: bool = True  # keep the stem and layer1 of a pretrained ResNet: a fifth faster on a CPU
     ema: float = 0.995  # decay of the weight average that is evaluated and exported
     seed: int = 0
-    val_folds: int = 7  # 1/val_folds of the training list is held out, duplicates kept together
+    val_folds: int = 7  # 1/val_folds of the training list is held out, duplicates kept together; 0: nothing is
 
     def __post_init__(self) -> None:
         checks = {
@@ -63,7 +63,7 @@ class TrainConfig:
             "zoom": (0 <= self.zoom <= 1, "in 0..1"),
             "mix": (0 <= self.mix <= 1, "in 0..1"),
             "balance": (0 <= self.balance <= 1, "in 0..1"),
-            "val_folds": (self.val_folds >= 2, "at least 2"),
+            "val_folds": (self.val_folds == 0 or self.val_folds >= 2, "0, or at least 2"),
             "num_classes": (self.num_classes == 4, "4: ACNE04 has the four Hayashi grades"),
         }
         for name, (fine, expected) in checks.items():

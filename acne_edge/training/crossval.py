@@ -21,7 +21,7 @@ from acne_edge.grading import HAYASHI
 from acne_edge.metrics import bootstrap, count_metrics, expected_calibration_error, grade_metrics, risk_coverage
 from acne_edge.training.config import TrainConfig
 from acne_edge.training.loop import Trainer
-from acne_edge.training.uncertainty import HeldOut, fit_decoding, fit_uncertainty, interpret_all
+from acne_edge.training.uncertainty import OF_A_FOLD, HeldOut, OutOfFold, fit_decoding, fit_uncertainty, interpret_all
 
 Changes = Mapping[str, Any]
 
@@ -203,6 +203,23 @@ def summarize(
             }
         )
     return {"protocol": base.protocol, "base": base.to_dict(), "rows": table}
+
+
+def write_out_of_fold(base: TrainConfig, rows: Mapping[str, Changes], out: Path) -> None:
+    """For each row that is finished on all folds, what its runs predict for the photographs that they had not seen.
+
+    It stands beside the folds as `out_of_fold.npz`: what a run of these settings on all photographs gets its constants from.
+    """
+    for changes in rows.values():
+        configs = {fold: TrainConfig.from_dict({**base.to_dict(), **changes, "cross_validation": fold}) for fold in FOLDS}
+        runs = {fold: run_directory(out, config, changes) for fold, config in configs.items()}
+        if all(finished(run, configs[fold]) for fold, run in runs.items()):
+            tests = {fold: held_out(run, "test") for fold, run in runs.items()}
+            names = [name for run in runs.values() for name, _, _ in read_labels(run / "test.txt")]
+            settings = {k: v for k, v in configs[1].to_dict().items() if k not in OF_A_FOLD}
+            OutOfFold(
+                HeldOut.join(list(tests.values())), names, np.repeat(FOLDS, [len(t.counts) for t in tests.values()]), settings
+            ).save(runs[1].parent / "out_of_fold.npz")
 
 
 def markdown(results: Mapping[str, Any], title: str) -> str:

@@ -100,7 +100,7 @@ class Dataset:
 
 
 def split(data: Path, config: TrainConfig) -> dict[str, list[Sample]]:
-    """The run's lists: `train` and `val` (groups kept together) and, for folds 1..4, `test`.
+    """The run's lists: `train`, `val` (groups kept together; empty if nothing is held out) and, for folds 1..4, `test`.
 
     `official`: ACNE04's own test list; groups are the known duplicates. `grouped`: the folds too are made of groups, which
     are the look-alikes of `lookalikes`, so that nobody is trained and tested on.
@@ -116,6 +116,8 @@ def split(data: Path, config: TrainConfig) -> dict[str, list[Sample]]:
         if fold:
             rest, held = grouped_folds(samples, groups, 4, seed=0)[fold - 1]
             test, samples, groups = [samples[i] for i in held], [samples[i] for i in rest], groups[rest]
+    if not config.val_folds:
+        return {"train": samples, "val": [], "test": test}
     train, val = grouped_split(samples, groups, config.val_folds, config.seed)
     return {"train": train, "val": val, "test": test}
 
@@ -245,7 +247,7 @@ class Trainer:
             if self.rank:
                 self.history.append(row)
                 continue
-            if self.epoch % config.frequency == 0 or self.epoch == config.epochs:
+            if "val" in held_out and (self.epoch % config.frequency == 0 or self.epoch == config.epochs):
                 row |= flatten(self.evaluate(*held_out["val"]))
             self.log(row)
             self.save(last)

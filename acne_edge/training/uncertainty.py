@@ -6,14 +6,18 @@ too, have not seen.
 
 from __future__ import annotations
 
+import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
+from acne_edge.errors import UsageError
 from acne_edge.grading import (
     HAYASHI,
     CountDecoding,
@@ -26,6 +30,10 @@ from acne_edge.grading import (
     temper,
 )
 from acne_edge.metrics import count_metrics, expected_calibration_error, grade_metrics
+
+OUTPUTS = ("grade_probs", "count_probs", "lesions")
+# Settings in which a run on all photographs may differ from one on a fold.
+OF_A_FOLD = ("cross_validation", "val_folds", "frequency", "num_workers", "batch_size_test")
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,45 @@ class HeldOut:
     def take(self, index: NDArray[np.int64]) -> HeldOut:
         """The images at `index`."""
         return HeldOut(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+
+    @staticmethod
+    def join(parts: Sequence[HeldOut]) -> HeldOut:
+        """The images of all parts."""
+        return HeldOut(*(np.concatenate([getattr(p, name) for p in parts]) for name in HeldOut.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """What runs of the same settings predict for the photographs of the folds that each had not seen."""
+
+    data: HeldOut
+    names: list[str]  # [N] of the photographs
+    folds: NDArray[np.int64]  # [N]
+    settings: dict[str, Any]  # of the runs, but for those that differ between them
+
+    def save(self, path: Path) -> None:
+        """Write an `.npz` file, outputs as float32."""
+        d = self.data
+        arrays = {name: getattr(d, name).astype(np.float32) for name in OUTPUTS}
+        labels = {"grades": d.grades, "counts": d.counts, "folds": self.folds, "names": np.array(self.names)}
+        np.savez_compressed(path, **arrays, **labels, settings=np.array(json.dumps(self.settings)))  # type: ignore[arg-type]
+
+    @staticmethod
+    def load(path: Path) -> OutOfFold:
+        """Read what `save` wrote. Raises UsageError for anything else."""
+        try:
+            with np.load(path) as file:
+                grade_probs, count_probs, lesions = (file[name].astype(np.float64) for name in OUTPUTS)
+                data = HeldOut(grade_probs, count_probs, lesions, file["grades"], file["counts"])
+                return OutOfFold(data, file["names"].tolist(), file["folds"], json.loads(str(file["settings"])))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise UsageError(f"{path}: not out-of-fold predictions of acne-edge crossval ({error})") from error
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Raise UsageError, naming what differs, unless a run has the settings of these, but for what it held out."""
+        differs = [f"{k} is {settings.get(k)!r}, not {v!r}" for k, v in self.settings.items() if settings.get(k) != v]
+        if differs:
+            raise UsageError(f"the out-of-fold predictions are of other settings than the run's: its {'; '.join(differs)}")
 
 
 def conformal_quantile(scores: NDArray[np.floating], level: float) -> float:

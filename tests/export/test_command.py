@@ -10,6 +10,7 @@ import pytest
 
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import read_samples
+from acne_edge.training.uncertainty import HeldOut, OutOfFold, fit_uncertainty
 from calibration.command import run as run_tool
 from calibration.crops import draw, save
 from export import gate
@@ -164,6 +165,32 @@ def test_crops_that_score_the_model_are_refused(
     code, _, err = call("model", run, *arguments[2:])
     assert code == 2
     assert "100 photographs also score the model" in err
+
+
+def test_a_run_that_held_nothing_out_has_its_constants_from_the_folds(
+    call, arguments: list[object], finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "BUDGET", dict.fromkeys(gate.BUDGET, 10.0))
+    run, folds = tmp_path / "run", tmp_path / "out_of_fold.npz"
+    run.mkdir()
+    for name in ("model.safetensors", "run.json", "train.txt"):
+        (run / name).write_bytes((finished / name).read_bytes())
+    random = np.random.default_rng(0)
+    predicted = HeldOut(
+        random.dirichlet(np.ones(4), 80), random.dirichlet(np.ones(66), 80), random.uniform(0, 60, 80),
+        np.arange(80) % 4, np.arange(80) % 60,
+    )  # fmt: skip
+    OutOfFold(predicted, [f"{i}.jpg" for i in range(80)], np.ones(80, int), {}).save(folds)
+    assert "so it takes an --out-of-fold" in call("model", run, *arguments[2:])[2]
+    assert "so it takes no --out-of-fold" in call(*arguments, "--out-of-fold", folds)[2]
+    assert "not out-of-fold predictions" in call("model", run, *arguments[2:], "--out-of-fold", run / "run.json")[2]
+    code, _, err = call("model", run, *arguments[2:], "--method", "minmax", "--out-of-fold", folds)
+    assert (code, err) == (0, "")
+    manifest = read(tmp_path / "out" / NAMES[1])[1]
+    assert manifest.uncertainty.fitted_on.startswith("80 photographs of official folds 1 to 4")
+    assert manifest.uncertainty == fit_uncertainty(predicted, manifest.decoding, 0.9, manifest.uncertainty.fitted_on)
+    assert manifest.quantisation["gate"]["split"].startswith("10 photographs and their mirror images")
+    assert manifest.quantisation["gate"]["split"].endswith("of training, held out of calibration and choice")
 
 
 @pytest.mark.parametrize(

@@ -145,8 +145,9 @@ def test_the_method_with_the_least_strain_is_taken(graph: onnx.ModelProto, range
     assert ["FAILS" in line for line in LINES] == [True, False, False]  # the failed method is not shown to the judge
     assert "judged with 0 layers in float" in LINES[2]
     images = truth_of([0] * 100, [0.0] * 100)
-    kept = record(chosen, tensorrt(), CropSet(images.images, (), "hash"), images, images)
+    kept = record(chosen, tensorrt(), CropSet(images.images, (), "hash"), images, images, "drawn")
     assert (kept["method"], kept["gate"]["judged"], kept["gate"]["image"]) == ("minmax", 1, 0.01)
+    assert kept["gate"]["split"] == "100 photographs drawn"
     assert set(kept["gate"]["losses"]) == set(kept["gate"]["choice"]["losses"]) == set(BUDGET)
 
 

@@ -12,6 +12,7 @@ from acne_edge import cli
 from acne_edge.errors import UsageError
 from acne_edge.training import crossval
 from acne_edge.training.config import TrainConfig
+from acne_edge.training.uncertainty import OutOfFold
 
 QUICK: dict[str, Any] = {
     "train_size": 32, "image_resize": 36, "epochs": 1, "batch_size": 8, "frequency": 1, "num_workers": 1, "val_folds": 3,
@@ -51,6 +52,22 @@ def test_the_tables_hold_every_finished_row_with_intervals(out: Path) -> None:
     table = crossval.markdown(results, "methods")
     assert "| ViT | very severe |" in table
     assert "| ResNet | average |" in table
+
+
+def test_what_all_folds_predict_of_what_they_had_not_seen_is_kept(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = TrainConfig(**QUICK)
+    crossval.write_out_of_fold(base, ROWS, out)
+    assert not list(out.rglob("out_of_fold.npz")), "three folds are missing"
+    monkeypatch.setattr(crossval, "FOLDS", (1,))
+    crossval.write_out_of_fold(base, ROWS, out)
+    run = crossval.run_directory(out, TrainConfig(**QUICK, cross_validation=1), ROWS["ViT"])
+    kept, test = OutOfFold.load(run.parent / "out_of_fold.npz"), crossval.held_out(run, "test")
+    np.testing.assert_allclose(kept.data.grade_probs, test.grade_probs)
+    np.testing.assert_array_equal(kept.data.counts, test.counts)
+    assert (len(set(kept.names)), set(kept.folds)) == (8, {1})
+    kept.check({**base.to_dict(), **ROWS["ViT"], "val_folds": 0})
+    with pytest.raises(UsageError, match="its method is 'resnet', not 'vit'"):
+        kept.check({**base.to_dict(), **ROWS["ResNet"]})
 
 
 def test_the_tables_average_is_the_mean_over_grades_and_the_errors_are_of_each_grade() -> None:

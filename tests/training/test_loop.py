@@ -59,6 +59,13 @@ def test_a_run_leaves_settings_log_lists_results_and_checkpoints(finished: Path)
     assert results["metrics"]["val"]["grade"]["combined"]["n"] == results["lists"]["val"]["n"]
 
 
+def test_the_last_run_holds_nothing_out(data: Path, tmp_path: Path) -> None:
+    results = trainer(data, tmp_path / "run", val_folds=0, epochs=1).fit(say=lambda line: None)
+    assert results["lists"]["train"]["n"] == 40
+    assert (results["metrics"], list(results["lists"])) == ({}, ["train"])
+    assert not (tmp_path / "run" / "val.txt").exists()
+
+
 def test_the_exported_checkpoint_is_the_averaged_network_in_half_precision(finished: Path) -> None:
     tensors, info = checkpoint.load(finished / "model.safetensors")
     model = FusionModel(ModelConfig(**info["model"]))
