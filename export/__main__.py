@@ -152,7 +152,7 @@ def engine(
 def verify(
     run: Annotated[Path, typer.Argument(help="Directory of a training run.")],
     files: Annotated[list[Path], typer.Option("--model", help="Model files to compare with the checkpoint (repeatable).")],
-    data: Annotated[Path | None, typer.Option(help="ACNE04, for photographs of the run's validation list.")] = None,
+    data: Annotated[Path | None, typer.Option(help="ACNE04, for photographs of the run's validation or training list.")] = None,
     number: Annotated[int, typer.Option(min=1, help="Photographs.")] = 32,
     with_engine: Annotated[bool, typer.Option("--engine", help="Run the models in TensorRT too, on this machine's GPU.")] = False,
 ) -> None:
@@ -166,7 +166,8 @@ def verify(
     size = network.config.image_size
     sets = checks.adversarial(size)
     if data is not None:
-        sets = {"photographs": load_images(read_samples(data, run / "val.txt")[:number], size)} | sets
+        shown = run / "val.txt" if (run / "val.txt").exists() else run / "train.txt"
+        sets = {"photographs": load_images(read_samples(data, shown)[:number], size)} | sets
     reference = {name: outputs(torch_runner(network), images) for name, images in sets.items()}
     versions = [version for file in files for version in _versions(file, size, with_engine)]
     graph, failed = None, []

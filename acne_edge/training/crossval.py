@@ -198,6 +198,7 @@ def summarize(
                     f"{c:.1f}": float(np.interp(c, curve["coverage"], curve["risk"])) for c in (0.5, 0.7, 0.8, 0.9, 1.0)
                 },
                 "aurc": curve["aurc"],
+                "trained_on": [r["lists"]["train"]["n"] for r in ended],
                 "seconds": sum(r["seconds"] for r in ended),
                 "environment": ended[0]["environment"],
             }
@@ -214,12 +215,13 @@ def write_out_of_fold(base: TrainConfig, rows: Mapping[str, Changes], out: Path)
         configs = {fold: TrainConfig.from_dict({**base.to_dict(), **changes, "cross_validation": fold}) for fold in FOLDS}
         runs = {fold: run_directory(out, config, changes) for fold, config in configs.items()}
         if all(finished(run, configs[fold]) for fold, run in runs.items()):
-            tests = {fold: held_out(run, "test") for fold, run in runs.items()}
-            names = [name for run in runs.values() for name, _, _ in read_labels(run / "test.txt")]
+            names = {fold: [name for name, _, _ in read_labels(run / "test.txt")] for fold, run in runs.items()}
+            flat = [name for part in names.values() for name in part]
+            once = np.sort(np.unique(flat, return_index=True)[1])  # some stand on two test lists
+            data = HeldOut.join([held_out(run, "test") for run in runs.values()]).take(once)
+            folds = np.repeat(list(names), [len(part) for part in names.values()])[once]
             settings = {k: v for k, v in configs[1].to_dict().items() if k not in OF_A_FOLD}
-            OutOfFold(
-                HeldOut.join(list(tests.values())), names, np.repeat(FOLDS, [len(t.counts) for t in tests.values()]), settings
-            ).save(runs[1].parent / "out_of_fold.npz")
+            OutOfFold(data, [flat[i] for i in once], folds, settings).save(runs[1].parent / "out_of_fold.npz")
 
 
 def markdown(results: Mapping[str, Any], title: str) -> str:

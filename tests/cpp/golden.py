@@ -74,8 +74,9 @@ def with_marker(jpeg: bytes, marker: int, data: bytes) -> bytes:
 
 def photographs() -> Iterator[tuple[str, bytes]]:
     """Named JPEGs of many kinds, some of which must be refused."""
-    sizes = ((256, 256), (257, 255), (300, 200), (512, 512), (513, 511), (640, 480), (1025, 1029), (1000, 1400), (2049, 2047),
-             (2000, 1500), (4113, 4102), (60, 500), (32, 32), (160, 159), (128, 128), (256, 512))  # fmt: skip
+    sizes = ((256, 256), (257, 255), (300, 200), (448, 448), (449, 447), (512, 512), (513, 511), (640, 480), (1025, 1029),
+             (1000, 1400), (2049, 2047), (2000, 1500), (4113, 4102), (60, 500), (32, 32), (160, 159), (128, 128),
+             (256, 512))  # fmt: skip
     for seed, (width, height) in enumerate(sizes):
         yield f"size_{width}x{height}", encode(draw(width, height, seed))
     for name, subsampling in (("444", 0), ("422", 1), ("420", 2)):

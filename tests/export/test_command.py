@@ -186,6 +186,8 @@ def test_a_run_that_held_nothing_out_has_its_constants_from_the_folds(
     assert "not out-of-fold predictions" in call("model", run, *arguments[2:], "--out-of-fold", run / "run.json")[2]
     code, _, err = call("model", run, *arguments[2:], "--method", "minmax", "--out-of-fold", folds)
     assert (code, err) == (0, "")
+    code, out, _ = call("verify", run, f"--model={tmp_path / 'out' / NAMES[0]}", "--data", arguments[3], "--number", 4)
+    assert (code, out.count("photographs")) == (0, 3), "of the training list, as there is no other"
     manifest = read(tmp_path / "out" / NAMES[1])[1]
     assert manifest.uncertainty.fitted_on.startswith("80 photographs of official folds 1 to 4")
     assert manifest.uncertainty == fit_uncertainty(predicted, manifest.decoding, 0.9, manifest.uncertainty.fitted_on)

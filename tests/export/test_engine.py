@@ -100,9 +100,9 @@ def test_the_shipped_file_becomes_an_int8_engine(rtx: Any, target: str, capabili
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["sm86", "sm89", "sm120"])
 def test_the_shipped_checkpoint_becomes_an_fp16_engine(rtx: Any, target: str, report: list[str]) -> None:
-    graph = to_onnx(load_network(Path("export/checkpoints/acne-edge-s/model.safetensors")))
-    manifest = make_manifest(input=InputSpec(256, 256))
-    engine = backend.unpack(backend.build(attach(graph, manifest), target=target))
+    network = load_network(Path("export/checkpoints/acne-edge-s/model.safetensors"))
+    manifest = make_manifest(input=InputSpec(network.config.image_size, network.config.image_size))
+    engine = backend.unpack(backend.build(attach(to_onnx(network), manifest), target=target))
     assert engine.key.precision == "fp16"
     kinds = [kind for found in layer_types(report).values() for kind in found]
     assert kinds
