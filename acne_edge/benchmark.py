@@ -138,11 +138,13 @@ def onnx_baseline(model: Path, threads: int) -> Contender:
     return full_decode(f"full decode + ONNX Runtime {model.name}", grader.infer, spec.height, spec.width)
 
 
-def cold_start(image: Path, model: str | None, runs: int = 15) -> dict[str, float]:
+def cold_start(image: Path, model: str | None, cpp: Path | None = None, runs: int = 15) -> dict[str, float]:
     """What starting costs, the bare imports that no program on this runtime gets around included; medians of `runs` rounds.
 
     `imports_ms`, `help_ms` and `process_ms` are whole processes, in turn: `import numpy, PIL.Image, onnxruntime`,
-    `acne-edge --help` and `acne-edge predict`. `help_ratio` and `process_ratio` are to the imports of the same round.
+    `acne-edge --help` and `acne-edge predict`. `help_ratio` and `process_ratio` are to the imports of the same round. With `cpp`,
+    the path of acne_edge_bench, `cpp_process_ms` is one prediction by the C++ library, and `cpp_ratio` says how many times faster
+    than `acne-edge predict` of the same round that is; both keep optimised graphs in a cache, which a first round fills.
     `session_ms` and `first_inference_ms` are loading the model, and the first prediction after it, in a process that has
     imported all that. `peak_rss_mb` is the largest resident memory of the `predict` process, in MB (10^6 bytes).
     """
@@ -151,17 +153,21 @@ def cold_start(image: Path, model: str | None, runs: int = 15) -> dict[str, floa
     imports = [sys.executable, "-c", "import numpy, PIL.Image, onnxruntime"]
     data = image.read_bytes()
     rows = []
-    for _ in range(runs + 1):
-        row = {"imports_ms": _process(imports)[0], "help_ms": _process([*command, "--help"])[0]}
-        row["process_ms"], row["peak_rss_mb"] = _process(predict)
-        row["help_ratio"], row["process_ratio"] = row["help_ms"] / row["imports_ms"], row["process_ms"] / row["imports_ms"]
-        start = perf_counter()
-        with AcneGrader.load(model) as grader:
-            loaded = perf_counter()
-            grader.predict(data)
-            row["first_inference_ms"] = 1e3 * (perf_counter() - loaded)
-        row["session_ms"] = 1e3 * (loaded - start)
-        rows.append(row)
+    with tempfile.TemporaryDirectory() as cache:
+        for _ in range(runs + 1):
+            row = {"imports_ms": _process(imports)[0], "help_ms": _process([*command, "--help"])[0]}
+            row["process_ms"], row["peak_rss_mb"] = _process(predict)
+            row["help_ratio"], row["process_ratio"] = row["help_ms"] / row["imports_ms"], row["process_ms"] / row["imports_ms"]
+            if cpp is not None:
+                row["cpp_process_ms"] = _process([*_cpp_command(cpp, image, model), "--once", "--cache", cache])[0]
+                row["cpp_ratio"] = row["process_ms"] / row["cpp_process_ms"]
+            start = perf_counter()
+            with AcneGrader.load(model) as grader:
+                loaded = perf_counter()
+                grader.predict(data)
+                row["first_inference_ms"] = 1e3 * (perf_counter() - loaded)
+            row["session_ms"] = 1e3 * (loaded - start)
+            rows.append(row)
     return {name: float(np.median([row[name] for row in rows[1:]])) for name in rows[0]}  # the first fills the disk's cache
 
 
@@ -239,21 +245,6 @@ def cpp_library(binary: Path, image: Path, model: str | None, threads: int) -> I
     finally:
         with suppress(OSError):
             process.communicate()
-
-
-def cpp_cold_start(binary: Path, image: Path, model: str | None, runs: int = 15) -> dict[str, float]:
-    """`process_ms` of `acne-edge predict` and of one prediction by the C++ library, `cpp_process_ms`, in turn; medians.
-
-    `cpp_ratio` is how many times faster the second is, in the same round. Both keep optimised graphs in a cache, which a first
-    round fills, unmeasured.
-    """
-    python = [sys.executable, "-m", "acne_edge", "predict", str(image), *(["--model", model] if model else [])]
-    with tempfile.TemporaryDirectory() as cache:
-        cpp = [*_cpp_command(binary, image, model), "--once", "--cache", cache]
-        rows = [(_process(python)[0], _process(cpp)[0]) for _ in range(runs + 1)][1:]
-    both = np.median(rows, axis=0)
-    ratio = np.median([p / c for p, c in rows])
-    return {"process_ms": float(both[0]), "cpp_process_ms": float(both[1]), "cpp_ratio": float(ratio)}
 
 
 def _cpp_command(binary: Path, image: Path, model: str | None) -> list[str]:

@@ -212,9 +212,7 @@ def bench(
         if cpp is not None:
             contenders.append(running.enter_context(benchmark.cpp_library(cpp, image, model, choices[0][1])))
         reports = benchmark.measure(contenders, photograph, samples, warmup)
-        cold_start = benchmark.cold_start(image, model)
-        if cpp is not None:
-            cold_start |= benchmark.cpp_cold_start(cpp, image, model)
+        cold_start = benchmark.cold_start(image, model, cpp)
         report = {
             "schema": benchmark.SCHEMA,
             "tool": "acne-edge bench",

@@ -151,7 +151,7 @@ def test_a_program_that_is_not_the_cpp_benchmark_is_refused(tmp_path: Path, line
 
 def test_cold_starts_of_both_libraries_are_compared(tmp_path: Path) -> None:
     image = Path(__file__).parent / "assets" / "drawn_face.png"
-    start = benchmark.cpp_cold_start(program(tmp_path / "bench", ""), image, None, runs=1)
+    start = benchmark.cold_start(image, None, program(tmp_path / "bench", ""), runs=1)
     assert start["cpp_ratio"] == pytest.approx(start["process_ms"] / start["cpp_process_ms"])
 
 
