@@ -10,6 +10,7 @@ import io
 import json
 import os
 import platform
+import random
 import subprocess
 import sys
 import tempfile
@@ -138,10 +139,10 @@ def onnx_baseline(model: Path, threads: int) -> Contender:
     return full_decode(f"full decode + ONNX Runtime {model.name}", grader.infer, spec.height, spec.width)
 
 
-def cold_start(image: Path, model: str | None, cpp: Path | None = None, runs: int = 15) -> dict[str, float]:
+def cold_start(image: Path, model: str | None, cpp: Path | None = None, runs: int = 25) -> dict[str, float]:
     """What starting costs, the bare imports that no program on this runtime gets around included; medians of `runs` rounds.
 
-    `imports_ms`, `help_ms` and `process_ms` are whole processes, in turn: `import numpy, PIL.Image, onnxruntime`,
+    `imports_ms`, `help_ms` and `process_ms` are whole processes, in random order: `import numpy, PIL.Image, onnxruntime`,
     `acne-edge --help` and `acne-edge predict`. `help_ratio` and `process_ratio` are to the imports of the same round. With `cpp`,
     the path of acne_edge_bench, `cpp_process_ms` is one prediction by the C++ library, and `cpp_ratio` says how many times faster
     than `acne-edge predict` of the same round that is; both keep optimised graphs in a cache, which a first round fills.
@@ -149,17 +150,23 @@ def cold_start(image: Path, model: str | None, cpp: Path | None = None, runs: in
     imported all that. `peak_rss_mb` is the largest resident memory of the `predict` process, in MB (10^6 bytes).
     """
     command = [sys.executable, "-m", "acne_edge"]
-    predict = [*command, "predict", str(image), *(["--model", model] if model else [])]
-    imports = [sys.executable, "-c", "import numpy, PIL.Image, onnxruntime"]
+    processes = {
+        "imports": [sys.executable, "-c", "import numpy, PIL.Image, onnxruntime"],
+        "help": [*command, "--help"],
+        "process": [*command, "predict", str(image), *(["--model", model] if model else [])],
+    }
     data = image.read_bytes()
-    rows = []
+    order, rows = random.Random(0), []
     with tempfile.TemporaryDirectory() as cache:
+        if cpp is not None:
+            processes["cpp_process"] = [*_cpp_command(cpp, image, model), "--once", "--cache", cache]
         for _ in range(runs + 1):
-            row = {"imports_ms": _process(imports)[0], "help_ms": _process([*command, "--help"])[0]}
-            row["process_ms"], row["peak_rss_mb"] = _process(predict)
+            # What ran just before leaves its traces in the processor.
+            took = {name: _process(processes[name]) for name in order.sample(list(processes), len(processes))}
+            row = {f"{name}_ms": took[name][0] for name in processes}
+            row["peak_rss_mb"] = took["process"][1]
             row["help_ratio"], row["process_ratio"] = row["help_ms"] / row["imports_ms"], row["process_ms"] / row["imports_ms"]
             if cpp is not None:
-                row["cpp_process_ms"] = _process([*_cpp_command(cpp, image, model), "--once", "--cache", cache])[0]
                 row["cpp_ratio"] = row["process_ms"] / row["cpp_process_ms"]
             start = perf_counter()
             with AcneGrader.load(model) as grader:
