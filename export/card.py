@@ -91,6 +91,8 @@ def write_card(
 ) -> None:
     """Write the model card of a shipped model from its run and its evaluation."""
     results, measured, analysis = _read(run / "run.json"), _read(evaluation), _read(run / "analysis.json")
+    if "val" not in results["lists"]:
+        raise UsageError(f"{run}: held nothing out, so there is nothing that the card's figures could be of")
     with AcneGrader.load(model) as grader:
         if measured["model"]["sha256"] != grader.model.sha256:
             raise UsageError(f"{evaluation}: measures another model file than the shipped {grader.model.name}")
