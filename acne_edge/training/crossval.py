@@ -1,7 +1,8 @@
 """Cross-validation: rows of settings x folds, each a resumable run, and their tables in the form of the acne-grading literature.
 
 A fold's test list is looked at once, by the last epoch. How count and grade are read off the outputs, the temperature and the
-conformal constants are fitted on the fold's inner validation images.
+conformal constants are fitted on the fold's inner validation images; where nothing is held out for that, on what the other folds'
+runs predict for their own test images, so that no image has a part in the constants that it is judged by.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ STUDIES: dict[str, dict[str, Changes]] = {
     },
     "optimizers": {"Adam": {}, "SGD": {"optimizer": "sgd", "lr": 0.01, "weight_decay": 5e-4}},
     "denoising": {"none": {}, "median": {"denoise": "median"}, "bilateral": {"denoise": "bilateral"}},
+    "shipped": {"fusion": {}},
     "boxes": {"with boxes": {}, "without boxes": {"density_weight": 0.0, "zoom": 0.0, "mix": 0.0}},
 }
 FOLDS = (1, 2, 3, 4)
@@ -85,7 +87,10 @@ def train_rows(
     device: str = "auto",
     say: Callable[[str], None] = print,
 ) -> None:
-    """Train every row on every fold; runs that are finished are kept, one that was stopped goes on."""
+    """Train every row on every fold; runs that are finished are kept, one that was stopped goes on.
+
+    `weights` is a folder of ImageNet weights, that of an earlier cross-validation, whose runs are gone on from, or None.
+    """
     for fold in folds:
         for label, changes in rows.items():
             config = TrainConfig.from_dict({**base.to_dict(), **changes, "cross_validation": fold})
@@ -93,8 +98,18 @@ def train_rows(
             if finished(run, config):
                 continue
             say(f"{label}, fold {fold}, {config.protocol} protocol: {run}")
-            Trainer(config, data, run, weights, device).fit(resume=True, say=say)
+            Trainer(config, data, run, initial_weights(weights, config, changes), device).fit(resume=True, say=say)
             (run / "last.safetensors").unlink()  # 70 MB a run, and the run is over
+
+
+def initial_weights(weights: Path | None, config: TrainConfig, changes: Changes) -> Path | None:
+    """The folder of ImageNet weights, or the model of the same row and fold where `weights` is an earlier cross-validation."""
+    if weights is None or not (weights / config.protocol).is_dir():
+        return weights
+    model = run_directory(weights, config, changes) / "model.safetensors"
+    if not model.is_file():
+        raise UsageError(f"{model}: there is no such run to go on from; finish the earlier cross-validation first")
+    return model
 
 
 def finished(run: Path, config: TrainConfig) -> bool:
@@ -113,11 +128,27 @@ def held_out(run: Path, part: str) -> HeldOut:
         return HeldOut.of(outputs, [grade for _, grade, _ in rows], [count for _, _, count in rows])
 
 
-def outcome(run: Path, fold: int) -> Outcome:
-    """What a run predicts for its test images, with constants fitted on its validation images."""
-    val, test = held_out(run, "val"), held_out(run, "test")
-    decoding = fit_decoding(val)
-    results = interpret_all(test, decoding, fit_uncertainty(val, decoding, LEVEL, "inner validation"))
+def constants_data(runs: Mapping[int, Path], fold: int) -> HeldOut:
+    """What a fold's constants are fitted on: its validation images, or the other folds' test images that are not its own too.
+
+    Raises UsageError if there are neither.
+    """
+    if (runs[fold] / "val.txt").is_file():
+        return held_out(runs[fold], "val")
+    own = {name for name, _, _ in read_labels(runs[fold] / "test.txt")}
+    parts = []
+    for run in (run for other, run in runs.items() if other != fold):
+        keep = [i for i, (name, _, _) in enumerate(read_labels(run / "test.txt")) if name not in own]
+        parts.append(held_out(run, "test").take(np.array(keep)))
+    if not parts:
+        raise UsageError(f"{runs[fold]}: held nothing out and is the only fold, so nothing can be calibrated; train a second one")
+    return HeldOut.join(parts)
+
+
+def outcome(run: Path, fold: int, fit: HeldOut) -> Outcome:
+    """What a run predicts for its test images, with constants fitted on `fit`."""
+    test, decoding = held_out(run, "test"), fit_decoding(fit)
+    results = interpret_all(test, decoding, fit_uncertainty(fit, decoding, LEVEL, "images outside the fold's test list"))
     intervals = np.array([r.interval for r in results])
     bands = HAYASHI.bands(test.count_probs.shape[1])
     return Outcome(
@@ -180,7 +211,7 @@ def summarize(
                 runs[fold] = run
         if not runs:
             continue
-        parts = {fold: outcome(run, fold) for fold, run in runs.items()}
+        parts = {fold: outcome(run, fold, constants_data(runs, fold)) for fold, run in runs.items()}
         joined = Outcome.join(list(parts.values()))
         curve = risk_coverage(joined.combined == joined.grade, joined.probs.max(1))
         ended = [json.loads((run / "run.json").read_text()) for run in runs.values()]

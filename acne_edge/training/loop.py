@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from acne_edge.errors import UsageError
+from acne_edge.evaluation import read_labels
 from acne_edge.grading import HAYASHI, median
 from acne_edge.metrics import count_metrics, grade_metrics
 from acne_edge.training import checkpoint, lookalikes
@@ -79,7 +80,10 @@ class Dataset:
         views, points = self.warped(index[part], matrices[part], size)
         if augmentation.mix:
             other, rectangles = (t[part] for t in augmentation.rectangles(len(index), generator))
-            others, other_points = self.warped(index[other], matrices[other], size)
+            if processes == 1:
+                others, other_points = views[other], [points[i] for i in other.tolist()]
+            else:
+                others, other_points = self.warped(index[other], matrices[other], size)
             for row, (ours, theirs) in enumerate(zip(points, other_points, strict=True)):
                 if ours is None or theirs is None:
                     rectangles[row] = 0
@@ -182,6 +186,8 @@ class Trainer:
         if self.device.type == "cuda" and self.processes > 1:
             self.device = torch.device("cuda", self.rank % torch.cuda.device_count())
         self.lists = split(data, config)
+        if earlier is not None:
+            refuse_leak(earlier, self.lists)
         if self.rank == 0:
             run.mkdir(parents=True, exist_ok=True)
             for name, samples in self.lists.items():
@@ -393,6 +399,17 @@ def join_processes(device: torch.device) -> tuple[int, int]:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def refuse_leak(earlier: Path, lists: dict[str, list[Sample]]) -> None:
+    """Raise UsageError if the run that `earlier` ended was trained on photographs that `lists` hold out."""
+    trained = earlier.parent / "train.txt"
+    if trained.is_file():
+        known = {name for name, _, _ in read_labels(trained)}
+        for part in ("val", "test"):
+            seen = [s.name for s in lists[part] if s.name in known]
+            if seen:
+                raise UsageError(f"{earlier}: was trained on {len(seen)} of the {part} photographs, {seen[0]} for one")
 
 
 def load_checkpoint(model: FusionModel, path: Path) -> None:

@@ -25,8 +25,10 @@ def build(root: Path, number: int = 40, side: int = 48) -> Path:
         for x, y in rng.uniform(0.1, 0.85, (count, 2)):
             boxes.append(f"{name},{x:.4f},{y:.4f},{x + 0.05:.4f},{y + 0.05:.4f}")
     (root / "Classification" / "NNEW_trainval_0.txt").write_text("\n".join(lines) + "\n")
-    (root / "Classification" / "NNEW_trainval_1.txt").write_text("\n".join(lines[:32]) + "\n")
-    (root / "Classification" / "NNEW_test_1.txt").write_text("\n".join(lines[32:]) + "\n")
+    for fold, test in ((1, slice(32, 40)), (2, slice(24, 32))):
+        rest = [line for line in lines if line not in lines[test]]
+        (root / "Classification" / f"NNEW_trainval_{fold}.txt").write_text("\n".join(rest) + "\n")
+        (root / "Classification" / f"NNEW_test_{fold}.txt").write_text("\n".join(lines[test]) + "\n")
     sizes = ["3112,3456" if i % 3 else "525,700" for i in range(number)]
     names = [line.split()[0] for line in lines]
     (root / "Classification" / "images.csv").write_text(

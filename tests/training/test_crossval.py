@@ -70,6 +70,41 @@ def test_what_all_folds_predict_of_what_they_had_not_seen_is_kept(out: Path, mon
         kept.check({**base.to_dict(), **ROWS["ResNet"]})
 
 
+def test_runs_go_on_from_those_of_an_earlier_cross_validation(data: Path, out: Path, tmp_path: Path) -> None:
+    config = TrainConfig(**QUICK, cross_validation=1)
+    assert crossval.initial_weights(None, config, {}) is None
+    assert crossval.initial_weights(data, config, {}) == data, "no cross-validation: a folder of ImageNet weights"
+    earlier = crossval.initial_weights(out, config, ROWS["ViT"])
+    assert earlier == crossval.run_directory(out, config, ROWS["ViT"]) / "model.safetensors"
+    with pytest.raises(UsageError, match="no such run to go on from"):
+        crossval.initial_weights(out, config, {"loss": "report"})
+    longer = TrainConfig(**{**QUICK, "train_size": 64})
+    crossval.train_rows(longer, {"ViT": ROWS["ViT"]}, [1], data, out, tmp_path, "cpu", say=lambda line: None)
+    run = json.loads((crossval.run_directory(tmp_path, config, ROWS["ViT"]) / "run.json").read_text())
+    assert run["initial"]["weights"] == "model.safetensors"
+
+
+def test_where_nothing_is_held_out_the_other_folds_calibrate(data: Path, tmp_path: Path) -> None:
+    base, rows = TrainConfig(**{**QUICK, "val_folds": 0}), {"ViT": ROWS["ViT"]}
+    crossval.train_rows(base, rows, [1], data, None, tmp_path, "cpu", say=lambda line: None)
+    with pytest.raises(UsageError, match="is the only fold, so nothing can be calibrated; train a second one"):
+        crossval.summarize(base, rows, crossval.FOLDS, tmp_path, repeats=10)
+    crossval.train_rows(base, rows, [2], data, None, tmp_path, "cpu", say=lambda line: None)
+    runs = {k: crossval.run_directory(tmp_path, TrainConfig(cross_validation=k), ROWS["ViT"]) for k in (1, 2)}
+    own, other = (crossval.held_out(runs[k], "test") for k in (1, 2))
+    fitted = crossval.constants_data(runs, 1)
+    np.testing.assert_array_equal(fitted.count_probs, other.count_probs)
+    # A photograph that stands on both lists has no part in the constants by which the first list is judged.
+    with (runs[2] / "test.txt").open("a") as stream:
+        stream.write((runs[1] / "test.txt").read_text().splitlines()[0] + "\n")
+    with np.load(runs[2] / "test_outputs.npz") as outputs:
+        doubled = {name: np.concatenate([array, array[:1]]) for name, array in outputs.items()}
+    np.savez(runs[2] / "test_outputs.npz", **doubled)
+    assert len(crossval.constants_data(runs, 1).counts) == len(other.counts)
+    results = crossval.summarize(base, rows, crossval.FOLDS, tmp_path, repeats=10)
+    assert results["rows"][0]["images"] == len(own.counts) + len(other.counts) + 1
+
+
 def test_the_tables_average_is_the_mean_over_grades_and_the_errors_are_of_each_grade() -> None:
     n = 4
     o = crossval.Outcome(
