@@ -82,7 +82,7 @@ def crossval(
     data: Annotated[Path, typer.Option("--data", help="ACNE04 in the layout of its distribution.")],
     weights: Annotated[
         Path | None,
-        typer.Option(help="Directory of the ImageNet weights, or of an earlier cross-validation to go on from; none: from scratch."),
+        typer.Option(help="Directory of the ImageNet weights, or of an earlier crossval to go on from; none: from scratch."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Directory of the runs and the tables.")] = Path("runs/crossval"),
     study: Annotated[list[str] | None, typer.Option(help="Rows to compare (repeatable) [methods].")] = None,

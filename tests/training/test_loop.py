@@ -131,7 +131,7 @@ def test_a_run_can_start_from_an_earlier_one_at_another_size(data: Path, finishe
 
 def test_an_earlier_run_that_saw_what_is_held_out_is_refused(data: Path, finished: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"model.safetensors: was trained on \d+ of the test photographs, levle"):
-        Trainer(TrainConfig(**{**QUICK, "val_folds": 0}, cross_validation=1), data, tmp_path, finished / "model.safetensors", "cpu")
+        Trainer(TrainConfig(**{**QUICK, "val_folds": 0, "cross_validation": 1}), data, tmp_path, finished / "model.safetensors")
 
 
 def test_more_cells_hold_as_many_lesions() -> None:
