@@ -22,8 +22,8 @@ from acne_edge.manifest import InputSpec, Manifest
 from acne_edge.preprocess import DECODE_SCALE
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import Sample, load_images, read_samples
-from acne_edge.training.model import ModelConfig
-from acne_edge.training.uncertainty import HeldOut, OutOfFold, cross_fit, fit_decoding, fit_uncertainty
+from acne_edge.training.model import ModelConfig, OutputCalibration
+from acne_edge.training.uncertainty import HeldOut, OutOfFold, cross_fit, fit_calibration, fit_decoding, fit_uncertainty
 from calibration import crops as crop_sets
 from calibration import report as reports
 from calibration.command import run as run_tool
@@ -85,15 +85,17 @@ def model(
     judges = "held out of training, calibration and choice" if held else "of training, held out of calibration and choice"
     images = load_images(samples, network.config.image_size)
 
-    reference = outputs(torch_runner(network), images)
     if out_of_fold is None:
-        predicted, origin = HeldOut.of(reference._asdict(), *_labels(samples)), "held out of training, duplicates kept apart"
+        plain = outputs(torch_runner(network), images)
+        predicted, origin = HeldOut.of(plain._asdict(), *_labels(samples)), "held out of training, duplicates kept apart"
     else:
         folds = OutOfFold.load(out_of_fold)
         folds.check(results["config"])
         predicted, origin = folds.data, "of official folds 1 to 4, each predicted by a run of these settings that had not seen it"
-    manifest = describe(name, version, network.config, results, predicted, origin)
-    graph = to_onnx(network)
+    output_calibration = fit_calibration(predicted)
+    manifest = describe(name, version, network.config, results, predicted, output_calibration, origin)
+    reference = outputs(torch_runner(network, output_calibration), images)
+    graph = to_onnx(network, output_calibration)
     fp32 = attach(graph, manifest)
     fp32_outputs = outputs(onnx_runner(fp32), images)
     apart = difference(reference, fp32_outputs)
@@ -168,7 +170,8 @@ def verify(
     if data is not None:
         shown = run / "val.txt" if (run / "val.txt").exists() else run / "train.txt"
         sets = {"photographs": load_images(read_samples(data, shown)[:number], size)} | sets
-    reference = {name: outputs(torch_runner(network), images) for name, images in sets.items()}
+    output_calibration = _calibration_of(files)
+    reference = {name: outputs(torch_runner(network, output_calibration), images) for name, images in sets.items()}
     versions = [version for file in files for version in _versions(file, size, with_engine)]
     graph, failed = None, []
     for title, runner, proto, exact in versions:
@@ -186,13 +189,21 @@ def verify(
             continue
         image = sets[wrong.images][:1]
         if exact:
-            layer = checks.first_diverging_layer_from_torch(network, proto, image, checks.LAYER_EXACT)
+            layer = checks.first_diverging_layer_from_torch(network, proto, image, checks.LAYER_EXACT, output_calibration)
         else:
-            graph = graph or to_onnx(network)
+            graph = graph or to_onnx(network, output_calibration)
             layer = checks.first_diverging_layer(graph, proto, image, checks.LAYER_REDUCED)
         failed.append(f"{title} differs in {wrong.output} on {wrong.images}; first diverging layer: {layer or 'none alone'}")
     if failed:
         raise ModelError("; ".join(failed))
+
+
+def _calibration_of(files: Sequence[Path]) -> OutputCalibration | None:
+    """That of the model files, which were fitted when they were exported and are not in the checkpoint."""
+    found = [read(file)[1].training.get("output_calibration") for file in files]
+    if any(other != found[0] for other in found):
+        raise UsageError("the model files differ in their output calibration: they come of several exports; verify them apart")
+    return OutputCalibration.from_dict(found[0])
 
 
 def _versions(file: Path, size: int, with_engine: bool) -> list[tuple[str, Runner, Any, bool]]:
@@ -240,11 +251,20 @@ def bench(
     typer.echo(f"\nlayers that the INT8 file computes in float: {', '.join(timing.float_layers(proto)) or 'none'}")
 
 
-def describe(name: str, version: str, config: ModelConfig, results: dict[str, Any], held_out: HeldOut, origin: str) -> Manifest:
+def describe(
+    name: str,
+    version: str,
+    config: ModelConfig,
+    results: dict[str, Any],
+    held_out: HeldOut,
+    output_calibration: OutputCalibration,
+    origin: str,
+) -> Manifest:
     """The manifest of a run's model, its constants fitted, and measured by cross-fitting, on images of that `origin`."""
-    decoding = fit_decoding(held_out)
+    calibrated = held_out.calibrated(output_calibration)
+    decoding = fit_decoding(calibrated)
     fitted_on = f"{len(held_out.counts)} photographs {origin}"
-    uncertainty = fit_uncertainty(held_out, decoding, 0.9, fitted_on)
+    uncertainty = fit_uncertainty(calibrated, decoding, 0.9, fitted_on)
     return Manifest(
         name=name,
         version=version,
@@ -259,6 +279,7 @@ def describe(name: str, version: str, config: ModelConfig, results: dict[str, An
             "dataset": "ACNE04 (Wu et al., ICCV 2019), open part",
             "lists": results["lists"],
             "settings": results["config"],
+            "output_calibration": output_calibration.to_dict(),  # in the graph; here for people, and for `verify`
         },
         metrics={
             "split": f"{fitted_on}; last epoch; decoding and calibration constants cross-fitted in 5 folds",

@@ -42,9 +42,9 @@ Command:
 
 ## Measured on the {val_n} validation photographs
 
-Two columns, because the constants (how count and grade are read off the outputs, temperature, conformal quantiles) are fitted
-on these same images. *As shipped* is the INT8 file run by `acne-edge evaluate` with those constants, which therefore flatters a
-little; *cross-fitted* judges every image by constants fitted on the other images (float32 network), which does not.
+Two columns, because the constants (calibration of the outputs, how count and grade are read off them, temperature, conformal
+quantiles) are fitted on these same images. *As shipped* is the INT8 file run by `acne-edge evaluate` with those constants, which
+therefore flatters; *cross-fitted* judges every image by constants fitted on the other images (float32 network), which does not.
 
 | | as shipped (INT8) | cross-fitted (float32) |
 |---|---|---|
@@ -164,8 +164,9 @@ def analysed(values: dict[str, Any]) -> str:
         f"* **Lesion map** against the {found['lesions']} boxes ({found['rule']}): average precision "
         f"{100 * found['average_precision']:.1f} %, best F1 {found['f1']:.2f} (precision {found['precision']:.2f}, recall "
         f"{found['recall']:.2f}).",
-        f"* **Clear skin**: on {clear['crops']} crops without a lesion the map holds {clear['map_mean']:.2f} lesions on average, "
-        f"and under one on {100 * clear['map_under_one']:.0f} % of them. ACNE04 has no clear face.",
+        f"* **Clear skin**: on {clear['crops']} crops without a lesion {clear['count_mean']:.2f} lesions are counted on average, "
+        f"and under one on {100 * clear['count_under_one']:.0f} % of them; the map alone holds {clear['map_mean']:.2f}, and "
+        f"under one on {100 * clear['map_under_one']:.0f} %. ACNE04 has no clear face.",
     ]
     for name, part in values["subsets"].items():
         accuracy, mae = part["figures"]["accuracy"], part["figures"]["mae"]

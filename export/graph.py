@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from acne_edge.errors import ManifestError, ModelError
 from acne_edge.manifest import KEY, Manifest
-from acne_edge.training.model import Attention, DeployModel, FusionModel
+from acne_edge.training.model import Attention, DeployModel, FusionModel, OutputCalibration
 from calibration.ranges import layers
 
 OPSET = 18
@@ -42,7 +42,7 @@ class SplitAttention(Attention):
         return self.q(x), self.k(fours), self.v(fours)
 
 
-def trace(model: FusionModel) -> torch.onnx.ONNXProgram:
+def trace(model: FusionModel, calibration: OutputCalibration | None = None) -> torch.onnx.ONNXProgram:
     """The network as the exporter sees it, with normalisation and softmax inside; batch axis dynamic."""
     size = model.config.image_size
     model = copy.deepcopy(model)
@@ -51,7 +51,7 @@ def trace(model: FusionModel) -> torch.onnx.ONNXProgram:
     example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     with _quiet():
         program = torch.onnx.export(
-            DeployModel(model).eval(),
+            DeployModel(model, calibration).eval(),
             (example,),
             dynamo=True,
             input_names=["image"],
@@ -64,12 +64,12 @@ def trace(model: FusionModel) -> torch.onnx.ONNXProgram:
     return program
 
 
-def to_onnx(model: FusionModel) -> onnx.ModelProto:
+def to_onnx(model: FusionModel, calibration: OutputCalibration | None = None) -> onnx.ModelProto:
     """The float graph: input `image` uint8 [N, S, S, 3], the contract's outputs, layers named after their modules.
 
     The exporter has folded constants and batch norms already; shapes are inferred here, because the quantiser reads them.
     """
-    proto = trace(model).model_proto
+    proto = trace(model, calibration).model_proto
     name_layers(proto)
     strip(proto)
     return onnx.shape_inference.infer_shapes(proto)

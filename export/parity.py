@@ -14,7 +14,7 @@ from acne_edge.backends.base import OUTPUT_NAMES, Outputs
 from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
 from acne_edge.grading import combine_grades, decode_count
 from acne_edge.manifest import Manifest
-from acne_edge.training.model import DeployModel, FusionModel
+from acne_edge.training.model import DeployModel, FusionModel, OutputCalibration
 from calibration.ranges import observed
 
 Images = NDArray[np.uint8]
@@ -28,9 +28,9 @@ class Readings(NamedTuple):
     grades: NDArray[np.int64]  # [N]
 
 
-def torch_runner(model: FusionModel) -> Runner:
+def torch_runner(model: FusionModel, calibration: OutputCalibration | None = None) -> Runner:
     """The network in PyTorch, as a device would call it."""
-    deployed = DeployModel(model).eval()
+    deployed = DeployModel(model, calibration).eval()
 
     def run(images: Images) -> Outputs:
         with torch.inference_mode():

@@ -19,7 +19,7 @@ from calibration.ranges import Ranges, layers
 from export.correction import shifts
 
 # The first layer of the ViT and the last of the network: a hundredth of the work, and nothing corrects what they get wrong.
-KEPT = ("vit.patch_embed.", "vit.channel_attention.", "grade_head", "count_head", "lesion_map.out")
+KEPT = ("vit.patch_embed.", "vit.channel_attention.", "grade_head", "count_head", "lesion_map.out", "calibration.")
 PASSING = ("MaxPool", "Resize")  # operators that hand values on as they are, so that their output has their input's range
 ONE_SIDED = 0.25  # of a range's farther end: how far its middle is from zero for it to be centred
 INT32 = 2**31 - 1

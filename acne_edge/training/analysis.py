@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from acne_edge.errors import UsageError
 from acne_edge.evaluation import read_labels
-from acne_edge.grading import Interpretation
+from acne_edge.grading import Interpretation, decode_count
 from acne_edge.metrics import bootstrap, count_metrics, expected_calibration_error, grade_metrics, risk_coverage
 from acne_edge.training import lookalikes
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import Sample, load_images, read_samples
 from acne_edge.training.loop import predict
 from acne_edge.training.model import FusionModel, Normalize
-from acne_edge.training.uncertainty import HeldOut, cross_fitted
+from acne_edge.training.uncertainty import HeldOut, cross_fitted, fit_calibration, fit_decoding
 
 Boxes = NDArray[np.float32]  # [n, 4] of (xmin, ymin, xmax, ymax) in 0..1
 HOSPITAL = (3112, 3456)  # pixels of the hospital's camera; other sizes came from the web
@@ -46,7 +46,7 @@ def analyse(run: Path, data: Path, part: str = "val") -> dict[str, Any]:
         "part": part,
         "images": len(samples),
         "localisation": localisation(outputs["lesion_map"], [s.boxes for s in samples]),
-        "clear_skin": clear_skin(model, samples, images),
+        "clear_skin": clear_skin(model, labels, samples, images),
         "calibration": {"ece": expected_calibration_error(labels.grades, probs), **risk_coverage(right, probs.max(1))},
         "subsets": {
             name: _figures(labels.take(np.nonzero(mask)[0]), [r for r, inside in zip(results, mask, strict=True) if inside])
@@ -118,8 +118,13 @@ def localisation(maps: NDArray[np.float32], boxes: Sequence[Boxes | None]) -> di
     }
 
 
-def clear_skin(model: FusionModel, samples: Sequence[Sample], images: NDArray[np.uint8], seed: int = 0) -> dict[str, Any]:
-    """What the network counts on crops of 30..50 % of the side, at the middle of the frame, that hold no lesion."""
+def clear_skin(
+    model: FusionModel, labels: HeldOut, samples: Sequence[Sample], images: NDArray[np.uint8], seed: int = 0
+) -> dict[str, Any]:
+    """What is counted on crops of 30..50 % of the side, at the middle of the frame, that hold no lesion.
+
+    By the lesion map, and as a device counts with constants fitted on `labels`, the outputs for the whole photographs.
+    """
     rng = np.random.default_rng(seed)
     crops = []
     for sample, image in zip(samples, images, strict=True):
@@ -136,13 +141,16 @@ def clear_skin(model: FusionModel, samples: Sequence[Sample], images: NDArray[np
         return {"crops": 0}
     outputs = predict(model, np.stack(crops), 32, torch.device("cpu"))
     by_map = outputs["lesion_map"].sum((1, 2))
-    by_count = outputs["count_probs"].argmax(1)
+    calibration = fit_calibration(labels)
+    decoding = fit_decoding(labels.calibrated(calibration))
+    clear = HeldOut.of(outputs, [0] * len(crops), [0] * len(crops)).calibrated(calibration)
+    counts = np.array([decode_count(p, s, decoding) for p, s in zip(clear.count_probs, clear.lesions, strict=True)])
     return {
         "crops": len(crops),
         "map_mean": float(by_map.mean()),
         "map_under_one": float((by_map < 1).mean()),
-        "count_mode_mean": float(by_count.mean()),
-        "count_mode_zero": float((by_count == 0).mean()),
+        "count_mean": float(counts.mean()),
+        "count_under_one": float((counts < 1).mean()),
     }
 
 

@@ -86,6 +86,7 @@ def crossval(
     ] = None,
     out: Annotated[Path, typer.Option(help="Directory of the runs and the tables.")] = Path("runs/crossval"),
     study: Annotated[list[str] | None, typer.Option(help="Rows to compare (repeatable) [methods].")] = None,
+    row: Annotated[list[str] | None, typer.Option(help="Train these rows of the studies only (repeatable) [all].")] = None,
     fold: Annotated[list[int] | None, typer.Option(min=1, max=4, help="Fold (repeatable) [1 2 3 4].")] = None,
     protocol: Annotated[str, typer.Option(help="official: ACNE04's folds; grouped: look-alikes kept in one fold.")] = "official",
     config: Annotated[Path | None, typer.Option(help="YAML of settings that all rows share.")] = None,
@@ -96,12 +97,18 @@ def crossval(
     unknown = [name for name in study or [] if name not in cv.STUDIES]
     if unknown:
         raise UsageError(f"unknown study {unknown[0]!r}; known: {', '.join(cv.STUDIES)}")
+    studies = {name: cv.STUDIES[name] for name in study or ["methods"]}
+    for label in row or []:
+        if not any(label in rows for rows in studies.values()):
+            raise UsageError(
+                f"no row {label!r} in {', '.join(studies)}; rows: {', '.join(r for s in studies.values() for r in s)}"
+            )
     base = TrainConfig.resolve(config, protocol=protocol)
     folds = fold or list(cv.FOLDS)
-    for name in study or ["methods"]:
-        rows = cv.STUDIES[name]
+    for name, rows in studies.items():
+        chosen = {label: changes for label, changes in rows.items() if not row or label in row}
         if not tables_only:
-            cv.train_rows(base, rows, folds, data, weights, out, device, say=lambda line: typer.echo(line, err=True))
+            cv.train_rows(base, chosen, folds, data, weights, out, device, say=lambda line: typer.echo(line, err=True))
         results = cv.summarize(base, rows, cv.FOLDS, out)
         cv.write_out_of_fold(base, rows, out)
         table = cv.markdown(results, name)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -300,16 +301,65 @@ class Normalize(nn.Module):
         return rows.unflatten(2, (width, 3)).permute(0, 3, 1, 2)
 
 
-class DeployModel(nn.Module):
-    """The network as devices see it: uint8 [N, H, W, 3] -> grade_probs [N, G], count_probs [N, K], lesion_map [N, h, w]."""
+class OutputCalibration(nn.Module):
+    """Calibrated grade and count logits from the network's three outputs.
 
-    def __init__(self, model: FusionModel) -> None:
+    Training sees other shares of grades and counts than devices do, as views are drawn by grade and lose lesions, so that the
+    heads alone prefer the mild. Grades are corrected by matrix scaling (Guo et al., ICML 2017, section 4.2), the count
+    distribution by a sharpness and a weight for each count; the lesion map's sum has a say in both.
+
+    grade_probs [N, G], count_probs [N, K] and lesions [N], the sums of the lesion maps -> logits [N, G] and [N, K].
+    """
+
+    def __init__(self, grades: int, bins: int) -> None:
+        super().__init__()
+        self.grade = nn.Linear(grades + 1, grades)
+        self.count = nn.Linear(1, bins)
+        self.sharpness = nn.Parameter(torch.ones(()))
+        with torch.no_grad():
+            self.grade.weight.copy_(torch.eye(grades, grades + 1))
+            for tensor in (self.grade.bias, self.count.weight, self.count.bias):
+                tensor.zero_()
+
+    def forward(self, grade_probs: Tensor, count_probs: Tensor, lesions: Tensor) -> tuple[Tensor, Tensor]:
+        count = self.sharpness * torch.log(count_probs + 1e-5) + self.count(torch.log1p(lesions)[:, None])
+        return self.grade(self.grade_features(grade_probs, lesions)), count
+
+    @staticmethod
+    def grade_features(grade_probs: Tensor, lesions: Tensor) -> Tensor:
+        """What the grade logits are linear in, [N, G + 1]."""
+        return torch.cat([torch.log(grade_probs + 1e-4), torch.log1p(lesions)[:, None]], 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready constants."""
+        return {name: tensor.tolist() for name, tensor in self.state_dict().items()}
+
+    @staticmethod
+    def from_dict(constants: dict[str, Any] | None) -> OutputCalibration | None:
+        """From what `to_dict` gave, or None."""
+        if constants is None:
+            return None
+        calibration = OutputCalibration(len(constants["grade.bias"]), len(constants["count.bias"]))
+        calibration.load_state_dict({name: torch.tensor(values) for name, values in constants.items()})
+        return calibration
+
+
+class DeployModel(nn.Module):
+    """The network as devices see it: uint8 [N, H, W, 3] -> grade_probs [N, G], count_probs [N, K], lesion_map [N, h, w].
+
+    Without a `calibration` the probabilities are the heads' own.
+    """
+
+    def __init__(self, model: FusionModel, calibration: OutputCalibration | None = None) -> None:
         super().__init__()
         self.normalize = Normalize()
         self.model = model
+        self.calibration = calibration
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         grade, count, lesions = self.model(self.normalize(image))
+        if self.calibration is not None:
+            grade, count = self.calibration(grade.softmax(1), count.softmax(1), lesions.sum((1, 2)))
         return grade.softmax(1), count.softmax(1), lesions
 
 

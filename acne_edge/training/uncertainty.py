@@ -9,13 +9,18 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
 
 from acne_edge.errors import UsageError
 from acne_edge.grading import (
@@ -30,8 +35,10 @@ from acne_edge.grading import (
     temper,
 )
 from acne_edge.metrics import count_metrics, expected_calibration_error, grade_metrics
+from acne_edge.training.model import OutputCalibration
 
 OUTPUTS = ("grade_probs", "count_probs", "lesions")
+RARE = 0.25  # rare grades weigh n^-RARE in their calibration: of severe faces, more are found at the same accuracy
 # Settings in which a run on all photographs may differ from one on a fold.
 OF_A_FOLD = ("cross_validation", "val_folds", "frequency", "num_workers", "batch_size_test")
 
@@ -60,6 +67,13 @@ class HeldOut:
     def take(self, index: NDArray[np.int64]) -> HeldOut:
         """The images at `index`."""
         return HeldOut(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+
+    def calibrated(self, calibration: OutputCalibration) -> HeldOut:
+        """The same with the probabilities that `calibration` makes of the outputs."""
+        with torch.inference_mode():
+            outputs = (torch.tensor(getattr(self, name)).float() for name in OUTPUTS)
+            grade_probs, count_probs = (t.softmax(1).numpy().astype(np.float64) for t in calibration(*outputs))
+        return replace(self, grade_probs=grade_probs, count_probs=count_probs)
 
     @staticmethod
     def join(parts: Sequence[HeldOut]) -> HeldOut:
@@ -105,6 +119,58 @@ def conformal_quantile(scores: NDArray[np.floating], level: float) -> float:
     """The ceil((n + 1) level)-th smallest score (Vovk et al. 2005; Angelopoulos and Bates 2023, eq. 1), at most 1."""
     rank = int(np.ceil((len(scores) + 1) * level))
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else 1.0
+
+
+def fit_calibration(data: HeldOut) -> OutputCalibration:
+    """Grades by the best penalised likelihood, counts by the least penalised continuous ranked probability score.
+
+    The score is the sum over k of (F(k) - [count <= k])^2, F the predicted distribution function (Gneiting and Raftery 2007,
+    eq. 20). Grades stay as they are where one is missing from the data.
+    """
+    calibration = OutputCalibration(data.grade_probs.shape[1], data.count_probs.shape[1])
+    grade_probs, count_probs, lesions = (torch.tensor(getattr(data, name)) for name in OUTPUTS)
+    features = OutputCalibration.grade_features(grade_probs, lesions).numpy()
+    frequency = np.bincount(data.grades, minlength=data.grade_probs.shape[1]) / len(data.grades)
+    if frequency.all():
+        weights = dict(enumerate(frequency**-RARE))
+        regression = LogisticRegression(max_iter=1000, class_weight=weights)
+        scaler, regression = make_pipeline(StandardScaler(), regression).fit(features, data.grades)
+        weight = regression.coef_ / scaler.scale_
+        with torch.no_grad():
+            calibration.grade.weight.copy_(torch.tensor(weight))
+            calibration.grade.bias.copy_(torch.tensor(regression.intercept_ - weight @ scaler.mean_))
+    _fit_count(calibration, count_probs, torch.log1p(lesions), torch.tensor(data.counts))
+    return calibration
+
+
+def _fit_count(calibration: OutputCalibration, count_probs: Tensor, amount: Tensor, counts: Tensor) -> None:
+    """Fit sharpness and weights of the counts, which are smooth in the count: four functions of it, by `amount` or not."""
+    k = torch.arange(count_probs.shape[1], dtype=torch.float64)
+    share = k / k[-1]
+    smooth = torch.stack([torch.log1p(k), share.sqrt(), share, share**2], 1)
+    smooth = (smooth - smooth.mean(0)) / smooth.std(0)
+    mean, std = amount.mean(), amount.std().clamp(min=1e-6)
+    reached = (counts[:, None] <= k).double()
+    by_amount = torch.zeros(4, dtype=torch.float64, requires_grad=True)
+    always = torch.zeros(4, dtype=torch.float64, requires_grad=True)
+    sharpness = torch.ones((), dtype=torch.float64, requires_grad=True)
+    logarithms = torch.log(count_probs + 1e-5)
+    optimizer = torch.optim.LBFGS([by_amount, always, sharpness], max_iter=150, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        weights = (((amount - mean) / std)[:, None] * by_amount + always) @ smooth.T
+        cumulated = (sharpness * logarithms + weights).softmax(1).cumsum(1)
+        penalty = by_amount.square().sum() + always.square().sum() + (sharpness - 1).square()
+        value = (cumulated - reached).square().sum(1).mean() + 1e-3 * penalty
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        calibration.count.weight.copy_((smooth @ by_amount / std)[:, None])
+        calibration.count.bias.copy_(smooth @ (always - by_amount * mean / std))
+        calibration.sharpness.copy_(sharpness)
 
 
 def fit_decoding(data: HeldOut) -> CountDecoding:
@@ -162,9 +228,11 @@ def cross_fitted(data: HeldOut, level: float, folds: int = 5, seed: int = 0) -> 
     """Each image's interpretation by constants fitted on the other folds."""
     results: list[Any] = [None] * len(data.counts)
     for fit, test in StratifiedKFold(folds, shuffle=True, random_state=seed).split(data.grades, data.grades):
-        decoding = fit_decoding(data.take(fit))
-        uncertainty = fit_uncertainty(data.take(fit), decoding, level, "cross-fit")
-        for i, result in zip(test, interpret_all(data.take(test), decoding, uncertainty), strict=True):
+        calibration = fit_calibration(data.take(fit))
+        fitted_on = data.take(fit).calibrated(calibration)
+        decoding = fit_decoding(fitted_on)
+        uncertainty = fit_uncertainty(fitted_on, decoding, level, "cross-fit")
+        for i, result in zip(test, interpret_all(data.take(test).calibrated(calibration), decoding, uncertainty), strict=True):
             results[i] = result
     return results
 

@@ -11,7 +11,7 @@ import calibration.ranges
 from acne_edge.grading import HAYASHI, CountDecoding
 from acne_edge.manifest import InputSpec, Manifest
 from acne_edge.training import checkpoint
-from acne_edge.training.model import FusionModel, ModelConfig
+from acne_edge.training.model import FusionModel, ModelConfig, OutputCalibration
 from calibration.ranges import Ranges, collect
 from export.graph import to_onnx
 
@@ -48,6 +48,18 @@ def make_manifest(**fields: object) -> Manifest:
         "decoding": CountDecoding(head_weight=1.0),
     }
     return Manifest(**{**values, **fields})
+
+
+def make_calibration() -> OutputCalibration:
+    """One that changes what the heads say."""
+    calibration = OutputCalibration(4, 66)
+    with torch.no_grad():
+        calibration.grade.weight.mul_(2)
+        calibration.grade.bias.copy_(torch.tensor([1.0, 0.0, 0.0, -1.0]))
+        calibration.sharpness.fill_(1.5)
+        calibration.count.bias.copy_(torch.linspace(-2, 2, 66))
+        calibration.count.weight.copy_(torch.linspace(0, 0.5, 66)[:, None])
+    return calibration
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from export import gate
 from export.__main__ import app
 from export.graph import attach, read, to_onnx
 from tests.calibration.conftest import make_dataset
-from tests.export.conftest import FEW_BINS, make_manifest
+from tests.export.conftest import FEW_BINS, make_calibration, make_manifest
 from tests.export.test_verify import spoil
 
 NAMES = ("toy-fp32.onnx", "toy-int8.onnx", "toy-int8-trt.onnx")
@@ -232,6 +232,20 @@ def test_bad_input_is_one_line(
     assert message in err
     assert err.count("\n") == 1
     assert "Traceback" not in err
+
+
+def test_verify_knows_the_output_calibration_that_export_fitted(call, finished: Path, tmp_path: Path) -> None:
+    graph = to_onnx(load_network(finished / "model.safetensors"), make_calibration())
+    fitted, plain = tmp_path / "fitted.onnx", tmp_path / "plain.onnx"
+    fitted.write_bytes(attach(graph, make_manifest(training={"output_calibration": make_calibration().to_dict()})))
+    plain.write_bytes(attach(graph, make_manifest()))
+    assert call("verify", finished, "--model", fitted)[0] == 0
+    code, _, err = call("verify", finished, "--model", plain)
+    assert code == 4
+    assert "differs in grade_probs" in err
+    code, _, err = call("verify", finished, "--model", plain, "--model", fitted)
+    assert code == 2
+    assert "differ in their output calibration" in err
 
 
 def test_verify_names_the_first_diverging_layer(call, finished: Path, exported: bytes, tmp_path: Path) -> None:

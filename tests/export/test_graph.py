@@ -17,10 +17,12 @@ from acne_edge.files import write
 from acne_edge.training import checkpoint
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.model import FusionModel
+from acne_edge.training.uncertainty import HeldOut
 from calibration.ranges import layers
 from export.graph import attach, check, read, to_onnx
 from export.parity import difference, onnx_runner, outputs, torch_runner
-from tests.export.conftest import draw_images, make_manifest, make_network
+from export.quantize import candidates
+from tests.export.conftest import draw_images, make_calibration, make_manifest, make_network
 
 
 def copy(graph: onnx.ModelProto) -> onnx.ModelProto:
@@ -35,6 +37,20 @@ def test_the_graph_computes_what_torch_computes(network: FusionModel, graph: onn
     found = outputs(onnx_runner(attach(copy(graph), make_manifest())), images)
     assert expected.grade_probs.std(0).max() > 0.01  # the outputs do depend on the images
     assert max(difference(expected, found).values()) < 1e-4
+
+
+def test_a_calibration_is_part_of_the_graph_and_never_quantised(network: FusionModel, graph: onnx.ModelProto) -> None:
+    calibration = make_calibration()
+    images = draw_images(5, seed=3)
+    plain = HeldOut.of(outputs(torch_runner(network), images)._asdict(), [0] * 5, [1] * 5)
+    expected = plain.calibrated(calibration)
+    calibrated = to_onnx(network, calibration)
+    found = outputs(onnx_runner(attach(copy(calibrated), make_manifest())), images)
+    for name in ("grade_probs", "count_probs"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-4)
+        assert np.abs(getattr(expected, name) - getattr(plain, name)).max() > 0.02
+    assert {"calibration.grade", "calibration.count"} <= {node.name for node in calibrated.graph.node}
+    assert candidates(calibrated) == candidates(graph)
 
 
 def test_layers_bear_the_names_of_modules(network: FusionModel, graph: onnx.ModelProto) -> None:

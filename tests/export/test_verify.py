@@ -78,7 +78,7 @@ def test_the_first_layer_at_which_a_graph_leaves_torch(
     network: FusionModel, graph: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = verify.trace(network)
-    monkeypatch.setattr(verify, "trace", lambda _: program)
+    monkeypatch.setattr(verify, "trace", lambda *_: program)
     image = draw_images(1, seed=0)
     assert first_diverging_layer_from_torch(network, graph, image, LAYER_EXACT) is None
     for layer in ("resnet.layer2.0.conv1", SPOILED):

@@ -12,6 +12,7 @@ from acne_edge.training import lookalikes
 from acne_edge.training.analysis import clear_skin, localisation, match, met_in_training, peaks, source_probe
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.config import TrainConfig
+from acne_edge.training.crossval import held_out
 from acne_edge.training.data import load_images, read_samples
 from acne_edge.training.loop import Trainer
 
@@ -62,11 +63,11 @@ def test_localisation_of_a_perfect_and_of_a_useless_map() -> None:
 
 def test_clear_skin_is_looked_at_where_no_lesion_is(data: Path, run: Path) -> None:
     samples = [s for s in read_samples(data, "NNEW_trainval_0.txt") if s.count == 1]
-    model = load_network(run / "model.safetensors")
-    result = clear_skin(model, samples, load_images(samples, 32))
+    model, labels = load_network(run / "model.safetensors"), held_out(run, "val")
+    result = clear_skin(model, labels, samples, load_images(samples, 32))
     assert result["crops"] == len(samples)
     crowded = [s for s in read_samples(data, "NNEW_trainval_0.txt") if s.count == 60]
-    assert clear_skin(model, crowded, load_images(crowded, 32))["crops"] < len(crowded)
+    assert clear_skin(model, labels, crowded, load_images(crowded, 32))["crops"] < len(crowded)
 
 
 def test_the_probe_reads_a_source_that_the_features_hold_and_no_other() -> None:

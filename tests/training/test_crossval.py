@@ -124,7 +124,7 @@ def test_the_command_writes_markdown_and_json(
 ) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("".join(f"{k}: {v}\n" for k, v in {**QUICK, "method": "vit"}.items()))
-    monkeypatch.setitem(crossval.STUDIES, "losses", {"LDL": {}})
+    monkeypatch.setitem(crossval.STUDIES, "losses", {"LDL": {}, "L2": {"loss": "l2"}})
     arguments = [
         "--data",
         data,
@@ -132,6 +132,8 @@ def test_the_command_writes_markdown_and_json(
         tmp_path / "cv",
         "--study",
         "losses",
+        "--row",
+        "LDL",
         "--fold",
         1,
         "--config",
@@ -143,13 +145,22 @@ def test_the_command_writes_markdown_and_json(
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert not stop.value.code
-    assert json.loads((tmp_path / "cv" / "losses-official.json").read_text())["rows"][0]["row"] == "LDL"
+    assert [row["row"] for row in json.loads((tmp_path / "cv" / "losses-official.json").read_text())["rows"]] == ["LDL"]
     assert capsys.readouterr().out.strip() == (tmp_path / "cv" / "losses-official.md").read_text().strip()
 
 
-def test_an_unknown_study_is_refused(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["acne-edge", "crossval", "--data", str(data), "--study", "colours"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--study", "colours"], "unknown study 'colours'; known: methods, losses"),
+        (["--study", "optimizers", "--row", "LDL"], "no row 'LDL' in optimizers; rows: Adam, SGD"),
+    ],
+)
+def test_an_unknown_study_or_row_is_refused(
+    arguments: list[str], message: str, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["acne-edge", "crossval", "--data", str(data), *arguments])
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert stop.value.code == 2
-    assert "unknown study 'colours'; known: methods, losses" in capsys.readouterr().err
+    assert message in capsys.readouterr().err

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from acne_edge.grading import HAYASHI, CountDecoding
+from acne_edge.training.model import OutputCalibration
 from acne_edge.training.uncertainty import (
     HeldOut,
     abstention_threshold,
     conformal_quantile,
     cross_fit,
+    fit_calibration,
     fit_decoding,
     fit_uncertainty,
     measure,
@@ -55,6 +60,55 @@ def test_decoding_leans_on_the_better_source() -> None:
     assert fit_decoding(noisy_map).map_weight == 0
     true_map = HeldOut(data.grade_probs, data.count_probs, data.counts.astype(float), data.grades, data.counts)
     assert fit_decoding(true_map).map_weight == 1
+
+
+def test_calibration_undoes_a_grade_heads_wrong_idea_of_how_common_the_grades_are() -> None:
+    fit, new = simulated(1500, 0), simulated(1500, 1)
+    prior = np.array([40.0, 8, 1, 1])
+
+    def tilted(data: HeldOut) -> HeldOut:
+        probs = data.grade_probs * prior
+        return replace(data, grade_probs=probs / probs.sum(1, keepdims=True))
+
+    def accuracy(data: HeldOut) -> float:
+        return float((data.grade_probs.argmax(1) == data.grades).mean())
+
+    calibration = fit_calibration(tilted(fit))
+    assert accuracy(tilted(new)) < accuracy(new) - 0.03
+    assert accuracy(tilted(new).calibrated(calibration)) == pytest.approx(accuracy(new), abs=0.01)
+    np.testing.assert_allclose(new.calibrated(calibration).grade_probs.sum(1), 1, rtol=1e-5)
+
+
+def test_calibration_undoes_counts_that_are_too_low_and_too_vague() -> None:
+    fit, new = simulated(1500, 0), simulated(1500, 1)
+
+    def spoiled(data: HeldOut) -> HeldOut:
+        probs = np.sqrt(data.count_probs) * np.exp(-np.arange(66) / 6)
+        return replace(data, count_probs=probs / probs.sum(1, keepdims=True), lesions=0.5 * data.lesions)
+
+    def error(data: HeldOut) -> float:
+        return float(np.abs(data.count_probs @ np.arange(66) - data.counts).mean())
+
+    assert error(spoiled(new)) > error(new) + 1
+    assert error(spoiled(new).calibrated(fit_calibration(spoiled(fit)))) == pytest.approx(error(new), abs=0.15)
+
+
+def test_a_calibration_survives_json_and_starts_as_none_at_all() -> None:
+    data = simulated(300, 0)
+    calibration = fit_calibration(data)
+    again = OutputCalibration.from_dict(json.loads(json.dumps(calibration.to_dict())))
+    assert again is not None
+    np.testing.assert_array_equal(data.calibrated(again).grade_probs, data.calibrated(calibration).grade_probs)
+    untouched = data.calibrated(OutputCalibration(4, 66))
+    np.testing.assert_allclose(untouched.grade_probs, data.grade_probs, atol=1e-3)
+    np.testing.assert_allclose(untouched.count_probs, data.count_probs, atol=1e-3)
+    assert OutputCalibration.from_dict(None) is None
+
+
+def test_grades_are_left_as_they_are_where_one_was_never_seen() -> None:
+    data = simulated(300, 0)
+    few = data.take(np.flatnonzero(data.grades > 0))
+    np.testing.assert_allclose(few.calibrated(fit_calibration(few)).grade_probs, few.grade_probs, atol=1e-3)
 
 
 def test_cross_fitting_judges_every_image_once() -> None:
