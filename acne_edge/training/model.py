@@ -41,6 +41,11 @@ class ModelConfig:
         if self.image_size % 32:
             raise ValueError(f"image size {self.image_size} is not a multiple of 32")
 
+    @staticmethod
+    def count_features(count_probs: Tensor, lesions: Tensor) -> tuple[Tensor, Tensor]:
+        """What the count logits are linear in: [N, K], which `sharpness` scales, and [N]."""
+        return torch.log(count_probs + 1e-5), torch.log1p(lesions)
+
     def to_dict(self) -> dict[str, object]:
         """The fields as a JSON-ready dictionary."""
         return asdict(self)
@@ -322,13 +327,19 @@ class OutputCalibration(nn.Module):
                 tensor.zero_()
 
     def forward(self, grade_probs: Tensor, count_probs: Tensor, lesions: Tensor) -> tuple[Tensor, Tensor]:
-        count = self.sharpness * torch.log(count_probs + 1e-5) + self.count(torch.log1p(lesions)[:, None])
+        logarithms, amount = self.count_features(count_probs, lesions)
+        count = self.sharpness * logarithms + self.count(amount[:, None])
         return self.grade(self.grade_features(grade_probs, lesions)), count
 
     @staticmethod
     def grade_features(grade_probs: Tensor, lesions: Tensor) -> Tensor:
         """What the grade logits are linear in, [N, G + 1]."""
         return torch.cat([torch.log(grade_probs + 1e-4), torch.log1p(lesions)[:, None]], 1)
+
+    @staticmethod
+    def count_features(count_probs: Tensor, lesions: Tensor) -> tuple[Tensor, Tensor]:
+        """What the count logits are linear in: [N, K], which `sharpness` scales, and [N]."""
+        return torch.log(count_probs + 1e-5), torch.log1p(lesions)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready constants."""

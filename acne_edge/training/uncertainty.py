@@ -125,7 +125,7 @@ def fit_calibration(data: HeldOut) -> OutputCalibration:
     """Grades by the best penalised likelihood, counts by the least penalised continuous ranked probability score.
 
     The score is the sum over k of (F(k) - [count <= k])^2, F the predicted distribution function (Gneiting and Raftery 2007,
-    eq. 20). Grades stay as they are where one is missing from the data.
+    eq. 20). Grades stay as they are where one is missing from the data. Fit it on images that training has not seen.
     """
     calibration = OutputCalibration(data.grade_probs.shape[1], data.count_probs.shape[1])
     grade_probs, count_probs, lesions = (torch.tensor(getattr(data, name)) for name in OUTPUTS)
@@ -139,13 +139,13 @@ def fit_calibration(data: HeldOut) -> OutputCalibration:
         with torch.no_grad():
             calibration.grade.weight.copy_(torch.tensor(weight))
             calibration.grade.bias.copy_(torch.tensor(regression.intercept_ - weight @ scaler.mean_))
-    _fit_count(calibration, count_probs, torch.log1p(lesions), torch.tensor(data.counts))
+    _fit_count(calibration, *OutputCalibration.count_features(count_probs, lesions), torch.tensor(data.counts))
     return calibration
 
 
-def _fit_count(calibration: OutputCalibration, count_probs: Tensor, amount: Tensor, counts: Tensor) -> None:
+def _fit_count(calibration: OutputCalibration, logarithms: Tensor, amount: Tensor, counts: Tensor) -> None:
     """Fit sharpness and weights of the counts, which are smooth in the count: four functions of it, by `amount` or not."""
-    k = torch.arange(count_probs.shape[1], dtype=torch.float64)
+    k = torch.arange(logarithms.shape[1], dtype=torch.float64)
     share = k / k[-1]
     smooth = torch.stack([torch.log1p(k), share.sqrt(), share, share**2], 1)
     smooth = (smooth - smooth.mean(0)) / smooth.std(0)
@@ -154,7 +154,6 @@ def _fit_count(calibration: OutputCalibration, count_probs: Tensor, amount: Tens
     by_amount = torch.zeros(4, dtype=torch.float64, requires_grad=True)
     always = torch.zeros(4, dtype=torch.float64, requires_grad=True)
     sharpness = torch.ones((), dtype=torch.float64, requires_grad=True)
-    logarithms = torch.log(count_probs + 1e-5)
     optimizer = torch.optim.LBFGS([by_amount, always, sharpness], max_iter=150, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
