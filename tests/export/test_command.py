@@ -63,12 +63,19 @@ def exported(finished: Path) -> bytes:
     return to_onnx(load_network(finished / "model.safetensors")).SerializeToString()
 
 
+@pytest.fixture(scope="module")
+def calibrated(finished: Path) -> bytes:
+    return to_onnx(load_network(finished / "model.safetensors"), make_calibration()).SerializeToString()
+
+
 @pytest.fixture(autouse=True)
-def _export_once(exported: bytes, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def _export_once(exported: bytes, calibrated: bytes, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tracing takes seconds; only the first test does it through the command."""
     monkeypatch.setattr("calibration.ranges.BINS", FEW_BINS)
     if "real_export" not in request.fixturenames:
-        monkeypatch.setattr("export.__main__.to_onnx", lambda network: onnx.load_from_string(exported))
+        traced = {True: exported, False: calibrated}
+        monkeypatch.setattr("export.__main__.fit_calibration", lambda data: make_calibration())
+        monkeypatch.setattr("export.__main__.to_onnx", lambda network, c: onnx.load_from_string(traced[c is None]))
 
 
 @pytest.fixture
@@ -190,6 +197,7 @@ def test_a_run_that_held_nothing_out_has_its_constants_from_the_folds(
     assert (code, out.count("photographs")) == (0, 3), "of the training list, as there is no other"
     manifest = read(tmp_path / "out" / NAMES[1])[1]
     assert manifest.uncertainty.fitted_on.startswith("80 photographs of official folds 1 to 4")
+    predicted = predicted.calibrated(make_calibration())
     assert manifest.uncertainty == fit_uncertainty(predicted, manifest.decoding, 0.9, manifest.uncertainty.fitted_on)
     assert manifest.quantisation["gate"]["split"].startswith("10 photographs and their mirror images")
     assert manifest.quantisation["gate"]["split"].endswith("of training, held out of calibration and choice")
