@@ -87,7 +87,7 @@ def crossval(
     out: Annotated[Path, typer.Option(help="Directory of the runs and the tables.")] = Path("runs/crossval"),
     study: Annotated[list[str] | None, typer.Option(help="Rows to compare (repeatable) [methods].")] = None,
     row: Annotated[list[str] | None, typer.Option(help="Train these rows of the studies only (repeatable) [all].")] = None,
-    fold: Annotated[list[int] | None, typer.Option(min=1, max=4, help="Fold (repeatable) [1 2 3 4].")] = None,
+    fold: Annotated[list[int] | None, typer.Option(min=1, max=4, help="Fold to train and table (repeatable) [1 2 3 4].")] = None,
     protocol: Annotated[str, typer.Option(help="official: ACNE04's folds; grouped: look-alikes kept in one fold.")] = "official",
     config: Annotated[Path | None, typer.Option(help="YAML of settings that all rows share.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -109,7 +109,7 @@ def crossval(
         chosen = {label: changes for label, changes in rows.items() if not row or label in row}
         if not tables_only:
             cv.train_rows(base, chosen, folds, data, weights, out, device, say=lambda line: typer.echo(line, err=True))
-        results = cv.summarize(base, rows, cv.FOLDS, out)
+        results = cv.summarize(base, rows, folds, out)
         cv.write_out_of_fold(base, rows, out)
         table = cv.markdown(results, name)
         (out / f"{name}-{protocol}.json").write_text(json.dumps(results, indent=1) + "\n")
