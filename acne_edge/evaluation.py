@@ -38,7 +38,8 @@ def evaluate_list(grader: AcneGrader, images: Path, labels: Path) -> dict[str, A
     """Predict every photograph that the list file names and compare. Images that fail are counted under `failed`.
 
     Returns grade and count metrics, the share of true counts inside the interval and of true grades inside the grade set,
-    their mean sizes, and the expected calibration error of the grade. Raises UsageError if no image can be used.
+    their mean sizes, the expected calibration error of the grade, and what chance alone would make of it.
+    Raises UsageError if no image can be used.
     """
     rows = read_labels(labels)
     top = len(grader.scale.labels) - 1
@@ -50,7 +51,7 @@ def evaluate_list(grader: AcneGrader, images: Path, labels: Path) -> dict[str, A
         raise UsageError(f"{images}: none of the {len(rows)} listed images can be used; the first: {results[0].error}")  # type: ignore[union-attr]
     grades, counts = [row[1] for row, _ in done], [row[2] for row, _ in done]
     predictions: list[Any] = [r for _, r in done]
-    intervals = [p.count_interval for p in predictions]
+    intervals, probs = [p.count_interval for p in predictions], np.array([p.grade_probs for p in predictions])
     return {
         "model": vars(grader.model),
         "images": len(done),
@@ -65,7 +66,8 @@ def evaluate_list(grader: AcneGrader, images: Path, labels: Path) -> dict[str, A
             "coverage": _mean(g in p.grade_set for p, g in zip(predictions, grades, strict=True)),
             "size": _mean(len(p.grade_set) for p in predictions),
         },
-        "ece": metrics.expected_calibration_error(grades, np.array([p.grade_probs for p in predictions])),
+        "ece": metrics.expected_calibration_error(grades, probs),
+        "ece_if_calibrated": metrics.ece_if_calibrated(probs),
     }
 
 

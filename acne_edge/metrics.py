@@ -62,6 +62,19 @@ def expected_calibration_error(truth: ArrayLike, probs: NDArray[np.floating], bi
     return float(sum(gaps) / len(order))
 
 
+def ece_if_calibrated(probs: NDArray[np.floating], bins: int = 10, repeats: int = 500, seed: int = 0) -> float:
+    """The ECE to expect of as many images if the probabilities [N, G] were right: what chance alone puts into the bins.
+
+    It is the mean over grades drawn from `probs` (consistency resampling: Bröcker and Smith 2007). An ECE means something by
+    how far it is above this.
+    """
+    rng, confidence = np.random.default_rng(seed), np.sort(probs.max(1))
+    parts = np.array_split(np.arange(len(confidence)), bins)
+    right = rng.random((repeats, len(confidence))) < confidence
+    gaps = [np.abs((right[:, part] - confidence[part]).sum(1)) for part in parts]
+    return float(np.mean(sum(gaps)) / len(confidence))
+
+
 def _mean(values: NDArray[np.floating]) -> float:
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else float("nan")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -48,6 +50,17 @@ def test_ece_is_zero_for_honest_and_large_for_boastful_confidence() -> None:
     assert metrics.expected_calibration_error(truth, honest, bins=1) == pytest.approx(0)
     boastful = np.tile([0.99, 0.01], (100, 1))
     assert metrics.expected_calibration_error(truth, boastful, bins=1) == pytest.approx(0.19)
+
+
+def test_what_chance_makes_of_the_ece_is_the_mean_gap_of_its_bins_and_nothing_where_nothing_is_left_to_chance() -> None:
+    def gap(n: int, p: float = 0.8) -> float:
+        """Mean absolute deviation of a share of `n`."""
+        return sum(math.comb(n, k) * p**k * (1 - p) ** (n - k) * abs(k / n - p) for k in range(n + 1))
+
+    for images in (100, 1000):
+        chance = metrics.ece_if_calibrated(np.tile([0.8, 0.2], (images, 1)), bins=10)
+        assert chance == pytest.approx(gap(images // 10), rel=0.05)
+    assert metrics.ece_if_calibrated(np.tile([1.0, 0.0], (100, 1))) == 0
 
 
 def test_a_bootstrap_interval_holds_the_value_and_narrows_with_more_images() -> None:

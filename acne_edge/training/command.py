@@ -112,8 +112,9 @@ def crossval(
         results = cv.summarize(base, rows, folds, out)
         cv.write_out_of_fold(base, rows, out)
         table = cv.markdown(results, name)
-        (out / f"{name}-{protocol}.json").write_text(json.dumps(results, indent=1) + "\n")
-        (out / f"{name}-{protocol}.md").write_text(table)
+        stem = cv.table_name(name, base, folds)
+        (out / f"{stem}.json").write_text(json.dumps(results, indent=1) + "\n")
+        (out / f"{stem}.md").write_text(table)
         typer.echo(table)
 
 

@@ -210,26 +210,33 @@ def per_grade(o: Outcome) -> list[dict[str, float]]:
 def summarize(
     base: TrainConfig, rows: Mapping[str, Changes], folds: Iterable[int], out: Path, repeats: int = 1000
 ) -> dict[str, Any]:
-    """The JSON results of those runs under `out` that are finished; rows without any are left out."""
-    table = []
+    """The JSON results of those runs under `out` that are finished; rows without any are left out.
+
+    Of a row whose runs are gone from `out` the results that an earlier table there has of the same settings and folds are kept.
+    """
+    folds = sorted(set(folds))
+    table, earlier = [], earlier_rows(base, out)
     for label, changes in rows.items():
-        runs = {}
-        for fold in folds:
-            config = TrainConfig.from_dict({**base.to_dict(), **changes, "cross_validation": fold})
-            run = run_directory(out, config, changes)
-            if finished(run, config):
-                runs[fold] = run
-        if not runs:
+        configs = {fold: TrainConfig.from_dict({**base.to_dict(), **changes, "cross_validation": fold}) for fold in FOLDS}
+        runs = {fold: run_directory(out, config, changes) for fold, config in configs.items()}
+        runs = {fold: run for fold, run in runs.items() if finished(run, configs[fold])}
+        asked = [fold for fold in runs if fold in folds]
+        if len(asked) < len(folds):
+            kept = [row for row in earlier if row["changes"] == changes and row["folds"] == folds]
+            if kept:
+                table.append({**kept[0], "row": label})
+                continue
+        if not asked:
             continue
-        parts = {fold: outcome(run, fold, constants_data(runs, fold)) for fold, run in runs.items()}
+        parts = {fold: outcome(runs[fold], fold, constants_data(runs, fold)) for fold in asked}
         joined = Outcome.join(list(parts.values()))
         curve = risk_coverage(joined.combined == joined.grade, joined.probs.max(1))
-        ended = [json.loads((run / "run.json").read_text()) for run in runs.values()]
+        ended = [json.loads((runs[fold] / "run.json").read_text()) for fold in asked]
         table.append(
             {
                 "row": label,
                 "changes": dict(changes),
-                "folds": sorted(runs),
+                "folds": asked,
                 "images": len(joined.grade),
                 "figures": bootstrap(lambda index, o=joined: figures(o.take(index)), len(joined.grade), repeats),  # type: ignore[misc]
                 "per_fold": {str(fold): figures(part) for fold, part in parts.items()},
@@ -245,6 +252,24 @@ def summarize(
             }
         )
     return {"protocol": base.protocol, "base": base.to_dict(), "rows": table}
+
+
+def earlier_rows(base: TrainConfig, out: Path) -> list[dict[str, Any]]:
+    """The rows of all tables in `out` whose runs had the settings `base`. Raises UsageError if one cannot be read."""
+    rows: list[dict[str, Any]] = []
+    for path in sorted(out.glob(f"*-{base.protocol}*.json")):
+        try:
+            table = json.loads(path.read_text())
+            rows += table["rows"] if TrainConfig.from_dict(table["base"]) == base else []
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{path}: not a table of acne-edge crossval ({error}); move it away") from error
+    return rows
+
+
+def table_name(study: str, base: TrainConfig, folds: Iterable[int]) -> str:
+    """What a study's tables are called: those of some folds do not stand where those of all folds do."""
+    some = "".join(f"-{fold}" for fold in sorted(set(folds)))
+    return f"{study}-{base.protocol}" + ("" if some == "-1-2-3-4" else f"-fold{some}")
 
 
 def write_out_of_fold(base: TrainConfig, rows: Mapping[str, Changes], out: Path) -> None:

@@ -41,11 +41,6 @@ class ModelConfig:
         if self.image_size % 32:
             raise ValueError(f"image size {self.image_size} is not a multiple of 32")
 
-    @staticmethod
-    def count_features(count_probs: Tensor, lesions: Tensor) -> tuple[Tensor, Tensor]:
-        """What the count logits are linear in: [N, K], which `sharpness` scales, and [N]."""
-        return torch.log(count_probs + 1e-5), torch.log1p(lesions)
-
     def to_dict(self) -> dict[str, object]:
         """The fields as a JSON-ready dictionary."""
         return asdict(self)

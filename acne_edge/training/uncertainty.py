@@ -34,7 +34,7 @@ from acne_edge.grading import (
     interpret,
     temper,
 )
-from acne_edge.metrics import count_metrics, expected_calibration_error, grade_metrics
+from acne_edge.metrics import count_metrics, ece_if_calibrated, expected_calibration_error, grade_metrics
 from acne_edge.training.model import OutputCalibration
 
 OUTPUTS = ("grade_probs", "count_probs", "lesions")
@@ -245,7 +245,7 @@ def interpret_all(data: HeldOut, decoding: CountDecoding, uncertainty: Uncertain
 
 
 def _summary(data: HeldOut, results: list[Interpretation]) -> dict[str, Any]:
-    intervals = np.array([r.interval for r in results])
+    intervals, probs = np.array([r.interval for r in results]), np.array([r.grade_probs for r in results])
     return {
         "grade": grade_metrics(data.grades, [r.grade for r in results], data.grade_probs.shape[1]),
         "count": count_metrics(data.counts, [r.count for r in results]),
@@ -257,7 +257,8 @@ def _summary(data: HeldOut, results: list[Interpretation]) -> dict[str, Any]:
             "coverage": float(np.mean([g in r.grade_set for g, r in zip(data.grades, results, strict=True)])),
             "size": float(np.mean([len(r.grade_set) for r in results])),
         },
-        "ece": expected_calibration_error(data.grades, np.array([r.grade_probs for r in results])),
+        "ece": expected_calibration_error(data.grades, probs),
+        "ece_if_calibrated": ece_if_calibrated(probs),
         "abstained": float(np.mean([r.abstained is not None for r in results])),
     }
 

@@ -54,6 +54,27 @@ def test_the_tables_hold_every_finished_row_with_intervals(out: Path) -> None:
     assert "| ResNet | average |" in table
 
 
+def test_rows_whose_runs_are_gone_are_kept_from_an_earlier_table_of_the_same_settings_and_folds(
+    out: Path, tmp_path: Path
+) -> None:
+    base = TrainConfig(**QUICK)
+    results = crossval.summarize(base, ROWS, [1], out, repeats=10)
+    (tmp_path / f"{crossval.table_name('methods', base, [1])}.json").write_text(json.dumps(results))
+    again = crossval.summarize(base, {"transformer": ROWS["ViT"], "fusion": {}}, [1], tmp_path, repeats=10)
+    assert again["rows"] == [{**results["rows"][0], "row": "transformer"}]
+    assert not crossval.summarize(base, ROWS, [1, 2], tmp_path, repeats=10)["rows"], "other folds"
+    assert not crossval.summarize(TrainConfig(**{**QUICK, "epochs": 2}), ROWS, [1], tmp_path, repeats=10)["rows"]
+    (tmp_path / "losses-official.json").write_text('{"rows": ')
+    with pytest.raises(UsageError, match=r"losses-official.json: not a table of acne-edge crossval .*; move it away"):
+        crossval.summarize(base, ROWS, [1], tmp_path, repeats=10)
+
+
+def test_tables_of_some_folds_do_not_overwrite_those_of_all() -> None:
+    base = TrainConfig(protocol="grouped")
+    assert crossval.table_name("methods", base, crossval.FOLDS) == "methods-grouped"
+    assert crossval.table_name("methods", base, [3, 1]) == "methods-grouped-fold-1-3"
+
+
 def test_what_all_folds_predict_of_what_they_had_not_seen_is_kept(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = TrainConfig(**QUICK)
     crossval.write_out_of_fold(base, ROWS, out)
@@ -103,6 +124,8 @@ def test_where_nothing_is_held_out_the_other_folds_calibrate(data: Path, tmp_pat
     assert len(crossval.constants_data(runs, 1).counts) == len(other.counts)
     results = crossval.summarize(base, rows, crossval.FOLDS, tmp_path, repeats=10)
     assert results["rows"][0]["images"] == len(own.counts) + len(other.counts) + 1
+    alone = crossval.summarize(base, rows, [1], tmp_path, repeats=10)
+    assert alone["rows"][0]["folds"] == [1], "fold 2 has a part in the constants, not in the table"
 
 
 def test_the_tables_average_is_the_mean_over_grades_and_the_errors_are_of_each_grade() -> None:
@@ -145,8 +168,8 @@ def test_the_command_writes_markdown_and_json(
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert not stop.value.code
-    assert [row["row"] for row in json.loads((tmp_path / "cv" / "losses-official.json").read_text())["rows"]] == ["LDL"]
-    assert capsys.readouterr().out.strip() == (tmp_path / "cv" / "losses-official.md").read_text().strip()
+    assert [row["row"] for row in json.loads((tmp_path / "cv" / "losses-official-fold-1.json").read_text())["rows"]] == ["LDL"]
+    assert capsys.readouterr().out.strip() == (tmp_path / "cv" / "losses-official-fold-1.md").read_text().strip()
 
 
 @pytest.mark.parametrize(
