@@ -177,7 +177,7 @@ def render(
         judged=manifest.quantisation["gate"]["judged"],
         evaluate=f"acne-edge evaluate ACNE04/Classification/JPEGImages {run.as_posix()}/val.txt",
         severe_n=sum(confusion[-1]),
-        analysis=analysed(analysis),
+        analysis=analysed(analysis, manifest.uncertainty.abstain_below),
         **folds,
     )
 
@@ -212,9 +212,10 @@ def on_folds(tables: list[dict[str, Any]]) -> dict[str, str]:
     }
 
 
-def analysed(values: dict[str, Any]) -> str:
+def analysed(values: dict[str, Any], abstain_below: float) -> str:
     """The analysis of the run as a list."""
-    found, clear, probe = values["localisation"], values["clear_skin"], values["source_probe"]
+    found, clear, probe, curve = (values[name] for name in ("localisation", "clear_skin", "source_probe", "calibration"))
+    risks = [(share, curve["risk"][round(share * len(curve["risk"]) / 100) - 1]) for share in (50, 70, 90, 100)]
     lines = [
         f"* **Lesion map** against the {found['lesions']} boxes ({found['rule']}): average precision "
         f"{100 * found['average_precision']:.1f} %, best F1 {found['f1']:.2f} (precision {found['precision']:.2f}, recall "
@@ -222,18 +223,24 @@ def analysed(values: dict[str, Any]) -> str:
         f"* **Clear skin**: on {clear['crops']} crops without a lesion {clear['count_mean']:.2f} lesions are counted on average, "
         f"and under one on {100 * clear['count_under_one']:.0f} % of them; the map alone holds {clear['map_mean']:.2f}, and "
         f"under one on {100 * clear['map_under_one']:.0f} %. ACNE04 has no clear face.",
+        "* **Confidence**: of the grades that it is surest of, wrong are "
+        + ", ".join(f"{100 * risk:.1f} % of {share} %" for share, risk in risks)
+        + f". No grade is given where the best has a probability under {abstain_below:.2f}: the highest, up to 0.5, below which "
+        "at least half of the grades are wrong (0: there is none).",
     ]
     for name, part in values["subsets"].items():
-        accuracy, mae = part["figures"]["accuracy"], part["figures"]["mae"]
+        accuracy, mae, bias = (part["figures"][name] for name in ("accuracy", "mae", "bias"))
         lines.append(
             f"* **{name[0].upper() + name[1:]}** ({part['images']} photographs, by grade {part['by_grade']}): accuracy "
             f"{100 * accuracy['value']:.1f} % [{100 * accuracy['low']:.1f}, {100 * accuracy['high']:.1f}], MAE "
-            f"{mae['value']:.2f} [{mae['low']:.2f}, {mae['high']:.2f}] (cross-fitted constants, 95 % bootstrap over images)."
+            f"{mae['value']:.2f} [{mae['low']:.2f}, {mae['high']:.2f}], bias {bias['value']:.2f} [{bias['low']:.2f}, "
+            f"{bias['high']:.2f}] (cross-fitted constants, 95 % bootstrap over images)."
         )
     if "auc_features" in probe:
         lines.append(
             f"* **Source**: a linear probe tells hospital from web photographs with an area under the ROC curve of "
-            f"{probe['auc_features']:.2f} from the fused features; the true count alone gives {probe['auc_count']:.2f}."
+            f"{probe['auc_features']:.2f} from the fused features; the true count alone gives {probe['auc_count']:.2f}. It would "
+            f"matter if photographs were counted by it: then those of the source with more lesions would be overcounted."
         )
     return "\n".join(lines)
 
