@@ -291,32 +291,35 @@ def write_out_of_fold(base: TrainConfig, rows: Mapping[str, Changes], out: Path)
 
 
 def markdown(results: Mapping[str, Any], title: str) -> str:
-    """The results as Markdown: the literature's table of each grade, then accuracies and figures with 95 % intervals."""
+    """The results as Markdown: the literature's table of each grade, then accuracies and figures with 95 % intervals.
+
+    The ECE has no interval: images drawn twice make it larger, so that a resampled one says nothing of the measured one.
+    """
     lines = [f"## {title}, {results['protocol']} protocol", ""]
     lines += ["| method | grade | Precision | SE | SP | YI | MAE | RMSE |", "|---|---|---|---|---|---|---|---|"]
     for row in results["rows"]:
         for label, values in zip([*HAYASHI.labels, "average"], row["per_grade"], strict=True):
             cells = " | ".join(f"{values[name]:.3f}" for name in ("precision", "SE", "SP", "YI"))
             lines.append(f"| {row['row']} | {label} | {cells} | {values['MAE']:.2f} | {values['RMSE']:.2f} |")
-    shown = (
-        ("accuracy: grade head as trained", "accuracy_head", 100), ("count as trained", "accuracy_count", 100),
-        ("combined, calibrated", "accuracy_combined", 100), ("balanced", "balanced_accuracy", 100), ("QWK", "qwk", 1),
-        ("MAE", "mae", 1), ("RMSE", "rmse", 1), ("interval coverage", "interval_coverage", 100), ("ECE", "ece", 1),
-    )  # fmt: skip
-    lines += [
-        "",
-        "| method | folds | images | " + " | ".join(name for name, _, _ in shown) + " |",
-        "|---" * (len(shown) + 3) + "|",
-    ]
-    for row in results["rows"]:
-        parts = []
-        for _, key, factor in shown:
-            f, digits = row["figures"][key], 1 if factor == 100 else 2
-            value, low, high = (f"{factor * f[k]:.{digits}f}" for k in ("value", "low", "high"))
-            parts.append(f"{value} [{low}, {high}]")
-        lines.append(f"| {row['row']} | {' '.join(map(str, row['folds']))} | {row['images']} | {' | '.join(parts)} |")
+    shown = {
+        "accuracy: grade head as trained": "accuracy_head", "count as trained": "accuracy_count",
+        "combined, calibrated": "accuracy_combined", "balanced": "balanced_accuracy", "QWK": "qwk", "MAE": "mae", "RMSE": "rmse",
+        "interval coverage": "interval_coverage", "ECE": "ece",
+    }  # fmt: skip
+    recalls = {f"recall: {label}" if not grade else label: f"recall_{grade}" for grade, label in enumerate(HAYASHI.labels)}
+    for columns in (shown, recalls):
+        lines += ["", f"| method | folds | images | {' | '.join(columns)} |", "|---" * (len(columns) + 3) + "|"]
+        for row in results["rows"]:
+            cells = " | ".join(_cell(key, row["figures"][key]) for key in columns.values())
+            lines.append(f"| {row['row']} | {' '.join(map(str, row['folds']))} | {row['images']} | {cells} |")
     lines += ["", "| method | error among the most confident 50 % | 70 % | 80 % | 90 % | all |", "|---|---|---|---|---|---|"]
     for row in results["rows"]:
         risks = " | ".join(f"{100 * value:.1f}" for value in row["risk_at_coverage"].values())
         lines.append(f"| {row['row']} | {risks} |")
     return "\n".join(lines) + "\n"
+
+
+def _cell(name: str, figure: Mapping[str, float]) -> str:
+    percent = name.startswith(("accuracy", "balanced", "recall", "interval_coverage"))
+    value, low, high = (f"{100 * figure[k]:.1f}" if percent else f"{figure[k]:.2f}" for k in ("value", "low", "high"))
+    return value if name == "ece" else f"{value} [{low}, {high}]"

@@ -213,10 +213,9 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
 
     @property
-    def autocast(self) -> torch.autocast:
-        """bfloat16 where the hardware multiplies it: slower than float32 by 20 times where it is emulated."""
-        fast = self.device.type == "cuda" or (torch.backends.mkldnn.is_available() and cpu_has_bfloat16())
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=fast)
+    def bfloat16(self) -> bool:
+        """Whether products are taken in bfloat16. Where the hardware does not, emulation is 20 times slower than float32."""
+        return self.device.type == "cuda" or (torch.backends.mkldnn.is_available() and cpu_has_bfloat16())
 
     def fit(
         self,
@@ -266,7 +265,7 @@ class Trainer:
             "initial": self.initial,  # the earlier run that this one went on from
             "lists": {name: {"n": len(s), "sha256": list_hash(s)} for name, s in self.lists.items() if s},
             "metrics": {name: self.evaluate(*part) for name, part in held_out.items()},
-            "environment": environment(self.device),
+            "environment": {**environment(self.device), "precision": "bfloat16" if self.bfloat16 else "float32"},
             "seconds": sum(r["seconds"] for r in self.history),
         }
         for name, (_, images) in held_out.items():
@@ -299,7 +298,7 @@ class Trainer:
             images, counts, points = data.view(
                 index, self.augmentation, self.config.train_size, generator, self.rank, self.processes
             )
-            with self.autocast:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
                 grade, count, lesions = self.parallel(images.contiguous(memory_format=torch.channels_last))
             loss = self.loss(grade.float(), count.float(), counts)
             known = [i for i, p in enumerate(points) if p is not None]
