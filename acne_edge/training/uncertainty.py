@@ -18,8 +18,6 @@ import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from acne_edge.errors import UsageError
@@ -39,6 +37,9 @@ from acne_edge.training.model import OutputCalibration
 
 OUTPUTS = ("grade_probs", "count_probs", "lesions")
 RARE = 0.25  # rare grades weigh n^-RARE in their calibration: of severe faces, more are found at the same accuracy
+# Of the standard deviation of what the calibration reads, all of it logarithms; those of the shipped network are .9 and more.
+# What hardly differs between images tells nothing, and to standardise it would be to blow up the rounding of the runtime.
+LEAST_SPREAD = 0.05
 # Settings in which a run on all photographs may differ from one on a fold.
 OF_A_FOLD = ("cross_validation", "val_folds", "frequency", "num_workers", "batch_size_test")
 
@@ -133,12 +134,12 @@ def fit_calibration(data: HeldOut) -> OutputCalibration:
     frequency = np.bincount(data.grades, minlength=data.grade_probs.shape[1]) / len(data.grades)
     if frequency.all():
         weights = dict(enumerate(frequency**-RARE))
-        regression = LogisticRegression(max_iter=1000, class_weight=weights)
-        scaler, regression = make_pipeline(StandardScaler(), regression).fit(features, data.grades)
-        weight = regression.coef_ / scaler.scale_
+        mean, spread = features.mean(0), features.std(0).clip(LEAST_SPREAD)
+        regression = LogisticRegression(max_iter=1000, class_weight=weights).fit((features - mean) / spread, data.grades)
+        weight = regression.coef_ / spread
         with torch.no_grad():
             calibration.grade.weight.copy_(torch.tensor(weight))
-            calibration.grade.bias.copy_(torch.tensor(regression.intercept_ - weight @ scaler.mean_))
+            calibration.grade.bias.copy_(torch.tensor(regression.intercept_ - weight @ mean))
     _fit_count(calibration, *OutputCalibration.count_features(count_probs, lesions), torch.tensor(data.counts))
     return calibration
 
@@ -149,7 +150,7 @@ def _fit_count(calibration: OutputCalibration, logarithms: Tensor, amount: Tenso
     share = k / k[-1]
     smooth = torch.stack([torch.log1p(k), share.sqrt(), share, share**2], 1)
     smooth = (smooth - smooth.mean(0)) / smooth.std(0)
-    mean, std = amount.mean(), amount.std().clamp(min=1e-6)
+    mean, std = amount.mean(), amount.std().clamp(min=LEAST_SPREAD)
     reached = (counts[:, None] <= k).double()
     by_amount = torch.zeros(4, dtype=torch.float64, requires_grad=True)
     always = torch.zeros(4, dtype=torch.float64, requires_grad=True)

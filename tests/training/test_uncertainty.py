@@ -93,6 +93,18 @@ def test_calibration_undoes_counts_that_are_too_low_and_too_vague() -> None:
     assert error(spoiled(new).calibrated(fit_calibration(spoiled(fit)))) == pytest.approx(error(new), abs=0.15)
 
 
+def test_calibration_does_not_blow_up_what_hardly_differs_between_images() -> None:
+    data = simulated(300, 0)
+    rng = np.random.default_rng(2)
+    same = replace(data, lesions=10 + 1e-4 * rng.standard_normal(300))
+    same = replace(same, grade_probs=np.full((300, 4), 0.25) + 1e-5 * rng.standard_normal((300, 4)))
+    rounded = replace(same, grade_probs=same.grade_probs + 1e-7, lesions=same.lesions * (1 + 1e-7))
+    calibration = fit_calibration(same)
+    for name in ("grade_probs", "count_probs"):
+        before, after = (getattr(d.calibrated(calibration), name) for d in (same, rounded))
+        np.testing.assert_allclose(after, before, atol=1e-5)
+
+
 def test_a_calibration_survives_json_and_starts_as_none_at_all() -> None:
     data = simulated(300, 0)
     calibration = fit_calibration(data)
