@@ -68,11 +68,12 @@ Reproduce (needs ACNE04): `{evaluate}`
 ## The network on folds
 
 Networks of this architecture, trained by shorter settings ({fold_size} px, {fold_epochs} epochs) on {fold_images}
-photographs of a fold and looked at once, by the last epoch, on photographs that neither training nor constants had seen. The
-official folds divide photographs; the grouped ones keep look-alikes (one person, one session) together, so that for a face that
-the network has never met they are the ones to expect. Values with 95 % bootstrap intervals, from [`{tables}`]({tables}):
+photographs of a fold and judged, by the last epoch, on photographs that neither training nor constants had seen; what kind of
+calibration there is was chosen among some twenty while looking at the fusion's predictions of them. The official folds divide
+photographs; the grouped ones keep look-alikes (one person, one session) together, so that for a face that the network has never
+met they are the ones to expect. Not quantised; 95 % bootstrap intervals; from [`{tables}`]({tables}):
 
-| folds | network | accuracy | balanced | recall by grade | kappa | MAE | RMSE | interval covers | ECE |
+| folds | network | accuracy, % | balanced, % | recall by grade | kappa | MAE | RMSE | interval covers, % | ECE |
 |---|---|---|---|---|---|---|---|---|---|
 {folds}
 
@@ -184,25 +185,16 @@ def render(
 
 def on_folds(tables: list[dict[str, Any]]) -> dict[str, str]:
     """The template's fields about the cross-validations `tables`."""
-
-    def cell(figure: dict[str, float], factor: int = 1) -> str:
-        value, low, high = (f"{factor * figure[k]:.{1 if factor == 100 else 2}f}" for k in ("value", "low", "high"))
-        return f"{value}{' %' if factor == 100 else ''} [{low}, {high}]"
+    from acne_edge.training.crossval import cell
 
     lines = []
     for table in tables:
         for row in table["rows"]:
-            f = row["figures"]
-            recalls = " ".join(f"{f[f'recall_{g}']['value']:.2f}" for g in range(len(row["confusion"])))
-            cells = [table["protocol"], row["row"], cell(f["accuracy_combined"], 100), cell(f["balanced_accuracy"], 100), recalls]
-            cells += [
-                cell(f["qwk"]),
-                cell(f["mae"]),
-                cell(f["rmse"]),
-                cell(f["interval_coverage"], 100),
-                f"{f['ece']['value']:.2f}",
-            ]
-            lines.append(f"| {' | '.join(cells)} |")
+            figures = row["figures"]
+            recalls = " ".join(f"{figures[f'recall_{g}']['value']:.2f}" for g in range(len(row["confusion"])))
+            grade = [cell(name, figures[name]) for name in ("accuracy_combined", "balanced_accuracy")]
+            rest = [cell(name, figures[name]) for name in ("qwk", "mae", "rmse", "interval_coverage", "ece")]
+            lines.append(f"| {' | '.join([table['protocol'], row['row'], *grade, recalls, *rest])} |")
     trained = [n for table in tables for row in table["rows"] for n in row["trained_on"]]
     return {
         "folds": "\n".join(lines),
@@ -225,11 +217,11 @@ def analysed(values: dict[str, Any], abstain_below: float) -> str:
         f"under one on {100 * clear['map_under_one']:.0f} %. ACNE04 has no clear face.",
         "* **Confidence**: of the grades that it is surest of, wrong are "
         + ", ".join(f"{100 * risk:.1f} % of {share} %" for share, risk in risks)
-        + f". No grade is given where the best has a probability under {abstain_below:.2f}: the highest, up to 0.5, below which "
+        + f". It abstains where the best has a probability under {abstain_below:.2f}: the highest, up to 0.5, below which "
         "at least half of the grades are wrong (0: there is none).",
     ]
     for name, part in values["subsets"].items():
-        accuracy, mae, bias = (part["figures"][name] for name in ("accuracy", "mae", "bias"))
+        accuracy, mae, bias = (part["figures"][figure] for figure in ("accuracy", "mae", "bias"))
         lines.append(
             f"* **{name[0].upper() + name[1:]}** ({part['images']} photographs, by grade {part['by_grade']}): accuracy "
             f"{100 * accuracy['value']:.1f} % [{100 * accuracy['low']:.1f}, {100 * accuracy['high']:.1f}], MAE "

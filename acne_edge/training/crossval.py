@@ -268,8 +268,8 @@ def earlier_rows(base: TrainConfig, out: Path) -> list[dict[str, Any]]:
 
 def table_name(study: str, base: TrainConfig, folds: Iterable[int]) -> str:
     """What a study's tables are called: those of some folds do not stand where those of all folds do."""
-    some = "".join(f"-{fold}" for fold in sorted(set(folds)))
-    return f"{study}-{base.protocol}" + ("" if some == "-1-2-3-4" else f"-fold{some}")
+    some = sorted(set(folds))
+    return f"{study}-{base.protocol}" + ("" if some == sorted(FOLDS) else f"-fold-{'-'.join(map(str, some))}")
 
 
 def write_out_of_fold(base: TrainConfig, rows: Mapping[str, Changes], out: Path) -> None:
@@ -310,7 +310,7 @@ def markdown(results: Mapping[str, Any], title: str) -> str:
     for columns in (shown, recalls):
         lines += ["", f"| method | folds | images | {' | '.join(columns)} |", "|---" * (len(columns) + 3) + "|"]
         for row in results["rows"]:
-            cells = " | ".join(_cell(key, row["figures"][key]) for key in columns.values())
+            cells = " | ".join(cell(key, row["figures"][key]) for key in columns.values())
             lines.append(f"| {row['row']} | {' '.join(map(str, row['folds']))} | {row['images']} | {cells} |")
     lines += ["", "| method | error among the most confident 50 % | 70 % | 80 % | 90 % | all |", "|---|---|---|---|---|---|"]
     for row in results["rows"]:
@@ -319,7 +319,8 @@ def markdown(results: Mapping[str, Any], title: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cell(name: str, figure: Mapping[str, float]) -> str:
+def cell(name: str, figure: Mapping[str, float]) -> str:
+    """The figure `name` with its 95 % interval; shares in percent."""
     percent = name.startswith(("accuracy", "balanced", "recall", "interval_coverage"))
     value, low, high = (f"{100 * figure[k]:.1f}" if percent else f"{figure[k]:.2f}" for k in ("value", "low", "high"))
     return value if name == "ece" else f"{value} [{low}, {high}]"
