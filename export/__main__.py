@@ -60,7 +60,9 @@ def model(
     reduce_range: Annotated[bool, typer.Option(help="7-bit weights, for processors without VNNI.")] = True,
     out_of_fold: Annotated[
         Path | None,
-        typer.Option(help="Of a run without validation images: out_of_fold.npz of acne-edge crossval, for the constants."),
+        typer.Option(
+            help="Of a run without validation images: out_of_fold.npz of acne-edge crossval or extend, for the constants."
+        ),
     ] = None,
 ) -> None:
     """Export a run's model to float ONNX and to INT8 for CPUs and for TensorRT; an INT8 file that fails its gate is not written.
@@ -91,7 +93,8 @@ def model(
     else:
         folds = OutOfFold.load(out_of_fold)
         folds.check(results["config"])
-        predicted, origin = folds.data, "of official folds 1 to 4, each predicted by a run of these settings that had not seen it"
+        number_of_runs = len(np.unique(folds.folds))
+        predicted, origin = folds.data, f"held out, each predicted by one of {number_of_runs} runs of these settings without it"
     output_calibration = fit_calibration(predicted)
     manifest = describe(name, version, network.config, results, predicted, output_calibration, origin)
     reference = outputs(torch_runner(network, output_calibration), images)

@@ -1,7 +1,7 @@
-"""`python -m export card RUN EVALUATION.json --out MODEL_CARD.md`: the model card, every figure from the JSON results.
+"""`python -m export card RUN --out MODEL_CARD.md`: the model card, every figure from the JSON results.
 
-EVALUATION.json is what `acne-edge evaluate` printed for the shipped model on the run's validation list. What the network is worth
-on folds comes from the tables of `acne-edge crossval`.
+RUN is that of `acne-edge extend` on all photographs; what `acne-edge analyse` printed of the runs without a part stands in it as
+analysis.json. What the network is worth on folds comes from the tables of `acne-edge crossval`.
 """
 
 from __future__ import annotations
@@ -30,40 +30,38 @@ Counts inflammatory acne lesions and grades severity ({scale}: {bands}) from one
 
 ## Data and protocol
 
-{dataset}. Trained on {train_n} photographs (list sha256 `{train_sha}`), validated on {val_n} others (`{val_sha}`), known
-duplicates kept on one side. The last epoch is taken. Selected on the validation images were the decoding and calibration
-constants, and which INT8 recipe passes the gate. Network and recipe were developed over several runs that were compared on them
-(`export/checkpoints/README.md`), so that figures on them flatter. The lists, the log and the checkpoint are in [`{run}`]({run}).
+{dataset}. Trained on all {train_n} photographs (list sha256 `{train_sha}`): this run went on from the weights (sha256
+`{initial}`) of an earlier one that had learned {earlier_n} of them. Nothing is left to measure it on. So {parts} runs by
+the same settings went on from the same weights, each without a part of the {n} photographs that the earlier run had not seen
+({sizes}; known duplicates in one part); each is judged on the part that it did without, and these {n} predictions are what the
+figures below and the constants in the file (calibration of the outputs, how count and grade are read off them, temperature,
+conformal quantiles) are of. The last epoch is taken. Network and recipe were developed over several runs that were compared on
+these same {n} photographs (`export/checkpoints/README.md`), so that figures on them flatter. Settings, log, checkpoint, list and
+predictions are in [`{run}`]({run}).
 
-Command:
+    acne-edge extend EARLIER --data ACNE04 --config {settings}
 
-    {command}
+The run on all photographs took {minutes:.0f} minutes of wall-clock time on {device}, torch {torch}.
 
-{initial}on {device}, torch {torch}, in {minutes:.0f} minutes of wall-clock time.
+## Measured on the {n} photographs
 
-## Measured on the {val_n} validation photographs
+Every photograph is judged by constants fitted on four of five parts of them that it is not in, by the float32 networks; 95 %
+bootstrap intervals over photographs where there are some. Another division into five parts moves a few photographs over a
+threshold; means of five such divisions are in `export/checkpoints/README.md`.
 
-Two columns, because the constants (calibration of the outputs, how count and grade are read off them, temperature, conformal
-quantiles) are fitted on these same images. *As shipped* is the INT8 file run by `acne-edge evaluate` with those constants, which
-therefore flatters; *cross-fitted* judges every image by constants fitted on the other images (float32 network), which does not.
-
-| | as shipped (INT8) | cross-fitted (float32) |
+| | | 95 % interval |
 |---|---|---|
 {table}
-
-Per grade, as shipped:
 
 | grade | images | precision | SE | SP | YI |
 |---|---|---|---|---|---|
 {per_grade}
 
-Confusion matrix, as shipped (rows true, columns predicted): `{confusion}`
+Confusion matrix (rows true, columns predicted): `{confusion}`
 
-INT8 against float32 ({judge}), with 95 % bootstrap intervals over photographs: {against}.
-Shares are of 1, errors in lesions. Of INT8 versions that passed on training photographs, these judged {judged}; this one is the
-last of them. The recipe itself was developed while looking at these photographs, so they are not a fresh judge of it.
-
-Reproduce (needs ACNE04): `{evaluate}`
+What INT8 changes, against float32 ({judge}), with 95 % bootstrap intervals over photographs: {against}.
+Shares are of 1, errors in lesions. Of INT8 versions that passed on other photographs, these judged {judged}; this one is the
+last of them. The network has learned the photographs that judged: they say what INT8 changes, not how good it is.
 
 ## The network on folds
 
@@ -79,7 +77,7 @@ met they are the ones to expect. Not quantised; 95 % bootstrap intervals; from [
 
 ## Where it looks, and what it reads besides skin
 
-Of the float32 network on the same photographs, by `acne-edge analyse {run} --data ACNE04`:
+Of the networks of the parts on the same {n} photographs, by `acne-edge analyse` of them:
 
 {analysis}
 
@@ -88,49 +86,55 @@ Of the float32 network on the same photographs, by `acne-edge analyse {run} --da
 * One data set, one hospital for most of its photographs, mostly young Asian patients, half faces at about 70 degrees. Other
   skin tones, body sites, poses and cameras were not measured.
 * Severity is confounded with image source in ACNE04: many severe cases are small web pictures.
-* Photographs of one person can be on both sides of the split into training and validation photographs: only known duplicates were
-  kept together. The grouped folds, and the figures with and without a look-alike, show what that flatters.
-* Very severe faces (over 50 lesions) are few: their figures rest on {severe_n} validation photographs.
+* Photographs of one person can be among those learned and those judged: only known duplicates were kept together. The
+  grouped folds, and the figures with and without a look-alike, show what that flatters.
+* Very severe faces (over 50 lesions) are few: their figures rest on {severe_n} photographs.
 * Two annotations of one photograph differ by 3.1 lesions on average, which bounds what a count error can mean.
 * Not a medical device. Not for diagnosis or for choosing treatment.
 """
 
 
 def write_card(
-    run: Annotated[Path, typer.Argument(help="Directory of the training run.")],
-    evaluation: Annotated[Path, typer.Argument(help="JSON that acne-edge evaluate printed.")],
+    run: Annotated[Path, typer.Argument(help="Directory of the training run, with analysis.json and out_of_fold.npz.")],
     out: Annotated[Path, typer.Option(help="The card.")] = Path("MODEL_CARD.md"),
     model: Annotated[str | None, typer.Option(help="Shipped model [the default].")] = None,
+    settings: Annotated[Path, typer.Option(help="The --config that acne-edge extend was given.")] = Path(
+        "export/checkpoints/extend.yaml"
+    ),
     tables: Annotated[Path, typer.Option(help="Directory of the tables of acne-edge crossval.")] = Path(
         "export/checkpoints/crossval"
     ),
 ) -> None:
-    """Write the model card of a shipped model from its run and its evaluation."""
-    results, measured, analysis = _read(run / "run.json"), _read(evaluation), _read(run / "analysis.json")
+    """Write the model card of a shipped model, which acne-edge extend trained on all photographs."""
+    from acne_edge.training.uncertainty import OutOfFold
+
+    results, analysis = _read(run / "run.json"), _read(run / "analysis.json")
+    if "val" in results["lists"]:
+        raise UsageError(f"{run}: held photographs out; the card is of the run on all of them, made by acne-edge extend")
+    predicted = OutOfFold.load(run / "out_of_fold.npz")
     folds = [_read(tables / f"methods-{protocol}.json") for protocol in ("official", "grouped")]
-    if "val" not in results["lists"]:
-        raise UsageError(f"{run}: held nothing out, so there is nothing that the card's figures could be of")
     with AcneGrader.load(model) as grader:
-        if measured["model"]["sha256"] != grader.model.sha256:
-            raise UsageError(f"{evaluation}: measures another model file than the shipped {grader.model.name}")
-        fields = on_folds(folds) | {"tables": tables.as_posix()}
-        out.write_text(render(run, results, measured, analysis, grader, fields))
+        if grader.manifest.training["lists"] != results["lists"]:
+            raise UsageError(f"{run}: not the run of the shipped {grader.model.name}, whose photographs are others")
+        sizes = [int((predicted.folds == part).sum()) for part in sorted(set(predicted.folds.tolist()))]
+        fields = on_folds(folds) | {"tables": tables.as_posix(), "settings": settings.as_posix()}
+        out.write_text(render(run, results, sizes, analysis, grader, fields))
     typer.echo(str(out))
 
 
 def render(
     run: Path,
     results: dict[str, Any],
-    measured: dict[str, Any],
+    sizes: list[int],
     analysis: dict[str, Any],
     grader: AcneGrader,
-    folds: dict[str, str],
+    fields: dict[str, str],
 ) -> str:
     """The card's Markdown."""
     from acne_edge import models
     from acne_edge.training.model import DEPTH
 
-    manifest, config, lists, initial = grader.manifest, results["config"], results["lists"], results.get("initial")
+    manifest, config, lists, measured = grader.manifest, results["config"], results["lists"], grader.manifest.metrics
     entry = models.index()[grader.model.name]
     scale = manifest.scale
     ends = [*(str(low - 1) for low in scale.lower[1:]), None]
@@ -156,17 +160,21 @@ def render(
         dataset=manifest.training["dataset"],
         train_n=lists["train"]["n"],
         train_sha=lists["train"]["sha256"][:16],
-        val_n=lists["val"]["n"],
-        val_sha=lists["val"]["sha256"][:16],
+        initial=results["initial"]["sha256"][:16],
+        earlier_n=lists["train"]["n"] - sum(sizes),
+        parts=len(sizes),
+        n=sum(sizes),
+        sizes=" and ".join(map(str, sizes)),
         run=run.as_posix(),
         depth=DEPTH,
         judge=manifest.quantisation["gate"]["split"],
-        command=command(config),
-        initial="" if initial is None else f"from the last weights of an earlier run (sha256 `{initial['sha256'][:16]}`), ",
         device=results["environment"]["device"],
         torch=results["environment"]["torch"],
         minutes=results["seconds"] / 60,
-        table="\n".join(f"| {label} | {_known(value, measured)} | {_known(value, manifest.metrics)} |" for label, value in ROWS),
+        table="\n".join(
+            f"| {label} | {_known(value, measured)} | {_interval(analysis['subsets']['all']['figures'], label)} |"
+            for label, value in ROWS
+        ),
         per_grade="\n".join(
             f"| {label} | {sum(row)} | "
             + " | ".join(f"{measured['grade']['per_grade'][k][i]:.3f}" for k in ("precision", "SE", "SP", "YI"))
@@ -176,10 +184,9 @@ def render(
         confusion=confusion,
         against=", ".join(f"{k.replace('_', ' ')} {v['value']:.3f} [{v['low']:.3f}, {v['high']:.3f}]" for k, v in losses.items()),
         judged=manifest.quantisation["gate"]["judged"],
-        evaluate=f"acne-edge evaluate ACNE04/Classification/JPEGImages {run.as_posix()}/val.txt",
         severe_n=sum(confusion[-1]),
         analysis=analysed(analysis, manifest.uncertainty.abstain_below),
-        **folds,
+        **fields,
     )
 
 
@@ -258,6 +265,14 @@ def _at(values: Any, path: tuple[str, ...]) -> float:
     return float(values)
 
 
+def _interval(figures: dict[str, Any], label: str) -> str:
+    """The interval of a row of the table, or nothing."""
+    from acne_edge.training.crossval import cell
+
+    name = FIGURES.get(label)
+    return "" if name is None else cell(name, figures[name]).partition(" ")[2]
+
+
 def _known(value: Any, results: Any) -> str:
     """The cell, or a dash where the results are older than the figure."""
     try:
@@ -280,23 +295,14 @@ ROWS = (
     ("expected calibration error", _number("ece")),
     ("the same of right probabilities, by chance", _number("ece_if_calibrated")),
 )
-
-
-def command(config: dict[str, Any]) -> str:
-    """The `acne-edge train` call that has these settings; those at their defaults are left out."""
-    from acne_edge.training.config import TrainConfig
-
-    default = TrainConfig().to_dict()
-    words = ["acne-edge train --data ACNE04 --weights WEIGHTS"]
-    for name, value in config.items():
-        if value == default[name]:
-            continue
-        flag = name.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(f"--{flag}" if value else f"--no-{flag}")
-        else:
-            words += [f"--{flag} {v}" for v in (value if isinstance(value, list) else [value])]
-    return " ".join(words)
+FIGURES = {
+    "accuracy": "accuracy",
+    "balanced accuracy": "balanced_accuracy",
+    "quadratic weighted kappa": "qwk",
+    "count MAE, lesions": "mae",
+    "count RMSE, lesions": "rmse",
+    "count bias, lesions": "bias",
+}
 
 
 def _read(path: Path) -> dict[str, Any]:

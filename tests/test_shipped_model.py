@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from acne_edge import AcneGrader
-from acne_edge.evaluation import evaluate_list, read_labels
+from acne_edge.evaluation import read_labels
 from tests.conftest import ASSETS
 
 RUN = Path(__file__).parents[1] / "export" / "checkpoints" / "acne-edge-s"
@@ -35,7 +35,8 @@ def test_the_golden_result_on_a_drawn_face(grader: AcneGrader) -> None:
 
 def test_the_manifest_names_its_data_and_its_gate(grader: AcneGrader) -> None:
     m = grader.manifest
-    assert m.training["lists"]["train"]["n"] > m.training["lists"]["val"]["n"] > 100
+    assert list(m.training["lists"]) == ["train"]
+    assert m.training["lists"]["train"]["n"] == 1165
     assert "held out" in m.metrics["split"]
     assert m.quantisation["recipe"].startswith("U8S8")
     assert "academic" in m.licence
@@ -43,24 +44,35 @@ def test_the_manifest_names_its_data_and_its_gate(grader: AcneGrader) -> None:
 
 
 @pytest.mark.slow
-def test_the_validation_photographs_give_the_figures_of_the_model_card(grader: AcneGrader, acne04: Path) -> None:
-    stated = json.loads((RUN / "evaluation.json").read_text())
-    measured = evaluate_list(grader, acne04 / "Classification" / "JPEGImages", RUN / "val.txt")
-    assert measured["model"]["sha256"] == stated["model"]["sha256"]
-    assert measured["images"] == stated["images"]
-    assert measured["grade"]["accuracy"] == pytest.approx(stated["grade"]["accuracy"], abs=1.01 / stated["images"])
-    assert measured["count"]["mae"] == pytest.approx(stated["count"]["mae"], abs=0.02)
-    card = (Path(__file__).parents[1] / "MODEL_CARD.md").read_text()
-    assert f"| accuracy | {100 * stated['grade']['accuracy']:.1f} % |" in card
-    assert f"| count MAE, lesions | {stated['count']['mae']:.2f} |" in card
-    assert stated["model"]["sha256"] in card
+def test_photographs_give_what_the_checkpoint_gives_in_float(grader: AcneGrader, acne04: Path) -> None:
+    """The network has learned these photographs, so this says what INT8 changes, not how good it is."""
+    torch = pytest.importorskip("torch")
+    from acne_edge.training.checkpoint import load_network
+    from acne_edge.training.data import load_images, read_samples
+    from acne_edge.training.loop import predict
+    from acne_edge.training.model import OutputCalibration
+    from acne_edge.training.uncertainty import HeldOut, interpret_all
+
+    samples = read_samples(acne04, RUN / "train.txt")[::7]
+    network, m = load_network(RUN / "model.safetensors"), grader.manifest
+    outputs = predict(network, load_images(samples, m.input.height), 32, torch.device("cpu"))
+    held_out = HeldOut.of(outputs, [s.grade for s in samples], [s.count for s in samples])
+    calibration = OutputCalibration.from_dict(m.training["output_calibration"])
+    assert calibration is not None
+    expected = interpret_all(held_out.calibrated(calibration), m.decoding, m.uncertainty)
+    measured = [grader.predict(s.path) for s in samples]
+    agree = [e.grade == p.grade.index for e, p in zip(expected, measured, strict=True)]
+    apart = [abs(e.count - p.count) for e, p in zip(expected, measured, strict=True)]
+    assert len(samples) > 150
+    assert np.mean(agree) > 0.96
+    assert np.mean(apart) < 0.4
 
 
 @pytest.mark.slow
 def test_decoding_at_a_reduced_scale_moves_counts_by_a_fifth_of_a_lesion_at_most(grader: AcneGrader, acne04: Path) -> None:
     """On photographs blown up to the size that the hospital's camera gave them, which the open copy has lost."""
     moved = []
-    for name, _, _ in read_labels(RUN / "val.txt")[::5]:
+    for name, _, _ in read_labels(RUN / "train.txt")[::35]:
         with Image.open(acne04 / "Classification" / "JPEGImages" / name) as small:
             large = small.convert("RGB").resize((3112, 3456), Image.Resampling.LANCZOS)
         stream = io.BytesIO()

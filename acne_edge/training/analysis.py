@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,39 +22,64 @@ from acne_edge.training.loop import predict
 from acne_edge.training.model import FusionModel, Normalize
 from acne_edge.training.uncertainty import HeldOut, cross_fitted, fit_calibration, fit_decoding
 
+Outputs = dict[str, NDArray[np.float32]]  # grade_probs [N, G], count_probs [N, K], lesion_map [N, h, w]
 Boxes = NDArray[np.float32]  # [n, 4] of (xmin, ymin, xmax, ymax) in 0..1
 HOSPITAL = (3112, 3456)  # pixels of the hospital's camera; other sizes came from the web
 
 
-def analyse(run: Path, data: Path, part: str = "val") -> dict[str, Any]:
-    """JSON results of a run on its `val` or `test` photographs; see the functions below for what each figure means."""
-    samples = read_samples(data, run / f"{part}.txt")
-    model = load_network(run / "model.safetensors")
-    size = model.config.image_size
-    images = load_images(samples, size)
-    outputs = predict(model, images, 32, torch.device("cpu"))
-    labels = HeldOut.of(outputs, [s.grade for s in samples], [s.count for s in samples])
+def analyse(runs: Sequence[Path], data: Path, part: str = "val") -> dict[str, Any]:
+    """JSON results of runs, together, on the `val` or `test` photographs of each; see the functions below for each figure."""
+    measured = [_run(run, data, part) for run in runs]
+    samples = [s for m in measured for s in m.samples]
+    maps = np.concatenate([m.outputs["lesion_map"] for m in measured])
+    labels = HeldOut.join([_held_out(m.outputs, m.samples) for m in measured])
     results = cross_fitted(labels, 0.9)
     probs = np.array([r.grade_probs for r in results])
     right = np.array([r.grade for r in results]) == labels.grades
-    masks = {}
+    masks = {"all": np.ones(len(samples), bool)}
     masks["hospital"] = hospital = is_hospital(data, samples)
     masks["web"] = ~hospital
-    if (met := met_in_training(run, samples)) is not None:
-        masks |= {"with a look-alike in training": met, "without a look-alike in training": ~met}
+    met = [seen for run, m in zip(runs, measured, strict=True) if (seen := met_in_training(run, m.samples)) is not None]
+    if len(met) == len(runs):
+        masks["with a look-alike in training"] = seen = np.concatenate(met)
+        masks["without a look-alike in training"] = ~seen
+    probes = [source_probe(m.features, np.array([s.count for s in m.samples]), is_hospital(data, m.samples)) for m in measured]
     return {
         "part": part,
         "images": len(samples),
-        "localisation": localisation(outputs["lesion_map"], [s.boxes for s in samples]),
-        "clear_skin": clear_skin(model, labels, samples, images),
+        "localisation": localisation(maps, [s.boxes for s in samples]),
+        "clear_skin": clear_skin([m.clear for m in measured], labels),
         "calibration": {"ece": expected_calibration_error(labels.grades, probs), **risk_coverage(right, probs.max(1))},
         "subsets": {
             name: _figures(labels.take(np.nonzero(mask)[0]), [r for r, inside in zip(results, mask, strict=True) if inside])
             for name, mask in masks.items()
             if mask.any()
         },
-        "source_probe": source_probe(features(model, images), labels.counts, hospital),
+        # Features of one network mean nothing to another.
+        "source_probe": {name: float(np.mean([p[name] for p in probes])) for name in probes[0] if all(name in p for p in probes)},
     }
+
+
+class _Measured(NamedTuple):
+    """A run's photographs, and its network's outputs for them, for crops of them without a lesion, and its features of them."""
+
+    samples: list[Sample]
+    outputs: Outputs
+    clear: Outputs | None
+    features: NDArray[np.float32]
+
+
+def _run(run: Path, data: Path, part: str) -> _Measured:
+    samples = read_samples(data, run / f"{part}.txt")
+    model = load_network(run / "model.safetensors")
+    images = load_images(samples, model.config.image_size)
+    crops = clear_crops(samples, images)
+    clear = predict(model, crops, 32, torch.device("cpu")) if len(crops) else None
+    return _Measured(samples, predict(model, images, 32, torch.device("cpu")), clear, features(model, images))
+
+
+def _held_out(outputs: Outputs, samples: Sequence[Sample]) -> HeldOut:
+    return HeldOut.of(outputs, [s.grade for s in samples], [s.count for s in samples])
 
 
 def peaks(lesion_map: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -118,13 +143,8 @@ def localisation(maps: NDArray[np.float32], boxes: Sequence[Boxes | None]) -> di
     }
 
 
-def clear_skin(
-    model: FusionModel, labels: HeldOut, samples: Sequence[Sample], images: NDArray[np.uint8], seed: int = 0
-) -> dict[str, Any]:
-    """What is counted on crops of 30..50 % of the side, at the middle of the frame, that hold no lesion.
-
-    By the lesion map, and as a device counts with constants fitted on `labels`, the outputs for the whole photographs.
-    """
+def clear_crops(samples: Sequence[Sample], images: NDArray[np.uint8], seed: int = 0) -> NDArray[np.uint8]:
+    """Crops of 30..50 % of the side, at the middle of the frame, that hold no lesion: as many images [n, S, S, 3] as have one."""
     rng = np.random.default_rng(seed)
     crops = []
     for sample, image in zip(samples, images, strict=True):
@@ -137,18 +157,26 @@ def clear_skin(
             if apart.any(1).all():
                 crops.append(_crop(image, low, side))
                 break
-    if not crops:
+    return np.array(crops, np.uint8)
+
+
+def clear_skin(parts: Sequence[Outputs | None], labels: HeldOut) -> dict[str, Any]:
+    """What is counted where no lesion is, of the networks' outputs for `clear_crops`.
+
+    By the lesion map, and as a device counts with constants fitted on `labels`, the outputs for the whole photographs.
+    """
+    clear = [HeldOut.of(o, [0] * len(o["lesion_map"]), [0] * len(o["lesion_map"])) for o in parts if o is not None]
+    if not clear:
         return {"crops": 0}
-    outputs = predict(model, np.stack(crops), 32, torch.device("cpu"))
-    by_map = outputs["lesion_map"].sum((1, 2))
+    outputs = HeldOut.join(clear)
     calibration = fit_calibration(labels)
     decoding = fit_decoding(labels.calibrated(calibration))
-    clear = HeldOut.of(outputs, [0] * len(crops), [0] * len(crops)).calibrated(calibration)
-    counts = np.array([decode_count(p, s, decoding) for p, s in zip(clear.count_probs, clear.lesions, strict=True)])
+    calibrated = outputs.calibrated(calibration)
+    counts = np.array([decode_count(p, s, decoding) for p, s in zip(calibrated.count_probs, outputs.lesions, strict=True)])
     return {
-        "crops": len(crops),
-        "map_mean": float(by_map.mean()),
-        "map_under_one": float((by_map < 1).mean()),
+        "crops": len(counts),
+        "map_mean": float(outputs.lesions.mean()),
+        "map_under_one": float((outputs.lesions < 1).mean()),
         "count_mean": float(counts.mean()),
         "count_under_one": float((counts < 1).mean()),
     }

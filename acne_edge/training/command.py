@@ -15,6 +15,7 @@ from acne_edge.training import data as acne04
 from acne_edge.training import lookalikes as found
 from acne_edge.training.analysis import analyse as measure
 from acne_edge.training.config import TrainConfig
+from acne_edge.training.extend import extend as go_on
 from acne_edge.training.loop import Trainer
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -59,6 +60,7 @@ def train(
     mix: Annotated[float | None, typer.Option(help="Share of views mixed of two photographs, recounted.")] = None,
     balance: Annotated[float | None, typer.Option(help="0 draws photographs as they are, 1 every grade equally often.")] = None,
     frequency: Annotated[int | None, typer.Option(help="Epochs between evaluations.")] = None,
+    swa: Annotated[float | None, typer.Option(help="Share of the run, at its end, whose weights are averaged alike [0].")] = None,
     optimizer: Annotated[str | None, typer.Option(help="adam or sgd.")] = None,
     dropout: Annotated[float | None, typer.Option(help="Dropout before the heads.")] = None,
     freeze_stem: Annotated[bool | None, typer.Option(help="Keep the ResNet's first stages as pretrained.")] = None,
@@ -119,13 +121,27 @@ def crossval(
 
 
 @app.command()
+def extend(
+    earlier: Annotated[Path, typer.Argument(help="Directory of a finished run that held photographs out.")],
+    data: Annotated[Path, typer.Option("--data", help="ACNE04 in the layout of its distribution.")],
+    out: Annotated[Path, typer.Option(help="Directory of the runs.")] = Path("runs/extended"),
+    config: Annotated[Path | None, typer.Option(help="YAML of settings, over those of the earlier run.")] = None,
+    parts: Annotated[int, typer.Option(min=2, help="Runs that measure, each without a part of what was held out.")] = 2,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Go on from a run with what it held out: once without each part, to measure, and last with all. Needs the extra `train`."""
+    go_on(earlier, data, out, config, parts, device, say=lambda line: typer.echo(line, err=True))
+    typer.echo(f"{out / 'all'}: the run on all photographs; {out / 'out_of_fold.npz'}: what the others predict")
+
+
+@app.command()
 def analyse(
-    run: Annotated[Path, typer.Argument(help="Directory of a finished run.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Finished runs; what several held out is taken together.")],
     data: Annotated[Path, typer.Option("--data", help="ACNE04 in the layout of its distribution.")],
     part: Annotated[str, typer.Option(help="val, or test for a run on a fold.")] = "val",
 ) -> None:
-    """Localisation, clear skin, calibration and shortcuts of a run, as JSON. Needs the extra `train`."""
-    typer.echo(json.dumps(measure(run, data, part), indent=1))
+    """Localisation, clear skin, calibration and shortcuts of runs, as JSON. Needs the extra `train`."""
+    typer.echo(json.dumps(measure(runs, data, part), indent=1))
 
 
 @app.command()

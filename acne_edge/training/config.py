@@ -41,6 +41,7 @@ class TrainConfig:
     dropout: float = 0.2
     freeze_stem: bool = True  # keep the stem and layer1 of a pretrained ResNet: a fifth faster on a CPU
     ema: float = 0.995  # decay of the weight average that is evaluated and exported
+    swa: float = 0.0  # share of the run, at its end, whose weights are averaged alike at a constant rate; 0: `ema` instead
     seed: int = 0
     val_folds: int = 7  # 1/val_folds of the training list is held out, duplicates kept together; 0: nothing is
 
@@ -63,6 +64,7 @@ class TrainConfig:
             "zoom": (0 <= self.zoom <= 1, "in 0..1"),
             "mix": (0 <= self.mix <= 1, "in 0..1"),
             "balance": (0 <= self.balance <= 1, "in 0..1"),
+            "swa": (0 <= self.swa < 1 and not (self.swa and self.lr_steps), "in 0..1 (1 excluded), and 0 with lr-steps"),
             "val_folds": (self.val_folds == 0 or self.val_folds >= 2, "0, or at least 2"),
             "num_classes": (self.num_classes == 4, "4: ACNE04 has the four Hayashi grades"),
         }

@@ -169,13 +169,22 @@ def epoch_order(grades: Tensor, balance: float, generator: torch.Generator) -> T
 class Trainer:
     """One run in one directory. Everything random in an epoch follows from (seed, epoch), so a resumed run repeats it.
 
-    `weights` is a folder of ImageNet weights, the `model.safetensors` of an earlier run to go on from, or None.
+    `weights` is a folder of ImageNet weights, the `model.safetensors` of an earlier run to go on from, or None. `lists` are the
+    photographs under `train`, `val` and `test`, where the settings do not say which (`split`).
 
     Under `torchrun` the processes share every batch, each taking its part of the images; only the first evaluates and writes.
     Batch normalisation then uses the statistics of a process's own part.
     """
 
-    def __init__(self, config: TrainConfig, data: Path, run: Path, weights: Path | None, device: str = "auto") -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        data: Path,
+        run: Path,
+        weights: Path | None,
+        device: str = "auto",
+        lists: dict[str, list[Sample]] | None = None,
+    ) -> None:
         self.config, self.run = config, run
         earlier = weights if weights is not None and weights.is_file() else None
         self.initial = {"weights": earlier.name, "sha256": _sha256(earlier)} if earlier else None
@@ -185,7 +194,7 @@ class Trainer:
             raise UsageError(f"batch-size {config.batch_size} does not give {self.processes} processes two images or more each")
         if self.device.type == "cuda" and self.processes > 1:
             self.device = torch.device("cuda", self.rank % torch.cuda.device_count())
-        self.lists = split(data, config)
+        self.lists = lists or split(data, config)
         if earlier is not None:
             refuse_leak(earlier, self.lists)
         if self.rank == 0:
@@ -259,6 +268,7 @@ class Trainer:
             say("  ".join(f"{k} {v:.4g}" for k, v in row.items()))
         if self.rank:
             return {"metrics": {}}
+        self.ema = {k: half(v).to(v.dtype) for k, v in self.ema.items()}  # so that what is measured is what is stored
         results = {
             "config": config.to_dict(),
             "model": self.model.config.to_dict(),
@@ -311,7 +321,7 @@ class Trainer:
             nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
             self.optimizer.step()
             self.step += 1
-            self.average()
+            self.average(steps)
             totals["loss"] += loss.item() / len(batches)
             totals["density"] += density.item() / len(batches)
         self.epoch += 1
@@ -326,9 +336,15 @@ class Trainer:
         )
 
     @torch.no_grad()
-    def average(self) -> None:
-        """Move the averaged weights towards the current ones; faster at first, so that the start is forgotten."""
+    def average(self, steps: int) -> None:
+        """Move the averaged weights towards the current ones; faster at first, so that the start is forgotten.
+
+        With `swa`, they are the mean of the weights after each of the last of `steps` steps (Izmailov et al., UAI 2018).
+        """
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        if self.config.swa:
+            averaged = self.step - round((1 - self.config.swa) * steps)
+            decay = 1 - 1 / averaged if averaged > 0 else 0.0
         for key, value in self.model.state_dict().items():
             if value.is_floating_point():
                 self.ema[key].lerp_(value, 1 - decay)
@@ -443,12 +459,17 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
 
 
 def lr_factor(step: int, steps: int, config: TrainConfig) -> float:
-    """Share of the peak rate: halved at each of `lr_steps`, or one cycle (10 % linear warm-up, cosine decay to 1 %)."""
+    """Share of the peak rate: halved at each of `lr_steps`, or one cycle (10 % linear warm-up, cosine decay to 1 %).
+
+    With `swa`, it stays at the peak after the warm-up.
+    """
     done = step / steps
     if config.lr_steps:
         return 0.5 ** sum(done * config.epochs >= epoch for epoch in config.lr_steps)
     if done < 0.1:
         return max(done / 0.1, 0.01)
+    if config.swa:
+        return 1.0
     return 0.01 + 0.99 * (1 + math.cos(math.pi * (done - 0.1) / 0.9)) / 2
 
 

@@ -1,35 +1,46 @@
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from acne_edge import AcneGrader
 from acne_edge.errors import UsageError
-from export.card import command, write_card
+from acne_edge.metrics import count_metrics, grade_metrics
+from acne_edge.training.uncertainty import OutOfFold, cross_fitted
+from export.card import write_card
 
 RUN = Path("export/checkpoints/acne-edge-s")
 
 
 def test_the_committed_card_is_what_the_command_writes(tmp_path: Path) -> None:
-    write_card(RUN, RUN / "evaluation.json", tmp_path / "card.md")
+    write_card(RUN, tmp_path / "card.md")
     assert (tmp_path / "card.md").read_text() == Path("MODEL_CARD.md").read_text()
 
 
-def test_an_evaluation_of_another_model_is_refused(tmp_path: Path) -> None:
-    other = tmp_path / "evaluation.json"
-    other.write_text('{"model": {"sha256": "00"}}')
-    with pytest.raises(UsageError, match="measures another model file than the shipped"):
-        write_card(RUN, other, tmp_path / "card.md")
+def test_the_figures_follow_from_the_predictions_beside_the_checkpoint(grader: AcneGrader) -> None:
+    predicted, stated = OutOfFold.load(RUN / "out_of_fold.npz"), grader.manifest.metrics
+    results, labels = cross_fitted(predicted.data, 0.9), predicted.data
+    measured = grade_metrics(labels.grades, [r.grade for r in results], 4)["accuracy"]
+    one = 1.01 / len(labels.grades)  # processors round differently
+    assert measured == pytest.approx(stated["grade"]["accuracy"], abs=one)
+    assert count_metrics(labels.counts, [r.count for r in results])["mae"] == pytest.approx(stated["count"]["mae"], abs=0.02)
+    intervals = json.loads((RUN / "analysis.json").read_text())["subsets"]["all"]["figures"]
+    assert intervals["accuracy"]["value"] == pytest.approx(stated["grade"]["accuracy"], abs=one)
+    assert intervals["mae"]["value"] == pytest.approx(stated["count"]["mae"], abs=0.02)
 
 
-def test_a_run_that_held_nothing_out_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text('{"lists": {"train": {}}}')
-    (tmp_path / "analysis.json").write_text("{}")
-    with pytest.raises(UsageError, match="held nothing out"):
-        write_card(tmp_path, RUN / "evaluation.json", tmp_path / "card.md")
+def test_a_run_that_held_photographs_out_is_refused() -> None:
+    with pytest.raises(UsageError, match="held photographs out; the card is of the run on all of them"):
+        write_card(Path("export/checkpoints/acne-edge-s-0.5"))
 
 
-def test_the_command_names_the_settings_that_are_not_the_defaults() -> None:
-    settings = {"epochs": 18, "freeze_stem": False, "lr_steps": [5, 9], "method": "fusion"}
-    words = "acne-edge train --data ACNE04 --weights WEIGHTS --epochs 18 --no-freeze-stem --lr-steps 5 --lr-steps 9"
-    assert command(settings) == words
+def test_another_run_than_the_shipped_one_is_refused(tmp_path: Path) -> None:
+    run = shutil.copytree(RUN, tmp_path / "run")
+    results = json.loads((run / "run.json").read_text())
+    results["lists"]["train"]["n"] = 5
+    (run / "run.json").write_text(json.dumps(results))
+    with pytest.raises(UsageError, match="not the run of the shipped acne-edge-s"):
+        write_card(run, tmp_path / "card.md")

@@ -196,7 +196,7 @@ def test_a_run_that_held_nothing_out_has_its_constants_from_the_folds(
     code, out, _ = call("verify", run, f"--model={tmp_path / 'out' / NAMES[0]}", "--data", arguments[3], "--number", 4)
     assert (code, out.count("photographs")) == (0, 3), "of the training list, as there is no other"
     manifest = read(tmp_path / "out" / NAMES[1])[1]
-    assert manifest.uncertainty.fitted_on.startswith("80 photographs of official folds 1 to 4")
+    assert manifest.uncertainty.fitted_on.startswith("80 photographs held out, each predicted by one of 1 runs of these settings")
     predicted = predicted.calibrated(make_calibration())
     assert manifest.uncertainty == fit_uncertainty(predicted, manifest.decoding, 0.9, manifest.uncertainty.fitted_on)
     assert manifest.quantisation["gate"]["split"].startswith("10 photographs and their mirror images")

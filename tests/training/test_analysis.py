@@ -6,15 +6,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from acne_edge import cli
 from acne_edge.training import lookalikes
-from acne_edge.training.analysis import clear_skin, localisation, match, met_in_training, peaks, source_probe
+from acne_edge.training.analysis import (
+    analyse,
+    clear_crops,
+    clear_skin,
+    localisation,
+    match,
+    met_in_training,
+    peaks,
+    source_probe,
+)
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.config import TrainConfig
 from acne_edge.training.crossval import held_out
 from acne_edge.training.data import load_images, read_samples
-from acne_edge.training.loop import Trainer
+from acne_edge.training.loop import Trainer, predict
 
 NO_BOXES = np.zeros((0, 4), np.float32)
 
@@ -63,11 +73,15 @@ def test_localisation_of_a_perfect_and_of_a_useless_map() -> None:
 
 def test_clear_skin_is_looked_at_where_no_lesion_is(data: Path, run: Path) -> None:
     samples = [s for s in read_samples(data, "NNEW_trainval_0.txt") if s.count == 1]
-    model, labels = load_network(run / "model.safetensors"), held_out(run, "val")
-    result = clear_skin(model, labels, samples, load_images(samples, 32))
-    assert result["crops"] == len(samples)
+    crops = clear_crops(samples, load_images(samples, 32))
+    assert crops.shape == (len(samples), 32, 32, 3)
     crowded = [s for s in read_samples(data, "NNEW_trainval_0.txt") if s.count == 60]
-    assert clear_skin(model, labels, crowded, load_images(crowded, 32))["crops"] < len(crowded)
+    assert len(clear_crops(crowded, load_images(crowded, 32))) < len(crowded)
+    outputs = predict(load_network(run / "model.safetensors"), crops, 32, torch.device("cpu"))
+    result = clear_skin([outputs, None, outputs], held_out(run, "val"))
+    assert result["crops"] == 2 * len(samples)
+    assert result["map_mean"] == pytest.approx(outputs["lesion_map"].sum((1, 2)).mean(), rel=1e-5)
+    assert clear_skin([None], held_out(run, "val")) == {"crops": 0}
 
 
 def test_the_probe_reads_a_source_that_the_features_hold_and_no_other() -> None:
@@ -89,7 +103,15 @@ def test_the_command_prints_every_part_as_json(
     assert not stop.value.code
     result = json.loads(capsys.readouterr().out)
     assert set(result) >= {"localisation", "clear_skin", "calibration", "subsets", "source_probe"}
-    assert sum(part["images"] for part in result["subsets"].values()) == result["images"]
+    images = {name: part["images"] for name, part in result["subsets"].items()}
+    assert images["all"] == images["hospital"] + images["web"] == result["images"]
+
+
+def test_what_several_runs_held_out_is_taken_together(data: Path, run: Path) -> None:
+    once, twice = analyse([run], data), analyse([run, run], data)
+    assert (twice["images"], twice["localisation"]["lesions"]) == (2 * once["images"], 2 * once["localisation"]["lesions"])
+    assert twice["localisation"]["average_precision"] == pytest.approx(once["localisation"]["average_precision"])
+    assert twice["source_probe"] == pytest.approx(once["source_probe"])
 
 
 def test_look_alikes_are_looked_for_in_the_training_list(

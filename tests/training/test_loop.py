@@ -16,7 +16,7 @@ import torch
 from acne_edge.errors import UsageError
 from acne_edge.training import checkpoint, lookalikes, loop
 from acne_edge.training.config import TrainConfig
-from acne_edge.training.data import read_samples
+from acne_edge.training.data import load_images, read_samples
 from acne_edge.training.loop import Dataset, Trainer, epoch_order, lr_factor, make_optimizer, split
 from acne_edge.training.model import FusionModel, ModelConfig, resize_input
 
@@ -75,6 +75,26 @@ def test_the_exported_checkpoint_is_the_averaged_network_in_half_precision(finis
     torch.testing.assert_close(tensors["count_head.weight"], ema["count_head.weight"].half())
 
 
+def test_what_is_measured_is_the_exported_checkpoint(data: Path, finished: Path) -> None:
+    network = checkpoint.load_network(finished / "model.safetensors")
+    images = load_images(read_samples(data, finished / "val.txt"), 32)
+    predicted = loop.predict(network, images, 32, torch.device("cpu"))
+    with np.load(finished / "val_outputs.npz") as stored:
+        for name, values in predicted.items():
+            np.testing.assert_allclose(values, stored[name], rtol=1e-5, atol=1e-7)
+
+
+def test_stochastic_weight_averaging_keeps_the_rate_and_takes_the_mean_of_the_last_steps(data: Path, tmp_path: Path) -> None:
+    run = trainer(data, tmp_path / "run", swa=0.5, epochs=2)
+    weights: list[torch.Tensor] = []
+    average = run.average
+    run.average = lambda steps: (weights.append(run.model.count_head.weight.detach().clone()), average(steps))[1]  # type: ignore[method-assign]
+    run.fit(say=lambda line: None)
+    assert len(weights) == 8
+    torch.testing.assert_close(run.ema["count_head.weight"], torch.stack(weights[4:]).mean(0), atol=1e-4, rtol=1e-3)
+    assert [lr_factor(step, 100, run.config) for step in (5, 10, 99)] == [0.5, 1, 1]
+
+
 @pytest.mark.parametrize(("optimizer", "moment"), [("adam", "after a save"), ("adam", "in an epoch"), ("sgd", "in an epoch")])
 def test_a_killed_run_resumes_to_the_same_weights(
     data: Path, finished: Path, tmp_path: Path, moment: str, optimizer: str
@@ -91,8 +111,8 @@ def test_a_killed_run_resumes_to_the_same_weights(
         if killed.epoch == 1 and moment == "after a save":
             raise KeyboardInterrupt
 
-    def average() -> None:
-        original_average()
+    def average(steps: int) -> None:
+        original_average(steps)
         if killed.epoch == 1 and killed.step % 3 == 0 and moment == "in an epoch":
             raise KeyboardInterrupt
 
