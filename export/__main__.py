@@ -22,7 +22,7 @@ from acne_edge.manifest import InputSpec, Manifest
 from acne_edge.preprocess import DECODE_SCALE
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import Sample, load_images, read_samples
-from acne_edge.training.model import ModelConfig, OutputCalibration
+from acne_edge.training.model import FusionModel, ModelConfig, OutputCalibration
 from acne_edge.training.uncertainty import HeldOut, OutOfFold, cross_fit, fit_calibration, fit_decoding, fit_uncertainty
 from calibration import crops as crop_sets
 from calibration import report as reports
@@ -87,14 +87,7 @@ def model(
     judges = "held out of training, calibration and choice" if held else "of training, held out of calibration and choice"
     images = load_images(samples, network.config.image_size)
 
-    if out_of_fold is None:
-        plain = outputs(torch_runner(network), images)
-        predicted, origin = HeldOut.of(plain._asdict(), *_labels(samples)), "held out of training, duplicates kept apart"
-    else:
-        folds = OutOfFold.load(out_of_fold)
-        folds.check(results["config"])
-        number_of_runs = len(np.unique(folds.folds))
-        predicted, origin = folds.data, f"held out, each predicted by one of {number_of_runs} runs of these settings without it"
+    predicted, origin = _unseen(network, samples, images, results, out_of_fold)
     output_calibration = fit_calibration(predicted)
     manifest = describe(name, version, network.config, results, predicted, output_calibration, origin)
     reference = outputs(torch_runner(network, output_calibration), images)
@@ -289,6 +282,19 @@ def describe(
             **_finite(cross_fit(held_out, uncertainty.level)),
         },
     )
+
+
+def _unseen(
+    network: FusionModel, samples: list[Sample], images: NDArray[np.uint8], results: dict[str, Any], out_of_fold: Path | None
+) -> tuple[HeldOut, str]:
+    """What is predicted for photographs that training had not seen, and where these came from: held out, or out of fold."""
+    if out_of_fold is None:
+        predicted = outputs(torch_runner(network), images)
+        return HeldOut.of(predicted._asdict(), *_labels(samples)), "held out of training, duplicates kept apart"
+    folds = OutOfFold.load(out_of_fold)
+    folds.check(results["config"])
+    number = len(np.unique(folds.folds))
+    return folds.data, f"held out, each predicted by one of {number} runs of these settings without it"
 
 
 def _free(samples: Sequence[Sample], used: Sequence[str], calibration: str) -> list[Sample]:

@@ -228,6 +228,8 @@ def analysed(values: dict[str, Any], abstain_below: float) -> str:
         "at least half of the grades are wrong (0: there is none).",
     ]
     for name, part in values["subsets"].items():
+        if name == "all":
+            continue  # stands in the table
         accuracy, mae, bias = (part["figures"][figure] for figure in ("accuracy", "mae", "bias"))
         lines.append(
             f"* **{name[0].upper() + name[1:]}** ({part['images']} photographs, by grade {part['by_grade']}): accuracy "

@@ -42,26 +42,25 @@ def extend(
     settings = json.loads((earlier / "run.json").read_text())["config"]
     trained, held = (read_samples(data, (earlier / f"{name}.txt").resolve()) for name in ("train", "val"))
     base = TrainConfig.from_dict({**settings, **(read_yaml(config) if config else {}), "val_folds": parts})
-    groups = group_ids([s.name for s in held], read_pairs(data / "duplicates.csv"))
-    runs: list[tuple[Path, TrainConfig, dict[str, list[Sample]]]] = []
-    for number, (learned, judged) in enumerate(grouped_folds(held, groups, parts, base.seed), 1):
-        lists = {"train": trained + [held[i] for i in learned], "val": [held[i] for i in judged], "test": []}
-        runs.append((out / f"part-{number}", base, lists))
-    runs.append((out / "all", replace(base, val_folds=0), {"train": trained + held, "val": [], "test": []}))
-    for run, settled, lists in runs:
+
+    def train(run: Path, settled: TrainConfig, lists: dict[str, list[Sample]]) -> None:
         if not finished(run, settled):
             say(f"{run}: on {len(lists['train'])} photographs")
-            trainer = Trainer(settled, data, run, earlier / "model.safetensors", device, lists)
-            trainer.fit(resume=True, say=say)
-        if run.name != "all":
-            (run / "last.safetensors").unlink(missing_ok=True)  # 70 MB a run, and the run is over
-        if run == runs[-2][0]:
-            _write_out_of_fold(runs[:-1], out / "out_of_fold.npz")
+            Trainer(settled, data, run, earlier / "model.safetensors", device, lists).fit(resume=True, say=say)
+
+    groups = group_ids([s.name for s in held], read_pairs(data / "duplicates.csv"))
+    runs: list[tuple[Path, list[Sample]]] = []
+    for number, (learned, judged) in enumerate(grouped_folds(held, groups, parts, base.seed), 1):
+        run, left_out = out / f"part-{number}", [held[i] for i in judged]
+        train(run, base, {"train": trained + [held[i] for i in learned], "val": left_out, "test": []})
+        (run / "last.safetensors").unlink(missing_ok=True)  # 70 MB a run, and the run is over
+        runs.append((run, left_out))
+    _write_out_of_fold(base, runs, out / "out_of_fold.npz")
+    train(out / "all", replace(base, val_folds=0), {"train": trained + held, "val": [], "test": []})
 
 
-def _write_out_of_fold(runs: list[tuple[Path, TrainConfig, dict[str, list[Sample]]]], path: Path) -> None:
-    names = [[s.name for s in lists["val"]] for _, _, lists in runs]
-    settings = {k: v for k, v in runs[0][1].to_dict().items() if k not in OF_A_FOLD}
-    parts = np.repeat(np.arange(1, len(names) + 1), [len(part) for part in names])
-    predicted = HeldOut.join([held_out(run, "val") for run, _, _ in runs])
-    OutOfFold(predicted, [name for part in names for name in part], parts, settings).save(path)
+def _write_out_of_fold(config: TrainConfig, runs: list[tuple[Path, list[Sample]]], path: Path) -> None:
+    parts = np.repeat(np.arange(1, len(runs) + 1), [len(left_out) for _, left_out in runs])
+    predicted = HeldOut.join([held_out(run, "val") for run, _ in runs])
+    settings = {k: v for k, v in config.to_dict().items() if k not in OF_A_FOLD}
+    OutOfFold(predicted, [s.name for _, left_out in runs for s in left_out], parts, settings).save(path)
