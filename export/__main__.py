@@ -23,7 +23,7 @@ from acne_edge.preprocess import DECODE_SCALE
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import Sample, load_images, read_samples
 from acne_edge.training.model import FusionModel, ModelConfig, OutputCalibration
-from acne_edge.training.uncertainty import HeldOut, OutOfFold, cross_fit, fit_calibration, fit_decoding, fit_uncertainty
+from acne_edge.training.uncertainty import LEVEL, Constants, HeldOut, OutOfFold, cross_fit
 from calibration import crops as crop_sets
 from calibration import report as reports
 from calibration.command import run as run_tool
@@ -35,6 +35,7 @@ from export.graph import attach, read, to_onnx
 from export.parity import Runner, difference, onnx_runner, outputs, readings, simulated_runner, torch_runner
 from export.quantize import cpu, tensorrt
 from export.ship import ship
+from export.unseen import unseen
 
 CHOICE = 300  # photographs to choose ranges and layers on; as many judge, where none were held out of training
 EXPOSURES = (1.0, 0.9)  # that each photograph judges in
@@ -88,10 +89,10 @@ def model(
     images = load_images(samples, network.config.image_size)
 
     predicted, origin = _unseen(network, samples, images, results, out_of_fold)
-    output_calibration = fit_calibration(predicted)
-    manifest = describe(name, version, network.config, results, predicted, output_calibration, origin)
-    reference = outputs(torch_runner(network, output_calibration), images)
-    graph = to_onnx(network, output_calibration)
+    constants = Constants.fit(predicted, LEVEL, f"{len(predicted.counts)} photographs {origin}")
+    manifest = describe(name, version, network.config, results, predicted, constants)
+    reference = outputs(torch_runner(network, constants.calibration), images)
+    graph = to_onnx(network, constants.calibration)
     fp32 = attach(graph, manifest)
     fp32_outputs = outputs(onnx_runner(fp32), images)
     apart = difference(reference, fp32_outputs)
@@ -253,21 +254,17 @@ def describe(
     config: ModelConfig,
     results: dict[str, Any],
     held_out: HeldOut,
-    output_calibration: OutputCalibration,
-    origin: str,
+    constants: Constants,
 ) -> Manifest:
-    """The manifest of a run's model, its constants fitted, and measured by cross-fitting, on images of that `origin`."""
-    calibrated = held_out.calibrated(output_calibration)
-    decoding = fit_decoding(calibrated)
-    fitted_on = f"{len(held_out.counts)} photographs {origin}"
-    uncertainty = fit_uncertainty(calibrated, decoding, 0.9, fitted_on)
+    """The manifest of a run's model, whose constants were fitted on `held_out`; measured there by cross-fitting."""
+    uncertainty = constants.uncertainty
     return Manifest(
         name=name,
         version=version,
         input=InputSpec(config.image_size, config.image_size, decode_scale=DECODE_SCALE),
         count_bins=config.count_bins,
         scale=HAYASHI,
-        decoding=decoding,
+        decoding=constants.decoding,
         uncertainty=uncertainty,
         licence=LICENCE,
         intended_use=INTENDED_USE,
@@ -275,10 +272,10 @@ def describe(
             "dataset": "ACNE04 (Wu et al., ICCV 2019), open part",
             "lists": results["lists"],
             "settings": results["config"],
-            "output_calibration": output_calibration.to_dict(),  # in the graph; here for people, and for `verify`
+            "output_calibration": constants.calibration.to_dict(),  # in the graph; here for people, and for `verify`
         },
         metrics={
-            "split": f"{fitted_on}; last epoch; decoding and calibration constants cross-fitted in 5 folds",
+            "split": f"{uncertainty.fitted_on}; last epoch; decoding and calibration constants cross-fitted in 5 folds",
             **_finite(cross_fit(held_out, uncertainty.level)),
         },
     )
@@ -346,6 +343,7 @@ def _line(values: dict[str, float]) -> str:
 
 app.command("ship")(ship)
 app.command("card")(write_card)
+app.command("unseen")(unseen)
 
 if __name__ == "__main__":
     run_tool(app, "export")

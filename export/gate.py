@@ -17,7 +17,7 @@ from acne_edge.metrics import confusion_matrix, quadratic_kappa
 from calibration.crops import CropSet
 from calibration.ranges import Ranges
 from export.graph import attach
-from export.parity import Images, Readings, onnx_runner, outputs, readings, simulated_runner
+from export.parity import Images, Readings, Runner, onnx_runner, outputs, readings, simulated_runner
 from export.quantize import Recipe, candidates, corrected, left_in_float
 from export.rounding import covariances, round_weights
 from export.sensitivity import layer_effects
@@ -117,6 +117,13 @@ def granularity(name: str, images: int) -> str:
     )
 
 
+def runner(quantised: onnx.ModelProto, recipe: Recipe, manifest: Manifest) -> Runner:
+    """A graph of that recipe, run as the recipe is judged. The graph is not changed."""
+    file = onnx.ModelProto()
+    file.CopyFrom(quantised)  # the manifest goes into the copy
+    return (onnx_runner if recipe.judged_on == "kernels" else simulated_runner)(attach(file, manifest))
+
+
 def search(
     graph: onnx.ModelProto,
     ranges: dict[str, Ranges],
@@ -155,10 +162,7 @@ def search(
         return corrected(graph, ranges[method], recipe, sample, excluded, integers)
 
     def run(quantised: onnx.ModelProto, images: Images) -> Outputs:
-        runner = onnx_runner if recipe.judged_on == "kernels" else simulated_runner
-        file = onnx.ModelProto()
-        file.CopyFrom(quantised)  # the manifest goes into the copy
-        return outputs(runner(attach(file, manifest)), images)
+        return outputs(runner(quantised, recipe, manifest), images)
 
     def measure(quantised: onnx.ModelProto, images: Labelled, what: str, names: Collection[str] = CHOSEN_BY) -> Losses:
         lost = losses(readings(run(quantised, images.images), manifest), images)

@@ -20,7 +20,7 @@ from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import Sample, load_images, read_samples
 from acne_edge.training.loop import predict
 from acne_edge.training.model import FusionModel, Normalize
-from acne_edge.training.uncertainty import HeldOut, cross_fitted, fit_calibration, fit_decoding
+from acne_edge.training.uncertainty import LEVEL, HeldOut, cross_fitted, fit_calibration, fit_decoding
 
 Outputs = dict[str, NDArray[np.float32]]  # grade_probs [N, G], count_probs [N, K], lesion_map [N, h, w]
 Boxes = NDArray[np.float32]  # [n, 4] of (xmin, ymin, xmax, ymax) in 0..1
@@ -33,7 +33,7 @@ def analyse(runs: Sequence[Path], data: Path, part: str = "val") -> dict[str, An
     samples = [s for m in measured for s in m.samples]
     maps = np.concatenate([m.outputs["lesion_map"] for m in measured])
     labels = HeldOut.join([_held_out(m.outputs, m.samples) for m in measured])
-    results = cross_fitted(labels, 0.9)
+    results = cross_fitted(labels, LEVEL)
     probs = np.array([r.grade_probs for r in results])
     right = np.array([r.grade for r in results]) == labels.grades
     masks = {"all": np.ones(len(samples), bool)}

@@ -18,19 +18,11 @@ from numpy.typing import NDArray
 
 from acne_edge.errors import UsageError
 from acne_edge.evaluation import read_labels
-from acne_edge.grading import HAYASHI
+from acne_edge.grading import HAYASHI, Interpretation
 from acne_edge.metrics import bootstrap, count_metrics, expected_calibration_error, grade_metrics, risk_coverage
 from acne_edge.training.config import TrainConfig
 from acne_edge.training.loop import Trainer
-from acne_edge.training.uncertainty import (
-    OF_A_FOLD,
-    HeldOut,
-    OutOfFold,
-    fit_calibration,
-    fit_decoding,
-    fit_uncertainty,
-    interpret_all,
-)
+from acne_edge.training.uncertainty import LEVEL, OF_A_FOLD, Constants, HeldOut, OutOfFold
 
 Changes = Mapping[str, Any]
 
@@ -48,7 +40,6 @@ STUDIES: dict[str, dict[str, Changes]] = {
     "boxes": {"with boxes": {}, "without boxes": {"density_weight": 0.0, "zoom": 0.0, "mix": 0.0}},
 }
 FOLDS = (1, 2, 3, 4)
-LEVEL = 0.9
 
 
 @dataclass(frozen=True)
@@ -67,6 +58,26 @@ class Outcome:
     in_set: NDArray[np.bool_]  # true grade in the grade set
     set_size: NDArray[np.int64]
     probs: NDArray[np.float64]  # calibrated [N, G]
+
+    @staticmethod
+    def of(data: HeldOut, results: Sequence[Interpretation], fold: NDArray[np.int64]) -> Outcome:
+        """From the outputs as the network gives them, what a device makes of them, and each image's fold."""
+        intervals = np.array([r.interval for r in results])
+        bands = HAYASHI.bands(data.count_probs.shape[1])
+        return Outcome(
+            fold=fold,
+            grade=data.grades,
+            count=data.counts,
+            head=data.grade_probs.argmax(1),
+            from_count=(data.count_probs @ bands).argmax(1),
+            combined=np.array([r.grade for r in results]),
+            lesions=np.array([r.count for r in results]),
+            inside=(intervals[:, 0] <= data.counts) & (data.counts <= intervals[:, 1]),
+            width=(intervals[:, 1] - intervals[:, 0]).astype(np.float64),
+            in_set=np.array([g in r.grade_set for g, r in zip(data.grades, results, strict=True)]),
+            set_size=np.array([len(r.grade_set) for r in results]),
+            probs=np.array([r.grade_probs for r in results]),
+        )
 
     def take(self, index: NDArray[np.int64]) -> Outcome:
         """The images at `index`."""
@@ -154,27 +165,9 @@ def constants_data(runs: Mapping[int, Path], fold: int) -> HeldOut:
 
 def outcome(run: Path, fold: int, fit: HeldOut) -> Outcome:
     """What a run predicts for its test images, with constants fitted on `fit`."""
-    test, calibration = held_out(run, "test"), fit_calibration(fit)
-    fit = fit.calibrated(calibration)
-    decoding = fit_decoding(fit)
-    uncertainty = fit_uncertainty(fit, decoding, LEVEL, "images outside the fold's test list")
-    results = interpret_all(test.calibrated(calibration), decoding, uncertainty)
-    intervals = np.array([r.interval for r in results])
-    bands = HAYASHI.bands(test.count_probs.shape[1])
-    return Outcome(
-        fold=np.full(len(test.grades), fold),
-        grade=test.grades,
-        count=test.counts,
-        head=test.grade_probs.argmax(1),
-        from_count=(test.count_probs @ bands).argmax(1),
-        combined=np.array([r.grade for r in results]),
-        lesions=np.array([r.count for r in results]),
-        inside=(intervals[:, 0] <= test.counts) & (test.counts <= intervals[:, 1]),
-        width=(intervals[:, 1] - intervals[:, 0]).astype(np.float64),
-        in_set=np.array([g in r.grade_set for g, r in zip(test.grades, results, strict=True)]),
-        set_size=np.array([len(r.grade_set) for r in results]),
-        probs=np.array([r.grade_probs for r in results]),
-    )
+    test = held_out(run, "test")
+    constants = Constants.fit(fit, LEVEL, "images outside the fold's test list")
+    return Outcome.of(test, constants.interpret(test), np.full(len(test.grades), fold))
 
 
 def figures(o: Outcome) -> dict[str, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from acne_edge.metrics import count_metrics, ece_if_calibrated, expected_calibra
 from acne_edge.training.model import OutputCalibration
 
 OUTPUTS = ("grade_probs", "count_probs", "lesions")
+LEVEL = 0.9  # share of photographs that intervals and grade sets are to cover
 RARE = 0.25  # rare grades weigh n^-RARE in their calibration: of severe faces, more are found at the same accuracy
 # Of the standard deviation of what the calibration reads, all of it logarithms; those of the shipped network are .9 and more.
 # What hardly differs between images tells nothing, and to standardise it would be to blow up the rounding of the runtime.
@@ -173,6 +174,27 @@ def _fit_count(calibration: OutputCalibration, logarithms: Tensor, amount: Tenso
         calibration.sharpness.copy_(sharpness)
 
 
+@dataclass(frozen=True)
+class Constants:
+    """All that is fitted on images that training has not seen."""
+
+    calibration: OutputCalibration
+    decoding: CountDecoding
+    uncertainty: Uncertainty
+
+    @staticmethod
+    def fit(data: HeldOut, level: float, fitted_on: str) -> Constants:
+        """Fit each on what the ones before make of the network's outputs `data`."""
+        calibration = fit_calibration(data)
+        calibrated = data.calibrated(calibration)
+        decoding = fit_decoding(calibrated)
+        return Constants(calibration, decoding, fit_uncertainty(calibrated, decoding, level, fitted_on))
+
+    def interpret(self, data: HeldOut) -> list[Interpretation]:
+        """What a device would make of each image's outputs as the network gives them."""
+        return interpret_all(data.calibrated(self.calibration), self.decoding, self.uncertainty)
+
+
 def fit_decoding(data: HeldOut) -> CountDecoding:
     """The statistic and the shares of lesion map and grade head with the least count error and the best grade likelihood."""
     choices = [CountDecoding(s, w) for s in ("mean", "median") for w in (0.0, 0.25, 0.5, 0.75, 1.0)]
@@ -224,17 +246,19 @@ def cross_fit(data: HeldOut, level: float) -> dict[str, Any]:
     return _summary(data, cross_fitted(data, level))
 
 
-def cross_fitted(data: HeldOut, level: float, folds: int = 5, seed: int = 0) -> list[Interpretation]:
+def cross_fitted(data: HeldOut, level: float, seed: int = 0) -> list[Interpretation]:
     """Each image's interpretation by constants fitted on the other folds."""
     results: list[Any] = [None] * len(data.counts)
-    for fit, test in StratifiedKFold(folds, shuffle=True, random_state=seed).split(data.grades, data.grades):
-        calibration = fit_calibration(data.take(fit))
-        fitted_on = data.take(fit).calibrated(calibration)
-        decoding = fit_decoding(fitted_on)
-        uncertainty = fit_uncertainty(fitted_on, decoding, level, "cross-fit")
-        for i, result in zip(test, interpret_all(data.take(test).calibrated(calibration), decoding, uncertainty), strict=True):
+    for test, constants in cross_fits(data, level, seed):
+        for i, result in zip(test, constants.interpret(data.take(test)), strict=True):
             results[i] = result
     return results
+
+
+def cross_fits(data: HeldOut, level: float, seed: int = 0, folds: int = 5) -> Iterator[tuple[NDArray[np.int64], Constants]]:
+    """The images of each fold, all grades alike in each, and the constants fitted on the other folds."""
+    for fit, test in StratifiedKFold(folds, shuffle=True, random_state=seed).split(data.grades, data.grades):
+        yield test, Constants.fit(data.take(fit), level, "cross-fit")
 
 
 def interpret_all(data: HeldOut, decoding: CountDecoding, uncertainty: Uncertainty) -> list[Interpretation]:

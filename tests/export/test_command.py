@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +11,14 @@ import onnx
 import pytest
 
 from acne_edge.training.checkpoint import load_network
-from acne_edge.training.data import read_samples
+from acne_edge.training.data import load_images, read_samples
 from acne_edge.training.uncertainty import HeldOut, OutOfFold, fit_uncertainty
 from calibration.command import run as run_tool
 from calibration.crops import draw, save
 from export import gate
 from export.__main__ import app
 from export.graph import attach, read, to_onnx
+from export.parity import outputs, torch_runner
 from tests.calibration.conftest import make_dataset
 from tests.export.conftest import FEW_BINS, make_calibration, make_manifest
 from tests.export.test_verify import spoil
@@ -74,7 +77,7 @@ def _export_once(exported: bytes, calibrated: bytes, request: pytest.FixtureRequ
     monkeypatch.setattr("calibration.ranges.BINS", FEW_BINS)
     if "real_export" not in request.fixturenames:
         traced = {True: exported, False: calibrated}
-        monkeypatch.setattr("export.__main__.fit_calibration", lambda data: make_calibration())
+        monkeypatch.setattr("acne_edge.training.uncertainty.fit_calibration", lambda data: make_calibration())
         monkeypatch.setattr("export.__main__.to_onnx", lambda network, c: onnx.load_from_string(traced[c is None]))
 
 
@@ -263,3 +266,26 @@ def test_verify_names_the_first_diverging_layer(call, finished: Path, exported: 
     assert code == 4
     assert "FAILS" in out
     assert "first diverging layer: resnet.layer3.0.conv1" in err
+
+
+def test_unseen_quantises_runs_on_what_they_learned_and_judges_them_on_the_rest(
+    call, finished: Path, dataset: Path, exported: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("export.unseen.to_onnx", lambda network: onnx.load_from_string(exported))
+    run = shutil.copytree(finished, tmp_path / "run")
+    arguments = ["unseen", run, "--data", dataset, "--part", "val", "--out", tmp_path / "unseen.json"]
+    code, _, err = call(*arguments)
+    assert code == 2
+    assert "no finished run that did without photographs, as there is no val_outputs.npz" in err
+    network, samples = load_network(run / "model.safetensors"), read_samples(dataset, "val.txt")
+    predicted = outputs(torch_runner(network), load_images(samples, network.config.image_size))
+    np.savez(run / "val_outputs.npz", **predicted._asdict())
+    code, out, _ = call(*arguments)
+    assert code == 0
+    results = json.loads((tmp_path / "unseen.json").read_text())
+    assert (results["images"], results["method"]) == (len(samples), "minmax")
+    assert list(results["figures"]) == ["float32", "U8S8 Q/DQ, weights per channel", "S8S8 Q/DQ, symmetric, weights per channel"]
+    assert out.count("mae_increase") == 2
+    (run / "train.txt").write_text((run / "val.txt").read_text())
+    code, _, err = call(*arguments)
+    assert (code, "also score the model" in err) == (2, True)
