@@ -15,6 +15,7 @@ from export.quantize import Recipe, candidates, channel_axis, channel_scale
 
 BATCH = 8
 ROWS = 1024  # of a layer's input that are looked at, of each batch
+BLOCK = 64  # weights that are rounded before their errors are passed on to those behind, in one product
 DAMPING = 0.01  # of the mean variance, added to every input's
 
 
@@ -35,7 +36,6 @@ def covariances(graph: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str, 
         values = dict(zip(names, session.run(names, {"image": images[start : start + BATCH]}), strict=True))
         for node in nodes:
             rows = _rows(node, torch.from_numpy(values[node.input[0]]), shapes[node.input[1]])
-            rows = rows[:: max(1, len(rows) // ROWS) | 1]  # an odd step: see `calibration.ranges.collect`
             first, second, number = sums.get(node.name, (torch.zeros(1), torch.zeros(1), 0))
             sums[node.name] = (first + rows.sum(0).double(), second + (rows.T @ rows).double(), number + len(rows))
     found = {}
@@ -46,13 +46,16 @@ def covariances(graph: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str, 
 
 
 def _rows(node: onnx.NodeProto, value: torch.Tensor, weight: tuple[int, ...]) -> torch.Tensor:
-    """A layer's input as [rows, K]: for a convolution, a row is what one place of one image is made of."""
-    if node.op_type != "Conv":
-        return value.reshape(-1, value.shape[-1])
-    given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-    pads, strides = given.get("pads", [0] * 4), given.get("strides", [1, 1])
-    columns = torch.nn.functional.unfold(value, weight[2:], padding=tuple(pads[:2]), stride=tuple(strides))
-    return columns.transpose(1, 2).reshape(-1, columns.shape[1])
+    """A regular sample of a layer's input as [rows, K]: for a convolution, a row is what one place of one image is made of."""
+    if node.op_type == "Conv":
+        given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        pads, strides = given.get("pads", [0] * 4), given.get("strides", [1, 1])
+        columns = torch.nn.functional.unfold(value, weight[2:], padding=tuple(pads[:2]), stride=tuple(strides)).transpose(1, 2)
+    else:
+        columns = value.reshape(1, -1, value.shape[-1])
+    images, places, _ = columns.shape
+    sample = torch.arange(0, images * places, max(1, images * places // ROWS) | 1)  # odd: see `calibration.ranges.collect`
+    return columns[sample // places, sample % places]
 
 
 def round_weights(
@@ -79,18 +82,30 @@ def round_weights(
 def compensated(weights: NDArray[np.floating], covariance: NDArray[np.float64], largest: int) -> NDArray[np.float64]:
     """Round [C, K], in steps, to integers in -largest..largest; each error is made up for by the weights not yet rounded.
 
-    Frantar et al., GPTQ, ICLR 2023, eq. 2-3, in the form of its algorithm 1 with blocks of one. `covariance` [K, K] is that of
-    the inputs.
+    Frantar et al., GPTQ, ICLR 2023, eq. 2-3, by its algorithm 1. `covariance` [K, K] is that of the inputs.
     """
-    left = np.array(weights, np.float64)
     variance = np.diag(covariance).mean()
     if not variance > 0:  # inputs that never vary
-        return np.rint(left).clip(-largest, largest)
-    damped = covariance + np.eye(len(covariance)) * DAMPING * variance
-    upper = np.linalg.cholesky(np.linalg.inv(damped)).T
+        return np.rint(weights).clip(-largest, largest)
+    upper = _inverse_factor(covariance + np.eye(len(covariance)) * DAMPING * variance)
+    left = np.array(weights.T, np.float64, order="C")  # [K, C]
     rounded = np.empty_like(left)
-    for k in range(left.shape[1]):
-        rounded[:, k] = np.rint(left[:, k]).clip(-largest, largest)
-        error = (left[:, k] - rounded[:, k]) / upper[k, k]
-        left[:, k + 1 :] -= np.outer(error, upper[k, k + 1 :])
-    return rounded
+    for start in range(0, len(left), BLOCK):
+        block = slice(start, min(start + BLOCK, len(left)))
+        errors = np.empty_like(left[block])
+        for k in range(block.start, block.stop):
+            rounded[k] = np.rint(left[k]).clip(-largest, largest)
+            errors[k - start] = (left[k] - rounded[k]) / upper[k, k]
+            left[k + 1 : block.stop] -= np.outer(upper[k, k + 1 : block.stop], errors[k - start])
+        left[block.stop :] -= upper[block, block.stop :].T @ errors
+    return rounded.T
+
+
+def _inverse_factor(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The upper triangular U of a positive definite matrix A [K, K] for which U' U is the inverse of A.
+
+    With A = R R', R upper triangular, U is the inverse of R; and R is the Cholesky factor of A turned upside down, turned back.
+    """
+    lower = torch.linalg.cholesky(torch.from_numpy(matrix).flip(0, 1))
+    identity = torch.eye(len(matrix), dtype=torch.float64)
+    return torch.linalg.solve_triangular(lower.flip(0, 1), identity, upper=True).numpy()  # type: ignore[no-any-return]

@@ -245,8 +245,8 @@ def test_bad_input_is_one_line(
     assert "Traceback" not in err
 
 
-def test_verify_knows_the_output_calibration_that_export_fitted(call, finished: Path, tmp_path: Path) -> None:
-    graph = to_onnx(load_network(finished / "model.safetensors"), make_calibration())
+def test_verify_knows_the_output_calibration_that_export_fitted(call, finished: Path, calibrated: bytes, tmp_path: Path) -> None:
+    graph = onnx.load_from_string(calibrated)
     fitted, plain = tmp_path / "fitted.onnx", tmp_path / "plain.onnx"
     fitted.write_bytes(attach(graph, make_manifest(training={"output_calibration": make_calibration().to_dict()})))
     plain.write_bytes(attach(graph, make_manifest()))

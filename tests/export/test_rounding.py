@@ -31,6 +31,19 @@ def test_inputs_that_have_nothing_to_do_with_each_other_are_rounded_to_the_neare
         np.testing.assert_array_equal(compensated(weights, covariance, 64), np.rint(weights))
 
 
+def test_errors_reach_the_weights_of_all_later_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    covariance = np.cov(rng.normal(size=(500, 40)) @ rng.normal(size=(40, 40)), rowvar=False)
+    weights = rng.uniform(-20, 20, (8, 40))
+    found = []
+    for block in (1, 16, 40):
+        monkeypatch.setattr("export.rounding.BLOCK", block)
+        found.append(compensated(weights, covariance, 64))
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+    assert output_error(found[0] - weights, covariance) < 0.5 * output_error(np.rint(weights) - weights, covariance)
+
+
 def test_integers_stay_in_range() -> None:
     weights = np.full((1, 4), 63.4)
     assert compensated(weights, np.ones((4, 4)) + 0.01 * np.eye(4), 64).max() <= 64
