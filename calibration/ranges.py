@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import io
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +53,13 @@ def layers(graph: onnx.ModelProto) -> list[onnx.NodeProto]:
     return [n for n in graph.graph.node if n.op_type in ("Conv", "Gemm", "MatMul") and n.input[1] in constants]
 
 
-def collect(graph: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str, Ranges]:
+def collect(graph: onnx.ModelProto, images: NDArray[np.uint8], methods: Collection[str] = METHODS) -> dict[str, Ranges]:
     """The range of each tensor that a recipe may quantise, by method.
 
     Args:
         graph: the float graph, with input `image`.
         images: calibration crops, uint8 [N, S, S, 3], RGB.
+        methods: names of those wanted.
 
     Raises ModelError if ONNX Runtime cannot run the graph, or an activation is not finite.
     """
@@ -66,20 +68,22 @@ def collect(graph: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str, Rang
     extremes: dict[str, list[Range]] = {name: [] for name in names}
     histograms = HistogramCollector("entropy", symmetric=False, num_bins=BINS, num_quantized_bins=128,
                                     percentile=PERCENTILE, scenario=None)  # fmt: skip
+    compute = {"percentile": histograms.compute_percentile, "entropy": histograms.compute_entropy}
     for start in range(0, len(images), BATCH):
         values = dict(zip(names, session.run(names, {"image": images[start : start + BATCH]}), strict=True))
         for name, value in values.items():
             extremes[name].append((float(value.min()), float(value.max())))
             if not np.isfinite(extremes[name][-1]).all():
                 raise ModelError(f"activations of {name} are not finite on the calibration crops")
-        # An odd step visits every channel and column of a tensor whose sides are even.
-        histograms.collect_value({name: v.ravel()[:: max(1, v.size // SAMPLE) | 1] for name, v in values.items()})
-    minmax = {name: (min(low for low, _ in seen), max(high for _, high in seen)) for name, seen in extremes.items()}
-    with contextlib.redirect_stdout(io.StringIO()):  # the collector prints its progress
-        found = {"percentile": histograms.compute_percentile(), "entropy": histograms.compute_entropy()}
-    return {"minmax": minmax} | {
-        method: {name: (float(values[0]), float(values[1])) for name, values in found[method].items()} for method in found
-    }
+        if compute.keys() & methods:
+            # An odd step visits every channel and column of a tensor whose sides are even.
+            histograms.collect_value({name: v.ravel()[:: max(1, v.size // SAMPLE) | 1] for name, v in values.items()})
+    found = {"minmax": {name: (min(low for low, _ in seen), max(high for _, high in seen)) for name, seen in extremes.items()}}
+    for method in compute.keys() & methods:
+        with contextlib.redirect_stdout(io.StringIO()):  # the collector prints its progress
+            ranges = compute[method]()
+        found[method] = {name: (float(values[0]), float(values[1])) for name, values in ranges.items()}
+    return {method: found[method] for method in METHODS if method in methods}
 
 
 def measured(graph: onnx.ModelProto) -> list[str]:

@@ -1,7 +1,8 @@
 """`python -m export card RUN --out MODEL_CARD.md`: the model card, every figure from the JSON results.
 
-RUN is that of `acne-edge extend` on all photographs; what `acne-edge analyse` printed of the runs without a part stands in it as
-analysis.json. What the network is worth on folds comes from the tables of `acne-edge crossval`.
+RUN is that of `acne-edge extend` on all photographs; beside it stand, of the runs without a part, what `acne-edge analyse`
+printed as analysis.json, and what `python -m export unseen` wrote as unseen.json. What the network is worth on folds comes from
+the tables of `acne-edge crossval`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import typer
 
 from acne_edge.errors import UsageError
 from acne_edge.grader import AcneGrader
+from export.unseen import markdown
 
 TEMPLATE = """\
 # Model card: {name} {version}
@@ -63,6 +65,12 @@ What INT8 changes, against float32 ({judge}), with 95 % bootstrap intervals over
 Shares are of 1, errors in lesions. Of INT8 versions that passed on other photographs, these judged {judged}; this one is the
 last of them. The network has learned the photographs that judged: they say what INT8 changes, not how good it is.
 
+How good it is, the runs of the parts say, quantised alike ({int8_method} ranges of crops of what each had learned; no version was
+chosen, no layer left in float) and judged on the {n} photographs that they had not seen. Means of {divisions} divisions; percent,
+lesions, 95 % bootstrap intervals over photographs; below, what INT8 changes against float32. By `python -m export unseen`:
+
+{int8}
+
 ## The network on folds
 
 Networks of this architecture, trained by shorter settings ({fold_size} px, {fold_epochs} epochs) on {fold_images}
@@ -95,7 +103,7 @@ Of the networks of the parts on the same {n} photographs, by `acne-edge analyse`
 
 
 def write_card(
-    run: Annotated[Path, typer.Argument(help="Directory of the training run, with analysis.json and out_of_fold.npz.")],
+    run: Annotated[Path, typer.Argument(help="Directory of the run, with analysis.json, unseen.json and out_of_fold.npz.")],
     out: Annotated[Path, typer.Option(help="The card.")] = Path("MODEL_CARD.md"),
     model: Annotated[str | None, typer.Option(help="Shipped model [the default].")] = None,
     settings: Annotated[Path, typer.Option(help="The --config that acne-edge extend was given.")] = Path(
@@ -108,7 +116,7 @@ def write_card(
     """Write the model card of a shipped model, which acne-edge extend trained on all photographs."""
     from acne_edge.training.uncertainty import OutOfFold
 
-    results, analysis = _read(run / "run.json"), _read(run / "analysis.json")
+    results, analysis, int8 = (_read(run / f"{name}.json") for name in ("run", "analysis", "unseen"))
     if "val" in results["lists"]:
         raise UsageError(f"{run}: held photographs out; the card is of the run on all of them, made by acne-edge extend")
     predicted = OutOfFold.load(run / "out_of_fold.npz")
@@ -118,7 +126,7 @@ def write_card(
             raise UsageError(f"{run}: not the run of the shipped {grader.model.name}, whose photographs are others")
         sizes = [int((predicted.folds == part).sum()) for part in sorted(set(predicted.folds.tolist()))]
         fields = on_folds(folds) | {"tables": tables.as_posix(), "settings": settings.as_posix()}
-        out.write_text(render(run, results, sizes, analysis, grader, fields))
+        out.write_text(render(run, results, sizes, analysis, int8, grader, fields))
     typer.echo(str(out))
 
 
@@ -127,6 +135,7 @@ def render(
     results: dict[str, Any],
     sizes: list[int],
     analysis: dict[str, Any],
+    int8: dict[str, Any],
     grader: AcneGrader,
     fields: dict[str, str],
 ) -> str:
@@ -184,6 +193,9 @@ def render(
         confusion=confusion,
         against=", ".join(f"{k.replace('_', ' ')} {v['value']:.3f} [{v['low']:.3f}, {v['high']:.3f}]" for k, v in losses.items()),
         judged=manifest.quantisation["gate"]["judged"],
+        int8_method=int8["method"],
+        divisions=int8["divisions"],
+        int8=markdown(int8),
         severe_n=sum(confusion[-1]),
         analysis=analysed(analysis, manifest.uncertainty.abstain_below),
         **fields,

@@ -24,7 +24,7 @@ from acne_edge.metrics import bootstrap
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.crossval import Outcome, cell, figures, held_out
 from acne_edge.training.data import load_images, read_samples
-from acne_edge.training.uncertainty import LEVEL, Constants, HeldOut, cross_fits
+from acne_edge.training.uncertainty import LEVEL, OF_A_FOLD, Constants, HeldOut, cross_fits
 from calibration import crops as crop_sets
 from calibration.ranges import METHODS, collect
 from export.gate import STATISTICS_IMAGES, line, runner
@@ -57,6 +57,7 @@ def unseen(
     recipes = (cpu(reduce_range), tensorrt())
     parts: dict[str, list[HeldOut]] = {name: [] for name in (FLOAT, *(recipe.name for recipe in recipes))}
     names: list[str] = []
+    settings = _settings(runs)
     for run in runs:
         typer.echo(f"{run}", err=True)
         if not (run / f"{part}_outputs.npz").is_file():
@@ -67,9 +68,29 @@ def unseen(
             parts[recipe.name].append(predicted)
     once = np.sort(np.unique(names, return_index=True)[1])  # some photographs stand on two test lists
     results = compare({name: HeldOut.join(of_runs).take(once) for name, of_runs in parts.items()})
-    about = {"part": part, "runs": len(runs), "images": len(once), "method": method, "reduce_range": reduce_range}
+    about = {
+        "settings": settings,
+        "trained_on": [len(read_labels(run / "train.txt")) for run in runs],
+        "images": len(once),
+        "method": method,
+        "reduce_range": reduce_range,
+    }
     write(out, (json.dumps(about | results, indent=1) + "\n").encode())
     typer.echo(markdown(results))
+
+
+def _settings(runs: Sequence[Path]) -> dict[str, Any]:
+    """Those that the runs share. Raises UsageError where they differ in one that a fold does not make."""
+    found = []
+    for run in runs:
+        try:
+            config = dict(json.loads((run / "run.json").read_text())["config"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{run}: no finished run ({error})") from error
+        found.append({name: value for name, value in config.items() if name not in OF_A_FOLD})
+        if found[-1] != found[0]:
+            raise UsageError(f"{run}: has other settings than {runs[0]}; measure them apart")
+    return found[0]
 
 
 def _quantised(run: Path, part: str, data: Path, method: str, recipes: Sequence[Recipe]) -> list[tuple[Recipe, HeldOut]]:
@@ -91,7 +112,7 @@ def _quantised(run: Path, part: str, data: Path, method: str, recipes: Sequence[
     crops = np.stack([c.image for c in crop_sets.draw(learned, CROPS, config.image_size, sources=sources)])
     images = load_images(samples, config.image_size)
     graph = to_onnx(network)
-    ranges, found = collect(graph, crops)[method], covariances(graph, crops[:STATISTICS_IMAGES])
+    ranges, found = collect(graph, crops, [method])[method], covariances(graph, crops[:STATISTICS_IMAGES])
     labels = [s.grade for s in samples], [s.count for s in samples]
     versions = []
     for recipe in recipes:

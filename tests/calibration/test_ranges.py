@@ -61,6 +61,11 @@ def test_three_methods_in_one_pass(crops: CropSet, monkeypatch: pytest.MonkeyPat
     assert outliers(found) == {name: pytest.approx(2.6, abs=0.4) for name in ("x", "y", "z")}
 
 
+def test_methods_that_are_not_wanted_are_left_out(crops: CropSet) -> None:
+    graph = toy(2.0)
+    assert collect(graph, crops.images, ["minmax"]) == {"minmax": collect(graph, crops.images)["minmax"]}
+
+
 def test_activations_that_are_not_finite_are_refused(crops: CropSet) -> None:
     with pytest.raises(ModelError, match="activations of y are not finite"):
         collect(toy(3e38), crops.images)

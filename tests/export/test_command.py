@@ -283,9 +283,13 @@ def test_unseen_quantises_runs_on_what_they_learned_and_judges_them_on_the_rest(
     code, out, _ = call(*arguments)
     assert code == 0
     results = json.loads((tmp_path / "unseen.json").read_text())
-    assert (results["images"], results["method"]) == (len(samples), "minmax")
+    assert (results["images"], results["trained_on"], results["method"]) == (len(samples), [120], "minmax")
     assert list(results["figures"]) == ["float32", "U8S8 Q/DQ, weights per channel", "S8S8 Q/DQ, symmetric, weights per channel"]
     assert out.count("mae_increase") == 2
     (run / "train.txt").write_text((run / "val.txt").read_text())
     code, _, err = call(*arguments)
     assert (code, "also score the model" in err) == (2, True)
+    other = shutil.copytree(run, tmp_path / "other")
+    (other / "run.json").write_text('{"config": {"lr": 1}}')
+    code, _, err = call(*arguments, other)
+    assert (code, "has other settings than" in err) == (2, True)
