@@ -83,6 +83,12 @@ met they are the ones to expect. Not quantised; 95 % bootstrap intervals; from [
 |---|---|---|---|---|---|---|---|---|---|
 {folds}
 
+The fusion by longer settings ({long_size} px, {long_epochs} epochs from ImageNet weights, {long_images} photographs of a fold),
+float32 and INT8, the latter quantised as above; {long_n} photographs of the official folds' test lists, the constants fitted on
+others of them; from [`{tables}/{long_file}`]({tables}/{long_file}):
+
+{long}
+
 ## Where it looks, and what it reads besides skin
 
 Of the networks of the parts on the same {n} photographs, by `acne-edge analyse` of them:
@@ -100,6 +106,7 @@ Of the networks of the parts on the same {n} photographs, by `acne-edge analyse`
 * Two annotations of one photograph differ by 3.1 lesions on average, which bounds what a count error can mean.
 * Not a medical device. Not for diagnosis or for choosing treatment.
 """
+LONG = "unseen.json"  # beside the tables of acne-edge crossval
 
 
 def write_card(
@@ -125,7 +132,8 @@ def write_card(
         if grader.manifest.training["lists"] != results["lists"]:
             raise UsageError(f"{run}: not the run of the shipped {grader.model.name}, whose photographs are others")
         sizes = [int((predicted.folds == part).sum()) for part in sorted(set(predicted.folds.tolist()))]
-        fields = on_folds(folds) | {"tables": tables.as_posix(), "settings": settings.as_posix()}
+        fields = on_folds(folds) | quantised_on_folds(_read(tables / LONG))
+        fields |= {"tables": tables.as_posix(), "settings": settings.as_posix()}
         out.write_text(render(run, results, sizes, analysis, int8, grader, fields))
     typer.echo(str(out))
 
@@ -220,6 +228,18 @@ def on_folds(tables: list[dict[str, Any]]) -> dict[str, str]:
         "fold_size": str(tables[0]["base"]["train_size"]),
         "fold_epochs": str(tables[0]["base"]["epochs"]),
         "fold_images": f"{min(trained)} to {max(trained)}",
+    }
+
+
+def quantised_on_folds(found: dict[str, Any]) -> dict[str, str]:
+    """The template's fields about what `python -m export unseen` found on folds."""
+    return {
+        "long_file": LONG,
+        "long_size": str(found["settings"]["train_size"]),
+        "long_epochs": str(found["settings"]["epochs"]),
+        "long_images": " to ".join(map(str, sorted({min(found["trained_on"]), max(found["trained_on"])}))),
+        "long_n": str(found["images"]),
+        "long": markdown(found),
     }
 
 
