@@ -123,9 +123,10 @@ def write_card(
     """Write the model card of a shipped model, which acne-edge extend trained on all photographs."""
     from acne_edge.training.uncertainty import OutOfFold
 
-    results, analysis, int8 = (_read(run / f"{name}.json") for name in ("run", "analysis", "unseen"))
+    results = _read(run / "run.json")
     if "val" in results["lists"]:
         raise UsageError(f"{run}: held photographs out; the card is of the run on all of them, made by acne-edge extend")
+    analysis, int8 = (_read(run / f"{name}.json") for name in ("analysis", "unseen"))
     predicted = OutOfFold.load(run / "out_of_fold.npz")
     folds = [_read(tables / f"methods-{protocol}.json") for protocol in ("official", "grouped")]
     with AcneGrader.load(model) as grader:
