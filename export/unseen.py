@@ -59,9 +59,10 @@ def unseen(
     names: list[str] = []
     settings = _settings(runs)
     for run in runs:
-        typer.echo(f"{run}", err=True)
         if not (run / f"{part}_outputs.npz").is_file():
             raise UsageError(f"{run}: no finished run that did without photographs, as there is no {part}_outputs.npz")
+    for run in runs:
+        typer.echo(f"{run}", err=True)
         names += [name for name, _, _ in read_labels(run / f"{part}.txt")]
         parts[FLOAT].append(held_out(run, part))
         for recipe, predicted in _quantised(run, part, data, method, recipes):
@@ -177,5 +178,5 @@ def markdown(results: Mapping[str, Any]) -> str:
         lines.append(f"| {name} | {' | '.join(cell(key, found[key]) for key in shown.values())} | {recalls} |")
     lines.append("")
     for name, found in results["changes"].items():
-        lines.append(f"{name}: {line(found)}")
+        lines.append(f"* {name}: {line(found)}")
     return "\n".join(lines)

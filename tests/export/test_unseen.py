@@ -51,4 +51,4 @@ def test_figures_are_of_photographs_that_the_constants_had_not_seen(predicted: H
 def test_the_table_has_a_row_for_each_version_and_a_line_for_each_change(predicted: HeldOut) -> None:
     text = markdown(compare({FLOAT: predicted, "U8S8": predicted}, repeats=5)).splitlines()
     assert [line.split(" | ")[0] for line in text[2:4]] == ["| float32", "| U8S8"]
-    assert text[-1].startswith("U8S8: accuracy_drop +0.0000 [+0.0000, +0.0000]")
+    assert text[-1].startswith("* U8S8: accuracy_drop +0.0000 [+0.0000, +0.0000]")
