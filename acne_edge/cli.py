@@ -244,6 +244,7 @@ for _name, _help in {
     "train": "Train the network on ACNE04 (extra `train`).",
     "crossval": "Compare settings on the folds, with 95 % intervals (extra `train`).",
     "extend": "Go on from a run with the photographs that it held out (extra `train`).",
+    "compare": "What settings are worth against others, photographs paired (extra `train`).",
     "analyse": "Where a run sees lesions, and whether it reads the source (extra `train`).",
     "lookalikes": "Group photographs of one person or session (extra `train`).",
 }.items():

@@ -100,6 +100,11 @@ def bootstrap(
     return result
 
 
+def changes_line(changes: Mapping[str, Mapping[str, float]]) -> str:
+    """Differences as `bootstrap` gives them, on one line."""
+    return "  ".join(f"{name} {v['value']:+.4f} [{v['low']:+.4f}, {v['high']:+.4f}]" for name, v in changes.items())
+
+
 def risk_coverage(right: ArrayLike, confidence: ArrayLike) -> dict[str, Any]:
     """Error among the most confident images, from all of them down (El-Yaniv and Wiener, JMLR 2010), and the area under it.
 

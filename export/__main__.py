@@ -19,6 +19,7 @@ from acne_edge.errors import ModelError, UsageError
 from acne_edge.files import write
 from acne_edge.grading import HAYASHI
 from acne_edge.manifest import InputSpec, Manifest
+from acne_edge.metrics import changes_line
 from acne_edge.preprocess import DECODE_SCALE
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import Sample, load_images, read_samples
@@ -30,7 +31,7 @@ from calibration.command import run as run_tool
 from calibration.command import tool
 from calibration.ranges import METHODS, load_or_collect
 from export.card import write_card
-from export.gate import GateError, Labelled, granularity, line, record, search
+from export.gate import GateError, Labelled, granularity, record, search
 from export.graph import attach, read, to_onnx
 from export.parity import Runner, difference, onnx_runner, outputs, readings, simulated_runner, torch_runner
 from export.quantize import cpu, tensorrt
@@ -123,7 +124,7 @@ def model(
             continue
         quantisation = record(gated, recipe, crops, choice, judge, judges)
         write(target, attach(gated.graph, Manifest(**{**vars(manifest), "quantisation": quantisation})))
-        typer.echo(f"{target}: {gated.method}, {line(gated.losses)}")
+        typer.echo(f"{target}: {gated.method}, {changes_line(gated.losses)}")
     if failed:
         raise GateError("; ".join(failed))
 

@@ -15,7 +15,7 @@ import typer
 
 from acne_edge.errors import UsageError
 from acne_edge.grader import AcneGrader
-from export.unseen import markdown
+from acne_edge.training.compare import markdown
 
 TEMPLATE = """\
 # Model card: {name} {version}
@@ -83,15 +83,20 @@ met they are the ones to expect. Not quantised; 95 % bootstrap intervals; from [
 |---|---|---|---|---|---|---|---|---|---|
 {folds}
 
-The fusion by longer settings ({long_size} px, {long_epochs} epochs from ImageNet weights, {long_images} photographs of a fold),
-float32 and INT8, the latter quantised as above; {long_n} photographs of the official folds' test lists, the constants fitted on
-others of them; from [`{tables}/{long_file}`]({tables}/{long_file}):
+The fusion by settings like the shipped model's ({long_size} px, 18 epochs from ImageNet weights, then {long_epochs} at a constant
+rate, {long_images} photographs of a fold), float32 and INT8, the latter quantised as above; {long_n} photographs of the official
+folds' test lists, the constants fitted on others of them; from [`{tables}/extended`]({tables}/extended):
 
 {long}
 
+Of these, by the float32 networks (cross-fitted constants, 95 % bootstrap intervals):
+
+{sources}
+
 ## Where it looks, and what it reads besides skin
 
-Of the networks of the parts on the same {n} photographs, by `acne-edge analyse` of them:
+Of the networks of the parts on the same {n} photographs, by `acne-edge analyse` of them (cross-fitted constants, 95 % bootstrap
+intervals):
 
 {analysis}
 
@@ -106,7 +111,6 @@ Of the networks of the parts on the same {n} photographs, by `acne-edge analyse`
 * Two annotations of one photograph differ by 3.1 lesions on average, which bounds what a count error can mean.
 * Not a medical device. Not for diagnosis or for choosing treatment.
 """
-LONG = "unseen.json"  # beside the tables of acne-edge crossval
 
 
 def write_card(
@@ -133,7 +137,9 @@ def write_card(
         if grader.manifest.training["lists"] != results["lists"]:
             raise UsageError(f"{run}: not the run of the shipped {grader.model.name}, whose photographs are others")
         sizes = [int((predicted.folds == part).sum()) for part in sorted(set(predicted.folds.tolist()))]
-        fields = on_folds(folds) | quantised_on_folds(_read(tables / LONG))
+        fields = on_folds(folds) | longer_on_folds(
+            *(_read(tables / "extended" / f"{name}.json") for name in ("unseen", "analysis"))
+        )
         fields |= {"tables": tables.as_posix(), "settings": settings.as_posix()}
         out.write_text(render(run, results, sizes, analysis, int8, grader, fields))
     typer.echo(str(out))
@@ -232,16 +238,34 @@ def on_folds(tables: list[dict[str, Any]]) -> dict[str, str]:
     }
 
 
-def quantised_on_folds(found: dict[str, Any]) -> dict[str, str]:
-    """The template's fields about what `python -m export unseen` found on folds."""
+def longer_on_folds(found: dict[str, Any], analysis: dict[str, Any]) -> dict[str, str]:
+    """The template's fields about what `python -m export unseen` and `acne-edge analyse` found of longer runs on folds."""
     return {
-        "long_file": LONG,
         "long_size": str(found["settings"]["train_size"]),
         "long_epochs": str(found["settings"]["epochs"]),
         "long_images": " to ".join(map(str, sorted({min(found["trained_on"]), max(found["trained_on"])}))),
         "long_n": str(found["images"]),
         "long": markdown(found),
+        "sources": "\n".join(subsets(analysis)),
     }
+
+
+def subsets(values: dict[str, Any]) -> list[str]:
+    """What an analysis tells of parts of the photographs, one line each."""
+    lines = []
+    for name, part in values["subsets"].items():
+        if name == "all":
+            continue  # stands in the table
+        accuracy, balanced, mae, rmse, bias = (
+            part["figures"][figure] for figure in ("accuracy", "balanced_accuracy", "mae", "rmse", "bias")
+        )
+        lines.append(
+            f"* **{name[0].upper() + name[1:]}** ({part['images']} photographs, by grade {part['by_grade']}): accuracy "
+            f"{100 * accuracy['value']:.1f} % [{100 * accuracy['low']:.1f}, {100 * accuracy['high']:.1f}], balanced "
+            f"{100 * balanced['value']:.1f} %, MAE {mae['value']:.2f} [{mae['low']:.2f}, {mae['high']:.2f}], RMSE "
+            f"{rmse['value']:.2f}, bias {bias['value']:.2f} [{bias['low']:.2f}, {bias['high']:.2f}]."
+        )
+    return lines
 
 
 def analysed(values: dict[str, Any], abstain_below: float) -> str:
@@ -260,16 +284,7 @@ def analysed(values: dict[str, Any], abstain_below: float) -> str:
         + f". It abstains where the best has a probability under {abstain_below:.2f}: the highest, up to 0.5, below which "
         "at least half of the grades are wrong (0: there is none).",
     ]
-    for name, part in values["subsets"].items():
-        if name == "all":
-            continue  # stands in the table
-        accuracy, mae, bias = (part["figures"][figure] for figure in ("accuracy", "mae", "bias"))
-        lines.append(
-            f"* **{name[0].upper() + name[1:]}** ({part['images']} photographs, by grade {part['by_grade']}): accuracy "
-            f"{100 * accuracy['value']:.1f} % [{100 * accuracy['low']:.1f}, {100 * accuracy['high']:.1f}], MAE "
-            f"{mae['value']:.2f} [{mae['low']:.2f}, {mae['high']:.2f}], bias {bias['value']:.2f} [{bias['low']:.2f}, "
-            f"{bias['high']:.2f}] (cross-fitted constants, 95 % bootstrap over images)."
-        )
+    lines += subsets(values)
     if "auc_features" in probe:
         lines.append(
             f"* **Source**: a linear probe tells hospital from web photographs with an area under the ROC curve of "

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from acne_edge.backends.base import Outputs
 from acne_edge.errors import ModelError
 from acne_edge.manifest import Manifest
-from acne_edge.metrics import confusion_matrix, quadratic_kappa
+from acne_edge.metrics import changes_line, confusion_matrix, quadratic_kappa
 from calibration.crops import CropSet
 from calibration.ranges import Ranges
 from export.graph import attach
@@ -104,11 +104,6 @@ def strain(lost: Losses, names: Collection[str] = tuple(BUDGET)) -> float:
     return round(max(lost[name]["value"] / lost[name]["budget"] for name in names), 9)  # three of 600 are half a point, not more
 
 
-def line(lost: Losses) -> str:
-    """The losses as one line."""
-    return "  ".join(f"{name} {v['value']:+.4f} [{v['low']:+.4f}, {v['high']:+.4f}]" for name, v in lost.items())
-
-
 def granularity(name: str, images: int) -> str:
     """How finely a set of so many images can tell."""
     step = 1 / images
@@ -166,7 +161,7 @@ def search(
 
     def measure(quantised: onnx.ModelProto, images: Labelled, what: str, names: Collection[str] = CHOSEN_BY) -> Losses:
         lost = losses(readings(run(quantised, images.images), manifest), images)
-        say(f"{recipe.name}, {what}: {'passes' if strain(lost, names) <= 1 else 'FAILS'}  {line(lost)}")
+        say(f"{recipe.name}, {what}: {'passes' if strain(lost, names) <= 1 else 'FAILS'}  {changes_line(lost)}")
         return lost
 
     def passed(quantised: onnx.ModelProto, method: str, excluded: Sequence[str], lost: Losses) -> Gated | None:

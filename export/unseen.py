@@ -7,34 +7,32 @@ good INT8 is, runs tell that did without some: those of `acne-edge crossval`, an
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from acne_edge.errors import UsageError
 from acne_edge.evaluation import read_labels
 from acne_edge.files import write
 from acne_edge.grading import HAYASHI, CountDecoding
 from acne_edge.manifest import InputSpec, Manifest
-from acne_edge.metrics import bootstrap
 from acne_edge.training.checkpoint import load_network
-from acne_edge.training.crossval import Outcome, cell, figures, held_out
+from acne_edge.training.compare import compare, markdown, readings
+from acne_edge.training.crossval import held_out
 from acne_edge.training.data import load_images, read_samples
-from acne_edge.training.uncertainty import LEVEL, OF_A_FOLD, Constants, HeldOut, cross_fits
+from acne_edge.training.uncertainty import OF_A_FOLD, HeldOut
 from calibration import crops as crop_sets
 from calibration.ranges import METHODS, collect
-from export.gate import STATISTICS_IMAGES, line, runner
+from export.gate import STATISTICS_IMAGES, runner
 from export.graph import to_onnx
 from export.parity import outputs
 from export.quantize import Recipe, corrected, cpu, tensorrt
 from export.rounding import covariances, round_weights
 
 CROPS = 400
-DIVISIONS = 5  # into the parts that constants are fitted on and judge: each moves some photographs over a threshold
 FLOAT = "float32"
 
 
@@ -68,7 +66,8 @@ def unseen(
         for recipe, predicted in _quantised(run, part, data, method, recipes):
             parts[recipe.name].append(predicted)
     once = np.sort(np.unique(names, return_index=True)[1])  # some photographs stand on two test lists
-    results = compare({name: HeldOut.join(of_runs).take(once) for name, of_runs in parts.items()})
+    versions = {name: HeldOut.join(of_runs).take(once) for name, of_runs in parts.items()}
+    results = compare({name: readings(judged, versions[FLOAT]) for name, judged in versions.items()})
     about = {
         "settings": settings,
         "trained_on": [len(read_labels(run / "train.txt")) for run in runs],
@@ -121,62 +120,3 @@ def _quantised(run: Path, part: str, data: Path, method: str, recipes: Sequence[
         version = corrected(graph, ranges, recipe, crops[:STATISTICS_IMAGES], integers=integers)
         versions.append((recipe, HeldOut.of(outputs(runner(version, recipe, manifest), images)._asdict(), *labels)))
     return versions
-
-
-def compare(versions: Mapping[str, HeldOut], repeats: int = 1000) -> dict[str, Any]:
-    """Figures of each version, and what it changes against `FLOAT`, with 95 % bootstrap intervals over photographs.
-
-    Calibration, decoding and uncertainty are fitted on what the float networks give for other photographs, as those of a shipped
-    file are. Figures are means over `DIVISIONS` ways to divide the photographs for that.
-    """
-    n = len(versions[FLOAT].grades)
-    fitted = [list(cross_fits(versions[FLOAT], LEVEL, seed)) for seed in range(DIVISIONS)]
-    read = {name: [_outcome(judged, constants) for constants in fitted] for name, judged in versions.items()}
-
-    def mean(found: list[dict[str, float]]) -> dict[str, float]:
-        return {key: float(np.mean([f[key] for f in found])) for key in found[0]}
-
-    def of(name: str, index: NDArray[np.int64]) -> dict[str, float]:
-        return mean([figures(o.take(index)) for o in read[name]])
-
-    def against(name: str, index: NDArray[np.int64]) -> dict[str, float]:
-        return mean([changes(f.take(index), o.take(index)) for f, o in zip(read[FLOAT], read[name], strict=True)])
-
-    return {
-        "divisions": DIVISIONS,
-        "figures": {name: bootstrap(lambda index, name=name: of(name, index), n, repeats) for name in versions},
-        "changes": {
-            name: bootstrap(lambda index, name=name: against(name, index), n, repeats) for name in versions if name != FLOAT
-        },
-    }
-
-
-def _outcome(judged: HeldOut, fitted: Sequence[tuple[NDArray[np.int64], Constants]]) -> Outcome:
-    order = np.concatenate([test for test, _ in fitted])
-    results = [result for test, constants in fitted for result in constants.interpret(judged.take(test))]
-    return Outcome.of(judged.take(order), results, np.zeros(len(order), np.int64)).take(np.argsort(order))
-
-
-def changes(before: Outcome, after: Outcome) -> dict[str, float]:
-    """What another version of a network changes for the worse, by the names of the gate's budget."""
-    return {
-        "accuracy_drop": float((before.combined == before.grade).mean() - (after.combined == after.grade).mean()),
-        "mae_increase": float(np.abs(after.lesions - after.count).mean() - np.abs(before.lesions - before.count).mean()),
-        "grade_flips": float((before.combined != after.combined).mean()),
-    }
-
-
-def markdown(results: Mapping[str, Any]) -> str:
-    """The figures as a Markdown table, and a line for each INT8 version of what it changes."""
-    shown = {
-        "accuracy": "accuracy_combined", "balanced": "balanced_accuracy", "QWK": "qwk", "MAE": "mae", "RMSE": "rmse",
-        "interval coverage": "interval_coverage", "ECE": "ece",
-    }  # fmt: skip
-    lines = [f"| | {' | '.join(shown)} | recall by grade |", "|---" * (len(shown) + 2) + "|"]
-    for name, found in results["figures"].items():
-        recalls = " ".join(f"{found[f'recall_{g}']['value']:.2f}" for g in range(len(HAYASHI.labels)))
-        lines.append(f"| {name} | {' | '.join(cell(key, found[key]) for key in shown.values())} | {recalls} |")
-    lines.append("")
-    for name, found in results["changes"].items():
-        lines.append(f"* {name}: {line(found)}")
-    return "\n".join(lines)

@@ -10,10 +10,12 @@ import typer
 
 from acne_edge.cli import progress
 from acne_edge.errors import UsageError
+from acne_edge.files import write
 from acne_edge.training import crossval as cv
 from acne_edge.training import data as acne04
 from acne_edge.training import lookalikes as found
 from acne_edge.training.analysis import analyse as measure
+from acne_edge.training.compare import compare_files, markdown
 from acne_edge.training.config import TrainConfig
 from acne_edge.training.extend import extend as go_on
 from acne_edge.training.loop import Trainer
@@ -142,6 +144,20 @@ def analyse(
 ) -> None:
     """Localisation, clear skin, calibration and shortcuts of runs, as JSON. Needs the extra `train`."""
     typer.echo(json.dumps(measure(runs, data, part), indent=1))
+
+
+@app.command()
+def compare(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="out_of_fold.npz of crossvals, the baseline first.")],
+    out: Annotated[Path | None, typer.Option(help="JSON results, too.")] = None,
+) -> None:
+    """What settings are worth against others, on the photographs that both predicted unseen. Needs the extra `train`."""
+    if len(files) < 2:
+        raise UsageError("give two files or more: what to compare with, and what to compare")
+    results = compare_files(files)
+    if out is not None:
+        write(out, (json.dumps(results, indent=1) + "\n").encode())
+    typer.echo(f"{results['images']} photographs\n\n{markdown(results)}")
 
 
 @app.command()
