@@ -28,8 +28,13 @@ HOSPITAL = (3112, 3456)  # pixels of the hospital's camera; other sizes came fro
 
 
 def analyse(runs: Sequence[Path], data: Path, part: str = "val") -> dict[str, Any]:
-    """JSON results of runs, together, on the `val` or `test` photographs of each; see the functions below for each figure."""
-    measured = [_run(run, data, part) for run in runs]
+    """JSON results of runs, together, on the `val` or `test` photographs of each; see the functions below for each figure.
+
+    A photograph that several runs held out, as some stand on two test lists, is judged by the first of them.
+    """
+    measured: list[_Measured] = []
+    for run in runs:
+        measured.append(_run(run, data, part, {s.name for m in measured for s in m.samples}))
     samples = [s for m in measured for s in m.samples]
     maps = np.concatenate([m.outputs["lesion_map"] for m in measured])
     labels = HeldOut.join([_held_out(m.outputs, m.samples) for m in measured])
@@ -69,8 +74,8 @@ class _Measured(NamedTuple):
     features: NDArray[np.float32]
 
 
-def _run(run: Path, data: Path, part: str) -> _Measured:
-    samples = read_samples(data, run / f"{part}.txt")
+def _run(run: Path, data: Path, part: str, taken: set[str]) -> _Measured:
+    samples = [s for s in read_samples(data, run / f"{part}.txt") if s.name not in taken]
     model = load_network(run / "model.safetensors")
     images = load_images(samples, model.config.image_size)
     crops = clear_crops(samples, images)

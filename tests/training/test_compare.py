@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,14 @@ from acne_edge.training.compare import compare, compare_files, markdown, reading
 from acne_edge.training.crossval import Outcome
 from acne_edge.training.uncertainty import HeldOut, OutOfFold
 from tests.training.test_uncertainty import simulated
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_division() -> Iterator[None]:
+    """Each takes a second or more."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("acne_edge.training.compare.DIVISIONS", 1)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +81,14 @@ def saved(path: Path, data: HeldOut, names: list[str]) -> Path:
     return path
 
 
+def test_each_division_is_read_and_figures_are_their_mean(predicted: HeldOut, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("acne_edge.training.compare.DIVISIONS", 2)
+    first, second = read = readings(predicted, predicted)
+    assert not np.array_equal(first.lesions, second.lesions), "other constants"
+    found = compare({"both": read}, repeats=2)["figures"]["both"]["mae"]["value"]
+    assert found == pytest.approx(np.mean([np.abs(o.lesions - o.count).mean() for o in read]))
+
+
 def test_files_are_compared_on_the_photographs_that_both_have_by_name(predicted: HeldOut, tmp_path: Path) -> None:
     names = [f"{i}.jpg" for i in range(160)]
     first = saved(tmp_path / "first.npz", predicted, names)
@@ -93,7 +110,6 @@ def test_the_command_prints_the_table_and_writes_json(
 ) -> None:
     file = saved(tmp_path / "a.npz", predicted, [str(i) for i in range(160)])
     other = Path(shutil.copy(file, tmp_path / "b.npz"))
-    monkeypatch.setattr("acne_edge.training.compare.DIVISIONS", 1)
     monkeypatch.setattr(sys, "argv", ["acne-edge", "compare", str(file), str(other), "--out", str(tmp_path / "c.json")])
     with pytest.raises(SystemExit) as stop:
         cli.main()
