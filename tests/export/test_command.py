@@ -272,6 +272,7 @@ def test_unseen_quantises_runs_on_what_they_learned_and_judges_them_on_the_rest(
     call, finished: Path, dataset: Path, exported: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("export.unseen.to_onnx", lambda network: onnx.load_from_string(exported))
+    monkeypatch.setattr("acne_edge.training.compare.DIVISIONS", 1)
     run = shutil.copytree(finished, tmp_path / "run")
     arguments = ["unseen", run, "--data", dataset, "--part", "val", "--out", tmp_path / "unseen.json"]
     code, _, err = call(*arguments)
