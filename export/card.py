@@ -83,9 +83,9 @@ met they are the ones to expect. Not quantised; 95 % bootstrap intervals; from [
 |---|---|---|---|---|---|---|---|---|---|
 {folds}
 
-The fusion by settings like the shipped model's ({long_size} px, 18 epochs from ImageNet weights, then {long_epochs} at a constant
-rate, {long_images} photographs of a fold), float32 and INT8, the latter quantised as above; {long_n} photographs of the official
-folds' test lists, the constants fitted on others of them; from [`{tables}/extended`]({tables}/extended):
+The fusion by settings like the shipped model's ({long_size} px, {short_epochs} epochs from ImageNet weights, then {long_epochs}
+at a constant rate, {long_images} photographs of a fold), float32 and INT8, the latter quantised as above; {long_n} photographs of
+the official folds' test lists, the constants fitted on others of them; from [`{tables}/extended`]({tables}/extended):
 
 {long}
 
@@ -137,9 +137,8 @@ def write_card(
         if grader.manifest.training["lists"] != results["lists"]:
             raise UsageError(f"{run}: not the run of the shipped {grader.model.name}, whose photographs are others")
         sizes = [int((predicted.folds == part).sum()) for part in sorted(set(predicted.folds.tolist()))]
-        fields = on_folds(folds) | longer_on_folds(
-            *(_read(tables / "extended" / f"{name}.json") for name in ("unseen", "analysis"))
-        )
+        longer = (_read(tables / "extended" / f"{name}.json") for name in ("unseen", "analysis"))
+        fields = on_folds(folds) | longer_on_folds(_read(tables / "shipped-official.json"), *longer)
         fields |= {"tables": tables.as_posix(), "settings": settings.as_posix()}
         out.write_text(render(run, results, sizes, analysis, int8, grader, fields))
     typer.echo(str(out))
@@ -238,9 +237,13 @@ def on_folds(tables: list[dict[str, Any]]) -> dict[str, str]:
     }
 
 
-def longer_on_folds(found: dict[str, Any], analysis: dict[str, Any]) -> dict[str, str]:
-    """The template's fields about what `python -m export unseen` and `acne-edge analyse` found of longer runs on folds."""
+def longer_on_folds(short: dict[str, Any], found: dict[str, Any], analysis: dict[str, Any]) -> dict[str, str]:
+    """The template's fields about longer runs on folds, which go on from those of the table `short`.
+
+    `found` is what `python -m export unseen` wrote of them, `analysis` what `acne-edge analyse` printed.
+    """
     return {
+        "short_epochs": str(short["base"]["epochs"]),
         "long_size": str(found["settings"]["train_size"]),
         "long_epochs": str(found["settings"]["epochs"]),
         "long_images": " to ".join(map(str, sorted({min(found["trained_on"]), max(found["trained_on"])}))),

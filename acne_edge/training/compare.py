@@ -64,8 +64,10 @@ def compare_files(files: Sequence[Path], repeats: int = 1000) -> dict[str, Any]:
     """`compare` the networks whose out-of-fold predictions the `files` hold, on the photographs that stand in all of them.
 
     The constants of each are fitted on other photographs of its own file, whether the others have these or not. Raises UsageError
-    if a file cannot be read or no photograph stands in all.
+    if a file cannot be read, is given twice, or no photograph stands in all.
     """
+    if len(set(files)) < len(files):
+        raise UsageError(f"{max(files, key=files.count)}: given twice; nothing to compare it with")
     predicted = {str(path): OutOfFold.load(path) for path in files}
     shared = set.intersection(*(set(p.names) for p in predicted.values()))
     if not shared:

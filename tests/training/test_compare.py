@@ -105,6 +105,12 @@ def test_files_without_a_common_photograph_are_refused(predicted: HeldOut, tmp_p
         compare_files(files)
 
 
+def test_a_file_given_twice_is_refused(predicted: HeldOut, tmp_path: Path) -> None:
+    file = saved(tmp_path / "a.npz", predicted, [str(i) for i in range(160)])
+    with pytest.raises(UsageError, match=r"a\.npz: given twice"):
+        compare_files([file, file])
+
+
 def test_the_command_prints_the_table_and_writes_json(
     predicted: HeldOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
