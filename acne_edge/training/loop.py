@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import ctypes
 import hashlib
 import json
 import math
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -233,6 +235,8 @@ class Trainer:
         progress: Callable[[Iterator[Any], str, int], Iterator[Any]] | None = None,
     ) -> dict[str, Any]:
         """Train to the last epoch and evaluate. Returns, and writes to `run.json`, the results with the settings."""
+        if self.device.type == "cpu":
+            keep_freed_memory()
         last = self.run / "last.safetensors"
         if resume and last.exists():
             self.restore(last)
@@ -400,6 +404,14 @@ class Trainer:
             state["state"].setdefault(int(index), {})[key] = value
         self.optimizer.load_state_dict(state)
         self.epoch, self.step, self.history = info["epoch"], info["step"], info["history"]
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep the memory that a step frees for the next one, of which the kernel would clear every page anew."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:  # musl has none
+        for parameter in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+            mallopt(parameter, 2**31 - 1)
 
 
 def join_processes(device: torch.device) -> tuple[int, int]:

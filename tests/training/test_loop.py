@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import platform
 import socket
 import subprocess
 import sys
@@ -286,3 +287,28 @@ def test_norms_biases_and_embeddings_do_not_decay() -> None:
     assert keep["weight_decay"] == 0
     assert all(p.ndim >= 2 for p in decay["params"])
     assert any(p is model.vit.pos_embed for p in keep["params"])
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such setting")
+def test_training_keeps_the_memory_that_a_step_frees() -> None:
+    program = """
+import numpy as np
+from pathlib import Path
+from acne_edge.training.loop import keep_freed_memory
+
+def resident() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+def left(megabytes: int = 200) -> float:
+    before = resident()
+    block = np.ones(megabytes * 10**6, np.uint8)
+    del block
+    return resident() - before
+
+print(left())
+keep_freed_memory()
+print(left())
+"""
+    given_back, kept = map(float, subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout.split())
+    assert given_back < 20
+    assert kept > 180
