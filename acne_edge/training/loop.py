@@ -407,7 +407,10 @@ class Trainer:
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep the memory that a step frees for the next one, of which the kernel would clear every page anew."""
+    """Have glibc, for the rest of the process, keep what a step frees for the next one.
+
+    Given back to the kernel, every page of it would be cleared anew at each step. Does nothing on other systems.
+    """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:  # musl has none
         for parameter in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD

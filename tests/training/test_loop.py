@@ -292,12 +292,13 @@ def test_norms_biases_and_embeddings_do_not_decay() -> None:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such setting")
 def test_training_keeps_the_memory_that_a_step_frees() -> None:
     program = """
+import os
 import numpy as np
 from pathlib import Path
 from acne_edge.training.loop import keep_freed_memory
 
 def resident() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 def left(megabytes: int = 200) -> float:
     before = resident()
