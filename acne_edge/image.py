@@ -27,14 +27,12 @@ ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryvie
 
 JPEG = b"\xff\xd8\xff"
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
-HEIF_SUFFIXES = (".heic", ".heif", ".hif")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", *HEIF_SUFFIXES)
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 MIN_SIDE = 32  # pixels; below it there is nothing to count on
 MAX_PIXELS = 100_000_000  # decoded in the worst case (RGBA) to 400 MB
 MAX_BYTES = 200_000_000
 EXIF_ORIENTATION = 0x0112
-DAMAGED = (  # what Pillow's plugins raise on damaged files
+DECODE_ERRORS = (  # what Pillow's plugins raise on damaged files
     OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError, RuntimeError, struct.error,
 )  # fmt: skip
 
@@ -78,7 +76,7 @@ def read(source: ImageSource, min_side: int | None = None, *, max_pixels: int = 
         raise ImageSizeError(f"image is too large: {error}") from error
     except UnidentifiedImageError as error:
         raise ImageDecodeError(f"not an image in a supported format ({', '.join(FORMATS)})") from error
-    except DAMAGED as error:  # some messages have several lines
+    except DECODE_ERRORS as error:  # some messages have several lines
         raise ImageDecodeError(f"image data is damaged or cut short ({' '.join(str(error).split())})") from error
     except MemoryError as error:
         raise ImageSizeError("not enough memory to decode the image") from error

@@ -29,7 +29,7 @@ from acne_edge.errors import AcneEdgeError, ManifestError, PoorQualityError  # n
 from acne_edge.grader import ON_POOR_QUALITY, AcneGrader  # noqa: E402
 from acne_edge.manifest import Manifest  # noqa: E402
 
-SCALES = (None, "report")
+SCALES = (None, "banded")
 
 
 def draw(width: int, height: int, seed: int, lesions: int = 12, tone: tuple[int, int, int] = (205, 150, 125)) -> Image.Image:
