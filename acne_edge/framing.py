@@ -2,17 +2,18 @@
 
 Rule `framing-1`, in whole numbers, so that Python and C find the same rectangle to the pixel:
 
-1. *Border.* The colour of a side is the median, channel by channel, of its outermost row or column. The border goes inwards as long as
-   all but one in `STRAY` of a line's pixels lie within `NEAR` of that colour in every channel. It counts if it ends in a straight
-   edge: on the second line after it, at least half of the pixels lie farther than `FAR` from the colour in some channel. A dark
-   background that a cheek grows out of ends in no such edge. Sides are cut in turn (top, bottom, left, right) until none has a border.
-2. *Interface.* A row is *drawn* if at least half of it lies in runs of one colour (each channel within `EQUAL` of the pixel before)
-   of at least 1/`RUN` of the width: interfaces are drawn in flat colours, skin is not. If the first or the last row is drawn,
-   the highest block of rows that are not is taken for the photograph, its left and right borders are cut by step 1, and the cut
-   counts if the block's upper and lower edge, where rows were cut, are straight: at least half of the pixels change by more than `FAR`
-   in some channel from the row before the block to its second row. Then step 1 is taken once more.
+1. *Border.* The colour of a side is the median, channel by channel, of its outermost row or column. The border goes inwards as
+   long as all but one in `STRAY` of a line's pixels lie within `NEAR` of that colour in every channel. It counts if it ends in a
+   straight edge: on the line `DEPTH` lines on, at least one in `SHARE` of the pixels lies farther than `FAR` from the colour in some
+   channel. A dark background that a cheek grows out of ends in no such edge. Sides are cut in turn (top, bottom, left, right) until
+   none has a border.
+2. *Interface.* A row is *drawn* if at least half of it lies in runs of one colour (each channel within `EQUAL` of the pixel
+   before) of at least 1/`RUN` of the width: interfaces are drawn in flat colours, skin is not. If the first or the last row is
+   drawn, the highest block of rows that are not is taken for the photograph, and its left and right borders are cut by step 1.
+   If there are both, the block goes on up and down to the next row that has the colour of the innermost left border. If not, the
+   cut counts only if the block's upper and lower edges are straight, by the measure of step 1. Then step 1 is taken once more.
 
-A cut that leaves less than 1/`LEAST` of either side is not made.
+A cut that leaves less than 1/`LEAST` of a side, or takes less than 1/`THICK` of both, is not made.
 """
 
 from __future__ import annotations
@@ -107,8 +108,7 @@ def _without_interface(image: ImageArray, box: Box) -> Box:
     right = _borders(columns[left:][::-1])
     inside = view[:, left : view.shape[1] - right]
     if left and right:
-        frame = view[top:bottom, left - 1]
-        colour = _median(frame)
+        colour = _median(view[top:bottom, left - 1])
         top, bottom = _up_to(inside, colour, top, -1), _up_to(inside, colour, bottom - 1, 1) + 1
     elif not all(
         SHARE * _far(inside[inner], inside[outer].astype(np.int16), FAR) >= inside.shape[1]
@@ -139,7 +139,7 @@ def _up_to(rows: ImageArray, colour: NDArray[np.int16], start: int, step: int) -
 
 def _median(line: ImageArray) -> NDArray[np.int16]:
     """The upper median of a line [n, 3], channel by channel."""
-    return np.sort(line, axis=0)[len(line) // 2].astype(np.int16)
+    return np.asarray(np.sort(line, axis=0)[len(line) // 2], np.int16)
 
 
 def _drawn(rows: ImageArray) -> NDArray[np.bool_]:
@@ -152,7 +152,7 @@ def _drawn(rows: ImageArray) -> NDArray[np.bool_]:
     row, column = where // (width + 1), where % (width + 1)
     runs = np.diff(column)
     long = np.where((row[1:] == row[:-1]) & (runs >= least), runs, 0)
-    return 2 * np.bincount(row[:-1], long, height) >= width
+    return np.asarray(2 * np.bincount(row[:-1], long, height) >= width)
 
 
 def _highest_block(rows: NDArray[np.bool_]) -> tuple[int, int]:

@@ -1,8 +1,8 @@
 """What devices, messengers and people do to photographs, as seeded copies of one: the instrument that robustness is judged by.
 
-Each perturbation is a pure function of the decoded photograph and a generator. Strengths are fixed here, so that two models, or two
-versions of one, are judged by the same copies. Sizes are shares of the photograph, so that a large one and a small one are harmed
-alike.
+Each perturbation is a pure function of the decoded photograph and a generator. Strengths are fixed here, so that two models, or
+two versions of one, are judged by the same copies. Sizes are shares of the photograph, so that a large one and a small one are
+harmed alike.
 """
 
 from __future__ import annotations
