@@ -312,7 +312,7 @@ def _tallied(results: Iterable[Prediction | Failure], tally: dict[str, int]) -> 
             tally["abstained"] = tally.get("abstained", 0) + bool(result.abstained)  # type: ignore[union-attr]
         else:
             tally["failed"] = tally.get("failed", 0) + 1
-            _complain(f"{result.path or 'input'}: {result.error}")  # type: ignore[union-attr]
+            _complain(f"{result.path or 'input'}: {result.error.message}")  # type: ignore[union-attr]
         yield result
 
 

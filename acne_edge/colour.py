@@ -1,8 +1,8 @@
 """Colour profiles (ICC.1) -> sRGB, by Little CMS; as in `cpp_bench/src/colour.cc`.
 
 The network has learned from sRGB pixels; the same colours written in another space are other numbers. A photograph with a profile
-gives the pixels of its sRGB twin. A profile that cannot be used is passed over, and never costs the photograph: one that is damaged,
-larger than 4 MB, of another kind than the pixels (a profile of inks on an RGB picture, say), or that makes a colour of white.
+gives the pixels of its sRGB twin. A profile that cannot be used is passed over, and never costs the photograph: one that is
+damaged, larger than 4 MB, of another kind than the pixels (of inks, on an RGB picture, say), or that makes a colour of white.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _transform(profile: bytes, mode: str) -> Callable[[Image.Image], Image.Image
 
 
 def is_srgb(profile: bytes) -> bool:
-    """Whether an RGB profile says, by its primaries and curves, that the pixels are sRGB. False where that takes Little CMS to tell."""
+    """Whether an RGB profile's primaries and curves are those of sRGB. False where it takes Little CMS to tell."""
     try:
         tags = _tags(profile)
         if b"A2B0" in tags or b"A2B1" in tags:  # tables, which go before primaries and curves

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 
 class AcneEdgeError(Exception):
-    """Base of all errors raised by acne-edge. `str()` of one is `message`, with `path` and a colon in front where there is one."""
+    """Base of all errors raised by acne-edge. As text it is its `message`, behind its `path` and a colon if it has one."""
 
     code = "error"
     exit_code = 1

@@ -4,8 +4,8 @@ A JPEG is decoded at the smallest DCT scale (1/1, 1/2, 1/4, 1/8) that keeps both
 3112x3456 photograph costs a fifth of a full decode. The scale is a part of the preprocessing contract, because training,
 calibration and every runtime must see the same pixels.
 
-What is read, what is refused and where that differs from the C library is in `docs/explanation/decoding.md`. Pillow decodes; it is
-not asked to identify a file or to read its remarks, because that warns, through filters that belong to the whole process.
+What is read, what is refused and where that differs from the C library is in `docs/explanation/decoding.md`. Pillow decodes; it
+is not asked to identify a file or to read its remarks, because that warns, through filters that belong to the whole process.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from PIL import Image
 from acne_edge import colour
 from acne_edge.errors import AcneEdgeError, ImageDecodeError, ImageNotFoundError, ImageSizeError, MissingExtraError
 from acne_edge.formats import jpeg
-from acne_edge.formats.exif import Metadata
+from acne_edge.formats.exif import NOTHING, Metadata
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,8 +51,8 @@ TURNS = {  # EXIF orientation -> what turns upright
     8: Image.Transpose.ROTATE_90,
 }
 BAND = 1 << 22  # pixels that are converted at once
-WEBP_COPIES = 5  # libwebp's canvases and what it hands over, and Pillow's
-MAX_RUNS = 8_000_000  # bytes of a BMP of run lengths, which Pillow unpacks in Python
+WEBP_COPIES = 4  # libwebp's canvases and what it hands over, and Pillow's
+MAX_RUNS, RUNS_COPIES = 4_000_000, 4  # bytes of a BMP of run lengths; not that it takes the memory, but the time
 
 
 def decode(source: ImageSource, min_side: int | None = None, *, max_pixels: int = MAX_PIXELS) -> ImageArray:
@@ -68,8 +68,8 @@ def read(source: ImageSource, min_side: int | None = None, *, max_pixels: int = 
     Args:
         source: one photograph, as
 
-            * a path or the bytes of a file: JPEG, PNG, BMP, WebP, TIFF, and with the extra `heif` HEIC; of several pages or frames
-              the first; floats and 32-bit integers, whose range is unknown, are refused;
+            * a path or the bytes of a file: JPEG, PNG, BMP, WebP, TIFF, and with the extra `heif` HEIC; of several pages or
+              frames the first; floats and 32-bit integers, whose range is unknown, are refused;
             * an array, uint8, 0..255: [H, W] or [H, W, 1] grey, [H, W, 3] RGB or [H, W, 4] RGBA, with any strides, of a masked
               array without masked pixels. Arrays of other types are refused, because their range cannot be told: 12 may be
               nearly black or nearly white;
@@ -148,7 +148,7 @@ class _Picture:
     """An image that is open, and perhaps not decoded yet."""
 
     image: Image.Image | None
-    metadata: Metadata = Metadata()
+    metadata: Metadata = NOTHING
     copies: int = 1  # of 4 bytes a pixel, that decoding takes
     bits: int = 8  # a sample; where they are more, they stand in 16
     white_is_zero: bool = False  # where they are more than 8
@@ -246,9 +246,10 @@ def _bmp(data: bytes, max_pixels: int) -> _Picture:
     from PIL.BmpImagePlugin import BmpImageFile
 
     image = BmpImageFile(io.BytesIO(data))
-    if image.tile and image.tile[0][0] == "bmp_rle" and len(data) > MAX_RUNS:
-        raise ImageSizeError(f"BMP of run lengths and more than {MAX_RUNS // 1_000_000} MB; save the photograph as a JPEG or PNG")
-    return _Picture(image)
+    runs = bool(image.tile) and image.tile[0][0] == "bmp_rle"  # which Pillow unpacks in Python, pixel by pixel
+    if runs and len(data) > MAX_RUNS:
+        raise ImageSizeError(f"BMP of run lengths and over {MAX_RUNS // 1_000_000} MB; save the photograph as a JPEG or PNG")
+    return _Picture(image, copies=RUNS_COPIES if runs else 1)
 
 
 def _webp(data: bytes, max_pixels: int) -> _Picture:
@@ -268,9 +269,12 @@ def _tiff(data: bytes, max_pixels: int) -> _Picture:
 
     tiff = read_tiff(data)
     image = TiffImageFile(tiff.page)
+    width, height = image.size
+    _check_size(width, height, max_pixels, 2)
     if image.mode in ("I", "F"):
-        raise ImageDecodeError("TIFF of floats or 32-bit integers, whose range is unknown; save it with 8 or 16 bits a sample")
-    _check_size(*image.size, max_pixels, 2)
+        raise ImageDecodeError(
+            "TIFF of floats, or of signed or 32-bit integers, whose range is unknown; save it with 8 bits a sample"
+        )
     metadata = Metadata(profile=bytes(image.info.get("icc_profile", b"")))  # Pillow turns it upright
 
     return _Picture(image, metadata, 2, tiff.bits if image.mode.startswith("I;16") else 8, tiff.white_is_zero)
@@ -282,9 +286,10 @@ def _heif(data: bytes, max_pixels: int) -> _Picture:
     except ImportError as error:
         raise MissingExtraError("pillow-heif", "heif", "reading HEIC photographs") from error
     photograph = pillow_heif.open_heif(data)
-    _check_size(*photograph.size, max_pixels)  # what follows decodes it
+    width, height = photograph.size
+    _check_size(width, height, max_pixels, 2)  # what follows decodes it
     image = photograph.to_pillow()
-    return _Picture(image, _metadata(image))
+    return _Picture(image, _metadata(image), 2)
 
 
 _OPENERS = {
@@ -310,7 +315,8 @@ def _finish(picture: _Picture, max_pixels: int) -> Image.Image:
     convert = colour.converter(picture.metadata.profile, mode)
     plain = image.mode == mode == "RGB" and convert is None
     turn = TURNS.get(picture.metadata.orientation)
-    _check_size(*image.size, max_pixels, max(picture.copies, 1 if plain and turn is None else 2))
+    width, height = image.size
+    _check_size(width, height, max_pixels, max(picture.copies, 1 if plain and turn is None else 2))
     image.load()
     if picture.bits > 8:
         values = np.asarray(image) >> picture.bits - 8

@@ -104,4 +104,4 @@ class Failure:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON schema 1.0 of a failed input."""
-        return {"schema": SCHEMA, "path": self.path, "error": {"code": self.error.code, "message": str(self.error)}}
+        return {"schema": SCHEMA, "path": self.path, "error": {"code": self.error.code, "message": self.error.message}}

@@ -26,6 +26,9 @@ class Metadata(NamedTuple):
         return value if 1 <= value <= 8 else 1
 
 
+NOTHING = Metadata()
+
+
 def exif_orientation(tiff: bytes) -> int:
     """1..8, or 0 if the block says nothing. What is no orientation counts as 1."""
     if not tiff:

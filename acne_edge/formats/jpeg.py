@@ -23,7 +23,7 @@ EXIF, XMP, ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0
 
 MAX_SEGMENTS = 10_000  # a profile may take 255, a depth map a few hundred
 MAX_SCANS = 200  # real files have about ten; thousands of them are meant to keep a device busy
-MAX_SCANNED = 1_000_000_000  # pixels times scans: a hundred megapixels in ten scans
+MAX_SCANNED = 2_000_000_000  # pixels times scans: a hundred megapixels in twenty scans
 
 
 class JpegHeader(NamedTuple):
@@ -98,7 +98,7 @@ def _coefficients(frame: bytes) -> int:
     """Bytes of the frame's DCT coefficients: two each, 64 a block, whole minimum coded units."""
     height, width = int.from_bytes(frame[1:3], "big"), int.from_bytes(frame[3:5], "big")
     samplings = [(value >> 4, value & 15) for value in frame[7::3]]
-    across, down = (max(values) for values in zip(*samplings, strict=True))
+    across, down = max(h for h, _ in samplings), max(v for _, v in samplings)
     units = -(-width // (8 * across)) * -(-height // (8 * down))
     return 128 * units * sum(h * v for h, v in samplings)
 

@@ -1,7 +1,7 @@
 """A TIFF with only those fields of its first page that make the pixels.
 
-Pillow reads every field, and warns of the odd ones; TIFF writers put odd things there. Sixteen bits a sample say nothing of the range
-in use, so the number of bits that are meant is read here too.
+Pillow reads every field, and warns of the odd ones; TIFF writers put odd things there. What Pillow opens as 16 bits may be 12, or
+black for the highest value, so that is read here too.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _first_page(data: bytes) -> Tiff:
         raise ImageDecodeError("image data is damaged or cut short (its directory)")
     cleaned, fields = bytearray(), dict[int, _Field]()
     for values in entry.iter_unpack(data[first:end]):
-        field = _Field(*values, order)
+        field = _Field._make((*values, order))
         if field.tag in fields or not field.is_needed(data):
             cleaned += entry.pack(UNUSED, 1, 1, b"")
             continue
