@@ -14,7 +14,7 @@ from acne_edge.formats.exif import Metadata
 
 START = b"\xff\xd8\xff"
 MARKER = re.compile(rb"\xff[^\x00\xff]")  # FF 00 is a byte of data, FF FF is filling
-STANDALONE = {0x01, *range(0xD0, 0xD8)}  # markers without a length: TEM and the restarts
+STANDALONE = {0x01, *range(0xD0, 0xDA)}  # markers without a length: TEM, the restarts, the image's start and end
 BASELINE, EXTENDED, PROGRESSIVE, ARITHMETIC, PROGRESSIVE_ARITHMETIC = 0xC0, 0xC1, 0xC2, 0xC9, 0xCA
 DECODED = (BASELINE, EXTENDED, PROGRESSIVE, ARITHMETIC, PROGRESSIVE_ARITHMETIC)
 FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # those three are tables and a reserve
@@ -72,7 +72,7 @@ def _segment(data: bytes, position: int) -> tuple[int, bytes, int]:
     if found is None:
         raise ImageDecodeError("image data is damaged or cut short (in its header)")
     marker, position = data[found.end() - 1], found.end()
-    if marker in STANDALONE or marker in (START_OF_IMAGE, END_OF_IMAGE):
+    if marker in STANDALONE:
         return marker, b"", position
     end = position + max(2, int.from_bytes(data[position : position + 2], "big"))
     if end > len(data):
