@@ -150,11 +150,11 @@ private:
 
 void check_size(std::int64_t width, std::int64_t height) {
     if (width < kMinSide || height < kMinSide) {
-        throw Error(ACNE_EDGE_ERROR_IMAGE_SIZE,
+        throw Error(ACNE_EDGE_STATUS_IMAGE_SIZE,
                     format_size(width, height) + "at least " + std::to_string(kMinSide) + " a side are needed");
     }
     if (width * height > kMaxPixels) {
-        throw Error(ACNE_EDGE_ERROR_IMAGE_SIZE,
+        throw Error(ACNE_EDGE_STATUS_IMAGE_SIZE,
                     format_size(width, height) + "at most " + std::to_string(kMaxPixels / 1000000) + " megapixels are accepted");
     }
 }
@@ -165,11 +165,11 @@ int dct_scale(int width, int height, int min_side) {
 }
 
 Image decode_jpeg(const std::uint8_t* data, std::size_t size, int min_side) {
-    if (size == 0) throw Error(ACNE_EDGE_ERROR_IMAGE_DECODE, "image is empty (0 bytes)");
+    if (size == 0) throw Error(ACNE_EDGE_STATUS_IMAGE_DECODE, "image is empty (0 bytes)");
     if (size < 3 || std::memcmp(data, "\xFF\xD8\xFF", 3) != 0) {
-        throw Error(ACNE_EDGE_ERROR_IMAGE_DECODE, "not a JPEG; decode other formats yourself and pass their pixels as RGB");
+        throw Error(ACNE_EDGE_STATUS_IMAGE_DECODE, "not a JPEG; decode other formats yourself and pass their pixels as RGB");
     }
-    const Error damaged(ACNE_EDGE_ERROR_IMAGE_DECODE, "image data is damaged or cut short");
+    const Error damaged(ACNE_EDGE_STATUS_IMAGE_DECODE, "image data is damaged or cut short");
 
     Decompressor decompressor(data, size);
     if (!decompressor.read_header()) throw damaged;
