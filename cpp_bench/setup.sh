@@ -65,7 +65,7 @@ wheels() {  # into, Python's version, packages...
         --platform "manylinux_2_28_$arch" --platform "manylinux_2_27_$arch" --platform "manylinux2014_$arch" --dest "$into" "$@"
 }
 unpack trixie "$root" libonnxruntime-dev
-unpack "$codename" "$root" libjpeg62-turbo libjpeg62-turbo-dev nlohmann-json3-dev libgtest-dev
+unpack "$codename" "$root" libjpeg62-turbo libjpeg62-turbo-dev liblcms2-2 liblcms2-dev nlohmann-json3-dev libgtest-dev
 if [ "$arch" != "$(uname -m)" ]; then
     # qemu-user of Debian 12 crashes in ONNX Runtime's look at the processor; that of Debian 13 does not.
     emulator_arch=$(dpkg --print-architecture)
