@@ -11,11 +11,9 @@ Names load on first use, so that `import acne_edge` costs nothing.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Any
 
-TYPE_CHECKING = False  # as typing's, without the import of typing
 if TYPE_CHECKING:
-    from typing import Any
-
     from acne_edge.errors import (
         AcneEdgeError,
         BackendError,
@@ -31,9 +29,10 @@ if TYPE_CHECKING:
         UsageError,
     )
     from acne_edge.grader import AcneGrader
-    from acne_edge.grading import HAYASHI, REPORT, SCALES, SeverityScale
+    from acne_edge.grading import BANDED, HAYASHI, SCALES, SeverityScale
     from acne_edge.manifest import Manifest
     from acne_edge.prediction import CountInterval, Failure, Grade, ModelInfo, Prediction
+    from acne_edge.quality import Quality
 
 __version__ = "0.1.0"
 
@@ -43,8 +42,9 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 _HOMES = {
     "grader": ("AcneGrader",),
     "prediction": ("CountInterval", "Failure", "Grade", "ModelInfo", "Prediction"),
-    "grading": ("HAYASHI", "REPORT", "SCALES", "SeverityScale"),
+    "grading": ("BANDED", "HAYASHI", "SCALES", "SeverityScale"),
     "manifest": ("Manifest",),
+    "quality": ("Quality",),
     "errors": (
         "AcneEdgeError",
         "BackendError",
@@ -63,8 +63,8 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "BANDED",
     "HAYASHI",
-    "REPORT",
     "SCALES",
     "AcneEdgeError",
     "AcneGrader",
@@ -84,6 +84,7 @@ __all__ = [
     "ModelIntegrityError",
     "PoorQualityError",
     "Prediction",
+    "Quality",
     "SeverityScale",
     "UsageError",
 ]
@@ -98,4 +99,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return [*__all__, "__version__"]

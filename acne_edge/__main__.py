@@ -1,5 +1,5 @@
 """`python -m acne_edge` is `acne-edge`."""
 
-from acne_edge.cli import run
+from acne_edge.cli.main import run
 
 run()

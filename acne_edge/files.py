@@ -37,7 +37,7 @@ def cache_folder(kind: str) -> str:
 
 
 def private(directory: str | os.PathLike[str]) -> None:
-    """Make the directory if need be. Raises BackendError unless it is ours (or root's) and only we and our group may write.
+    """Make the directory if need be. Raises BackendError unless it is ours (or root's) and only we may write.
 
     Whoever may write to a cache of engines or graphs decides what runs here.
     """
@@ -46,5 +46,9 @@ def private(directory: str | os.PathLike[str]) -> None:
         status = os.stat(directory)
     except OSError as error:
         raise BackendError(f"{directory}: cannot be used as a cache ({error.strerror})") from error
-    if not stat.S_ISDIR(status.st_mode) or status.st_mode & stat.S_IWOTH or status.st_uid not in (os.getuid(), 0):
+    if (
+        not stat.S_ISDIR(status.st_mode)
+        or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        or status.st_uid not in (os.getuid(), 0)
+    ):
         raise BackendError(f"{directory}: others may write to this cache; chmod it to 700 or name another")

@@ -17,7 +17,7 @@ from acne_edge import image as images
 from acne_edge import preprocess, quality
 from acne_edge.errors import AcneEdgeError, BackendError, ImageDecodeError, ModelError, PoorQualityError, UsageError
 from acne_edge.grading import SeverityScale, find_scale, interpret
-from acne_edge.loading import Loading
+from acne_edge.loader import ModelLoader
 from acne_edge.prediction import CountInterval, Failure, Grade, ModelInfo, Prediction
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from acne_edge.backends.base import Outputs
-    from acne_edge.camera import Camera, StreamResult
     from acne_edge.image import ImageArray, ImageSource
     from acne_edge.manifest import Manifest
+    from acne_edge.sources.camera import Camera, StreamResult
 
 ON_POOR_QUALITY = ("warn", "abstain", "fail")
 STAGES = ("decode", "quality", "preprocess", "inference", "interpretation")
@@ -43,13 +43,13 @@ class AcneGrader:
     process must end as those of `multiprocessing` do, by `os._exit`: ONNX Runtime hangs in a child that takes itself apart.
     """
 
-    def __init__(self, loading: Loading, scale: str | None = None, on_poor_quality: str = "warn") -> None:
+    def __init__(self, loader: ModelLoader, scale: str | None = None, on_poor_quality: str = "warn") -> None:
         if on_poor_quality not in ON_POOR_QUALITY:
             raise UsageError(f"on_poor_quality is {on_poor_quality!r}; choose one of: {', '.join(ON_POOR_QUALITY)}")
         self._wanted_scale = find_scale(scale) if scale else None
         self._on_poor_quality = on_poor_quality
-        self._loading = loading
-        self._many: Loading | None = None  # one thread a run, for batches
+        self._loader = loader
+        self._many: ModelLoader | None = None  # one thread a run, for batches
         self._forked = False
         self._lock = Lock()
         self._closed = False
@@ -86,15 +86,15 @@ class AcneGrader:
             BackendError: the runtime cannot run the model, or `strict` refuses how it would.
             MissingExtraError: the backend is not installed.
         """
-        grader = cls(Loading(model, backend, threads, strict), scale, on_poor_quality)
+        grader = cls(ModelLoader(model, backend, threads, strict), scale, on_poor_quality)
         if not background:
-            grader._loading.backend()
+            grader._loader.backend()
         return grader
 
     @property
     def manifest(self) -> Manifest:
         """The model's description."""
-        return self._loading.manifest()
+        return self._loader.manifest()
 
     @property
     def scale(self) -> SeverityScale:
@@ -104,14 +104,14 @@ class AcneGrader:
     @property
     def model(self) -> ModelInfo:
         """The model and what it really runs on."""
-        backend = self._loading.backend()
-        return ModelInfo(backend.manifest.name, backend.manifest.version, self._loading.sha256, backend.name)
+        backend = self._loader.backend()
+        return ModelInfo(backend.manifest.name, backend.manifest.version, self._loader.sha256, backend.name)
 
     @property
     def backend_reason(self) -> str:
         """Why this backend was chosen."""
-        self._loading.backend()
-        return self._loading.reason
+        self._loader.backend()
+        return self._loader.reason
 
     def predict(self, source: ImageSource) -> Prediction:
         """Predict one photograph.
@@ -128,8 +128,8 @@ class AcneGrader:
         """
         return self._predict(source, self._current())
 
-    def _predict(self, source: ImageSource, loading: Loading) -> Prediction:
-        manifest = loading.manifest()
+    def _predict(self, source: ImageSource, loader: ModelLoader) -> Prediction:
+        manifest = loader.manifest()
         spec = manifest.input
         clock = _Clock()
         rgb = images.read(source, min_side=spec.decode_scale * max(spec.height, spec.width))
@@ -141,7 +141,7 @@ class AcneGrader:
                 raise PoorQualityError(f"poor capture: {', '.join(capture.reasons)}; take the photograph again")
         batch = preprocess.pack([rgb], spec.height, spec.width)
         clock.lap("preprocess")
-        backend = loading.backend()
+        backend = loader.backend()
         clock.resume()  # a model that is still loading is no part of the inference
         outputs = backend.run(batch)
         clock.lap("inference")
@@ -163,7 +163,7 @@ class AcneGrader:
             grade_probs=tuple(float(p) for p in result.grade_probs),
             grade_set=result.grade_set,
             scale=self.scale.name,
-            quality=capture.to_dict(),
+            quality=capture,
             abstained="poor_quality" if capture.reasons and self._on_poor_quality == "abstain" else result.abstained,
             model=self.model,
             timings=clock.finish(),
@@ -184,14 +184,14 @@ class AcneGrader:
         rest = iter(sources)
         head = list(islice(rest, 2 * workers + 1))
         if len(head) < 2:
-            yield from map(self.attempt, head)
+            yield from map(self.try_predict, head)
             return
-        loading = self._for_many() if len(head) > 2 * workers else self._current()
-        yield from self._in_threads(chain(head, rest), partial(self._attempt, loading=loading), workers)
+        loader = self._for_many() if len(head) > 2 * workers else self._current()
+        yield from self._in_threads(chain(head, rest), partial(self._try_predict, loader=loader), workers)
 
     @staticmethod
     def _in_threads(
-        sources: Iterable[ImageSource], attempt: Callable[[ImageSource], Prediction | Failure], workers: int
+        sources: Iterable[ImageSource], predict: Callable[[ImageSource], Prediction | Failure], workers: int
     ) -> Iterator[Prediction | Failure]:
         from concurrent.futures import ThreadPoolExecutor
 
@@ -199,7 +199,7 @@ class AcneGrader:
         with ThreadPoolExecutor(workers, thread_name_prefix="acne-edge") as pool:
             try:
                 for source in sources:
-                    pending.append(pool.submit(attempt, source))
+                    pending.append(pool.submit(predict, source))
                     if len(pending) >= 4 * workers:
                         yield pending.popleft().result()
                 while pending:
@@ -214,18 +214,16 @@ class AcneGrader:
         *,
         smoothing: float = 2.0,
         stop: Event | None = None,
-        say: Callable[[str], None] = lambda line: None,
     ) -> Iterator[StreamResult]:
         """Predict a camera, stream or video file frame by frame: the newest frame of what is live, every frame of a file.
 
-        A live source that goes away is waited for. Frames of poor quality are predicted (or, with `fail`, are failures), but do
-        not enter the smoothed values.
+        A live source that goes away is waited for; the logger `acne_edge` says so. Frames of poor quality are predicted (or, with
+        `fail`, are failures), but do not enter the smoothed values.
 
         Args:
             source: number of a camera, URL, device, path of a video file, or a `Camera`.
             smoothing: time constant, in seconds, of the filter over counts and grade probabilities; 0 does not smooth.
             stop: set it to end the stream; without one, close the iterator.
-            say: is given one line when a live source is lost, and one when it is back.
 
         Raises:
             MissingExtraError: the extra `camera` is not installed.
@@ -234,25 +232,25 @@ class AcneGrader:
         """
         from threading import Event
 
-        from acne_edge.camera import Camera, stream
+        from acne_edge.sources.camera import Camera, stream
 
         self._current()
-        camera = source if isinstance(source, Camera) else Camera(source, say)
+        camera = source if isinstance(source, Camera) else Camera(source)
         return stream(self, camera, smoothing, stop or Event())
 
-    def attempt(self, source: ImageSource) -> Prediction | Failure:
+    def try_predict(self, source: ImageSource) -> Prediction | Failure:
         """`predict`, with a `Failure` instead of an exception for an input that cannot be used."""
-        return self._attempt(source, self._current())
+        return self._try_predict(source, self._current())
 
-    def _attempt(self, source: ImageSource, loading: Loading) -> Prediction | Failure:
+    def _try_predict(self, source: ImageSource, loader: ModelLoader) -> Prediction | Failure:
         path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
         try:
-            return self._predict(source, loading)
+            return self._predict(source, loader)
         except ModelError:  # another photograph would not help
             raise
         except AcneEdgeError as error:
             self._current()  # these raise if it is not the image that cannot be used, but the grader or the model
-            loading.backend()
+            loader.backend()
             return Failure(path, error)
         except MemoryError:
             return Failure(path, ImageDecodeError("not enough memory for this image"))
@@ -271,35 +269,35 @@ class AcneGrader:
         """Free the model; later calls raise BackendError. Predictions that are running end as they would. Twice is fine."""
         with self._lock:
             self._closed = True
-            for loading in (self._loading, self._many):
-                if loading is not None and not self._forked:
-                    loading.close()
+            for loader in (self._loader, self._many):
+                if loader is not None and not self._forked:
+                    loader.close()
 
-    def _current(self) -> Loading:
+    def _current(self) -> ModelLoader:
         """The model, loaded anew after a fork."""
         if self._closed:
             raise BackendError("the grader is closed")
         if self._forked:
             with self._lock:
                 if self._forked:
-                    self._loading, self._many, self._forked = self._loading.again(), None, False
-        return self._loading
+                    self._loader, self._many, self._forked = self._loader.clone(), None, False
+        return self._loader
 
     def _after_fork(self) -> None:
         """In the child: the threads of the runtime are gone, and the lock may be held by one that is."""
-        for loading in (self._loading, self._many):
-            if loading is not None:
-                loading.abandon()
+        for loader in (self._loader, self._many):
+            if loader is not None:
+                loader.detach()
         self._forked, self._lock = True, Lock()
 
-    def _for_many(self) -> Loading:
+    def _for_many(self) -> ModelLoader:
         """The model with one thread a run, where the runtime is one that leaves this to the caller."""
-        loading = self._current()
-        if not loading.backend().name.startswith("onnxruntime") or loading.threads == 1:
-            return loading
+        loader = self._current()
+        if not loader.backend().name.startswith("onnxruntime") or loader.threads == 1:
+            return loader
         with self._lock:
             if self._many is None:
-                self._many = loading.again(threads=1)
+                self._many = loader.clone(threads=1)
             return self._many
 
     def __enter__(self) -> AcneGrader:

@@ -38,15 +38,17 @@ class SeverityScale:
 HAYASHI = SeverityScale("hayashi", ("mild", "moderate", "severe", "very severe"), (0, 6, 21, 51))
 """Hayashi et al., J. Dermatol. 2008: 0-5, 6-20, 21-50, over 50 inflammatory lesions on half a face."""
 
-REPORT = SeverityScale("report", ("mild", "moderate", "severe", "very severe"), (0, 20, 51, 66))
+BANDED = SeverityScale("banded", ("mild", "moderate", "severe", "very severe"), (0, 20, 51, 66))
 """The bands 0-19, 20-50, 50-65, over 65; a count of 50 belongs to the second. A model whose last bin is "65 or more"
 cannot tell 65 from more, so it never gives the fourth grade."""
 
-SCALES = {scale.name: scale for scale in (HAYASHI, REPORT)}
+SCALES = {scale.name: scale for scale in (HAYASHI, BANDED)}
+ALIASES = {"report": "banded"}  # names that scales had once
 
 
 def find_scale(name: str) -> SeverityScale:
-    """The scale of that name. Raises UsageError for an unknown one."""
+    """The scale of that name, or of one that it had once. Raises UsageError for an unknown one."""
+    name = ALIASES.get(name, name)
     if name not in SCALES:
         raise UsageError(f"unknown severity scale {name!r}; choose one of: {', '.join(SCALES)}")
     return SCALES[name]

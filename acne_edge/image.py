@@ -33,8 +33,6 @@ ImageArray: TypeAlias = "NDArray[np.uint8]"
 ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | ImageArray | Image.Image"
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
-HEIF_SUFFIXES = (".heic", ".heif", ".hif")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", *HEIF_SUFFIXES)
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 MIN_SIDE = 32  # pixels; below it there is nothing to count on
 MAX_PIXELS = 100_000_000  # as RGB, which Pillow keeps in fours, 400 MB; what takes more copies than that may have fewer

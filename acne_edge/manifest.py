@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KEY = "acne_edge.manifest"
-SCHEMA = "1.0"
+SCHEMA = "1.1"  # a minor version adds what a reader may ignore; what it may not ignore, `requires` names
 MAX_CHARS = 256 * 1024
+UNDERSTOOD: tuple[str, ...] = ()  # what a model may require of this version
+MAX_REQUIRED = 64
 METADATA_PROPS = 14  # field of ONNX's ModelProto
 
 
@@ -55,6 +57,7 @@ class Manifest:
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     quantisation: dict[str, Any] = field(default_factory=dict)
+    requires: tuple[str, ...] = ()  # names of what a reader must understand to give the right answer
 
     def to_json(self) -> str:
         """The JSON text, keys sorted, so that equal manifests are equal bytes."""
@@ -89,6 +92,7 @@ class Manifest:
             training=top.mapping("training"),
             metrics=top.mapping("metrics"),
             quantisation=top.mapping("quantisation"),
+            requires=_requires(top),
         )
         if manifest.scale.lower[-1] >= manifest.count_bins:
             raise ManifestError(
@@ -229,6 +233,17 @@ def _scale(reader: _Reader) -> SeverityScale:
     if lower[0] != 0 or any(a >= b for a, b in pairwise(lower)):
         raise ManifestError("manifest.scale.lower: expected increasing counts that begin at 0")
     return SeverityScale(reader.text("name"), tuple(labels), tuple(lower))
+
+
+def _requires(top: _Reader) -> tuple[str, ...]:
+    """The names under `requires`, a field since schema 1.1. One that this version does not know is refused."""
+    names = [] if top.text("schema") == "1.0" and "requires" not in top.value else top.items("requires")
+    if len(names) > MAX_REQUIRED or not all(isinstance(name, str) for name in names):
+        raise ManifestError(f"manifest.requires: expected at most {MAX_REQUIRED} texts")
+    unknown = [name for name in names if name not in UNDERSTOOD]
+    if unknown:
+        raise ManifestError(f"manifest.requires: this version does not know {unknown[0]!r}; update acne-edge")
+    return tuple(names)
 
 
 def _decoding(reader: _Reader) -> CountDecoding:

@@ -1,9 +1,9 @@
-"""What a prediction is, and its JSON form (schema 1.0)."""
+"""What a prediction is, and its JSON form, which `prediction.schema.json` beside this file describes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from acne_edge.errors import AcneEdgeError
+    from acne_edge.quality import Quality
 
-SCHEMA = "1.0"
+SCHEMA = "1.1"  # a minor version adds fields and changes none
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Prediction:
     grade_probs: tuple[float, ...]  # one a grade, sums to 1
     grade_set: tuple[int, ...]  # grades that cannot be excluded at the interval's level
     scale: str
-    quality: dict[str, Any]  # capture quality: scores and `reasons`, a list of codes that is empty for a good capture
+    quality: Quality  # of the capture; its `reasons` are empty for a good one
     abstained: str | None  # reason code for not trusting the grade, or None
     model: ModelInfo
     timings: dict[str, float]  # milliseconds by stage, and their `total`
@@ -61,12 +62,12 @@ class Prediction:
     """Float32 [h, w], expected lesions in each cell of a grid over the whole frame."""
 
     @property
-    def ok(self) -> bool:
-        """True: this is a prediction and not a `Failure`."""
+    def ok(self) -> Literal[True]:
+        """This is a prediction and not a `Failure`; type checkers narrow by it."""
         return True
 
     def to_dict(self, lesion_map: bool = False) -> dict[str, Any]:
-        """The JSON schema 1.0, rounded to what is meant; the lesion map only on request."""
+        """The JSON form, rounded to what is meant; the lesion map only on request."""
         values: dict[str, Any] = {
             "schema": SCHEMA,
             "path": self.path,
@@ -80,7 +81,7 @@ class Prediction:
             "grade_probs": [round(p, 4) for p in self.grade_probs],
             "grade_set": list(self.grade_set),
             "scale": self.scale,
-            "quality": self.quality,
+            "quality": self.quality.to_dict(),
             "abstained": self.abstained,
             "model": vars(self.model),
             "timings": {stage: round(ms, 3) for stage, ms in self.timings.items()},
@@ -98,10 +99,10 @@ class Failure:
     error: AcneEdgeError
 
     @property
-    def ok(self) -> bool:
-        """False: this is not a prediction."""
+    def ok(self) -> Literal[False]:
+        """This is not a prediction."""
         return False
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON schema 1.0 of a failed input."""
+        """The JSON form of a failed input."""
         return {"schema": SCHEMA, "path": self.path, "error": {"code": self.error.code, "message": self.error.message}}

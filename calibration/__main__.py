@@ -11,14 +11,14 @@ from typing import Annotated
 import onnx
 import typer
 
+from acne_edge import console
 from acne_edge.errors import UsageError
 from acne_edge.training.data import read_samples
 from calibration import crops as crop_sets
 from calibration import ranges as activation_ranges
 from calibration import report as reports
-from calibration.command import run, tool
 
-app = tool("Draw calibration crops from ACNE04 and measure activation ranges on them.")
+app = console.application("Draw calibration crops from ACNE04 and measure activation ranges on them.")
 
 
 @app.command()
@@ -66,4 +66,4 @@ def ranges(
 
 
 if __name__ == "__main__":
-    run(app, "calibration")
+    console.run(app, "calibration")

@@ -15,28 +15,27 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from acne_edge import console
 from acne_edge.errors import ModelError, UsageError
+from acne_edge.evaluation.metrics import changes_line
 from acne_edge.files import write
 from acne_edge.grading import HAYASHI
 from acne_edge.manifest import InputSpec, Manifest
-from acne_edge.metrics import changes_line
 from acne_edge.preprocess import DECODE_SCALE
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import Sample, load_images, read_samples
 from acne_edge.training.model import FusionModel, ModelConfig, OutputCalibration
-from acne_edge.training.uncertainty import LEVEL, Constants, HeldOut, OutOfFold, cross_fit
+from acne_edge.training.uncertainty import LEVEL, LabelledOutputs, OutOfFold, Postprocessing, cross_fit
 from calibration import crops as crop_sets
 from calibration import report as reports
-from calibration.command import run as run_tool
-from calibration.command import tool
 from calibration.ranges import METHODS, load_or_collect
 from export.card import write_card
+from export.evaluate import evaluate
 from export.gate import GateError, Labelled, granularity, record, search
 from export.graph import attach, read, to_onnx
-from export.parity import Runner, difference, onnx_runner, outputs, readings, simulated_runner, torch_runner
+from export.parity import Runner, decode_all, difference, onnx_runner, outputs, simulated_runner, torch_runner
 from export.quantize import cpu, tensorrt
-from export.ship import ship
-from export.unseen import unseen
+from export.register import register
 
 CHOICE = 300  # photographs to choose ranges and layers on; as many judge, where none were held out of training
 EXPOSURES = (1.0, 0.9)  # that each photograph judges in
@@ -47,7 +46,7 @@ INTENDED_USE = (
     "vulgaris from one photograph of a half face. Not a medical device; not for diagnosis."
 )
 
-app = tool("Turn a trained checkpoint into model files for devices, and prove what they are worth.")
+app = console.application("Turn a trained checkpoint into model files for devices, and prove what they are worth.")
 
 
 @app.command()
@@ -89,8 +88,8 @@ def model(
     judges = "held out of training, calibration and choice" if held else "of training, held out of calibration and choice"
     images = load_images(samples, network.config.image_size)
 
-    predicted, origin = _unseen(network, samples, images, results, out_of_fold)
-    constants = Constants.fit(predicted, LEVEL, f"{len(predicted.counts)} photographs {origin}")
+    predicted, origin = _held_out_outputs(network, samples, images, results, out_of_fold)
+    constants = Postprocessing.fit(predicted, LEVEL, f"{len(predicted.counts)} photographs {origin}")
     manifest = describe(name, version, network.config, results, predicted, constants)
     reference = outputs(torch_runner(network, constants.calibration), images)
     graph = to_onnx(network, constants.calibration)
@@ -138,11 +137,12 @@ def engine(
     timing_cache: Annotated[Path | None, typer.Option(help="TensorRT's measurements, to make a second build fast.")] = None,
 ) -> None:
     """Build a TensorRT engine file."""
-    from acne_edge.backends import tensorrt as backend
+    from acne_edge.backends.tensorrt.build import build
+    from acne_edge.backends.tensorrt.engine_file import unpack
 
     read(file)
-    data = backend.build(file.read_bytes(), precision, target, timing_cache)
-    key = backend.unpack(data).key
+    data = build(file.read_bytes(), precision, target, timing_cache)
+    key = unpack(data).key
     out = out or file.with_name(f"{file.stem}-{target}.engine")
     write(out, data)
     typer.echo(f"{out}: {key.precision} for {key.gpu} GPU of compute capability {key.compute_capability}, {key.tensorrt}")
@@ -216,7 +216,7 @@ def _versions(file: Path, size: int, with_engine: bool) -> list[tuple[str, Runne
     else:
         found = [(f"{file.name} in ONNX Runtime", onnx_runner(content), proto, not recipe)]
     if with_engine and not recipe.startswith("U8S8"):
-        from acne_edge.backends.tensorrt import TensorRTBackend
+        from acne_edge.backends.tensorrt.backend import TensorRTBackend
 
         found.append((f"{file.name} in TensorRT", TensorRTBackend(content).run, proto, False))
     return found
@@ -254,8 +254,8 @@ def describe(
     version: str,
     config: ModelConfig,
     results: dict[str, Any],
-    held_out: HeldOut,
-    constants: Constants,
+    held_out: LabelledOutputs,
+    constants: Postprocessing,
 ) -> Manifest:
     """The manifest of a run's model, whose constants were fitted on `held_out`; measured there by cross-fitting."""
     uncertainty = constants.uncertainty
@@ -282,13 +282,13 @@ def describe(
     )
 
 
-def _unseen(
+def _held_out_outputs(
     network: FusionModel, samples: list[Sample], images: NDArray[np.uint8], results: dict[str, Any], out_of_fold: Path | None
-) -> tuple[HeldOut, str]:
+) -> tuple[LabelledOutputs, str]:
     """What is predicted for photographs that training had not seen, and where these came from: held out, or out of fold."""
     if out_of_fold is None:
         predicted = outputs(torch_runner(network), images)
-        return HeldOut.of(predicted._asdict(), *_labels(samples)), "held out of training, duplicates kept apart"
+        return LabelledOutputs.of(predicted._asdict(), *_labels(samples)), "held out of training, duplicates kept apart"
     folds = OutOfFold.load(out_of_fold)
     folds.check(results["config"])
     number = len(np.unique(folds.folds))
@@ -315,7 +315,7 @@ def _views(
     views = [side for image in exposed for side in (image, image[:, :, ::-1])]
     grades, counts = (np.tile(labels, len(views)) for labels in _labels(samples))
     images = np.concatenate(views)
-    return Labelled(images, grades, counts, readings(outputs(onnx_runner(fp32), images), manifest), len(views))
+    return Labelled(images, grades, counts, decode_all(outputs(onnx_runner(fp32), images), manifest), len(views))
 
 
 def _labels(samples: Sequence[Sample]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -342,9 +342,9 @@ def _line(values: dict[str, float]) -> str:
     return "  ".join(f"{k} {v:.3g}" for k, v in values.items())
 
 
-app.command("ship")(ship)
+app.command("register")(register)
 app.command("card")(write_card)
-app.command("unseen")(unseen)
+app.command("evaluate")(evaluate)
 
 if __name__ == "__main__":
-    run_tool(app, "export")
+    console.run(app, "export")

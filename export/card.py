@@ -1,7 +1,7 @@
 """`python -m export card RUN --out MODEL_CARD.md`: the model card, every figure from the JSON results.
 
 RUN is that of `acne-edge extend` on all photographs; beside it stand, of the runs without a part, what `acne-edge analyse`
-printed as analysis.json, and what `python -m export unseen` wrote as unseen.json. What the network is worth on folds comes from
+printed as analysis.json, and what `python -m export evaluate` wrote as unseen.json. What the network is worth on folds comes from
 the tables of `acne-edge crossval`.
 """
 
@@ -15,7 +15,7 @@ import typer
 
 from acne_edge.errors import UsageError
 from acne_edge.grader import AcneGrader
-from acne_edge.training.compare import markdown
+from acne_edge.training.studies.compare import markdown
 
 TEMPLATE = """\
 # Model card: {name} {version}
@@ -67,7 +67,7 @@ last of them. The network has learned the photographs that judged: they say what
 
 How good it is, the runs of the parts say, quantised alike ({int8_method} ranges of crops of what each had learned; no version was
 chosen, no layer left in float) and judged on the {n} photographs that they had not seen. Means of {divisions} divisions; percent,
-lesions, 95 % bootstrap intervals over photographs; below, what INT8 changes against float32. By `python -m export unseen`:
+lesions, 95 % bootstrap intervals over photographs; below, what INT8 changes against float32. By `python -m export evaluate`:
 
 {int8}
 
@@ -218,7 +218,7 @@ def render(
 
 def on_folds(tables: list[dict[str, Any]]) -> dict[str, str]:
     """The template's fields about the cross-validations `tables`."""
-    from acne_edge.training.crossval import cell
+    from acne_edge.training.studies.crossval import cell
 
     lines = []
     for table in tables:
@@ -240,7 +240,7 @@ def on_folds(tables: list[dict[str, Any]]) -> dict[str, str]:
 def longer_on_folds(short: dict[str, Any], found: dict[str, Any], analysis: dict[str, Any]) -> dict[str, str]:
     """The template's fields about longer runs on folds, which go on from those of the table `short`.
 
-    `found` is what `python -m export unseen` wrote of them, `analysis` what `acne-edge analyse` printed.
+    `found` is what `python -m export evaluate` wrote of them, `analysis` what `acne-edge analyse` printed.
     """
     return {
         "short_epochs": str(short["base"]["epochs"]),
@@ -320,7 +320,7 @@ def _at(values: Any, path: tuple[str, ...]) -> float:
 
 def _interval(figures: dict[str, Any], label: str) -> str:
     """The interval of a row of the table, or nothing."""
-    from acne_edge.training.crossval import cell
+    from acne_edge.training.studies.crossval import cell
 
     name = FIGURES.get(label)
     return "" if name is None else cell(name, figures[name]).partition(" ")[2]

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from acne_edge.backends.base import Outputs
 from acne_edge.errors import ModelError
+from acne_edge.evaluation.metrics import changes_line, confusion_matrix, quadratic_kappa
 from acne_edge.manifest import Manifest
-from acne_edge.metrics import changes_line, confusion_matrix, quadratic_kappa
 from calibration.crops import CropSet
 from calibration.ranges import Ranges
+from export.gptq import covariances, round_weights
 from export.graph import attach
-from export.parity import Images, Readings, Runner, onnx_runner, outputs, readings, simulated_runner
+from export.parity import Decoded, Images, Runner, decode_all, onnx_runner, outputs, simulated_runner
 from export.quantize import Recipe, candidates, corrected, left_in_float
-from export.rounding import covariances, round_weights
 from export.sensitivity import layer_effects
 
 BUDGET = {
@@ -53,7 +53,7 @@ class Labelled:
     images: Images
     grades: NDArray[np.int64]
     counts: NDArray[np.int64]
-    reference: Readings
+    reference: Decoded
     views: int = 1
 
 
@@ -69,7 +69,7 @@ class Gated:
     judged: int  # versions that those images were shown, this one the last
 
 
-def losses(candidate: Readings, truth: Labelled, resamples: int = RESAMPLES) -> Losses:
+def losses(candidate: Decoded, truth: Labelled, resamples: int = RESAMPLES) -> Losses:
     """What a candidate loses against the float model, by the names of `BUDGET`.
 
     Each has its `value`, the `low` and `high` end of a 95 % interval (percentile bootstrap over photographs, both models on the
@@ -160,7 +160,7 @@ def search(
         return outputs(runner(quantised, recipe, manifest), images)
 
     def measure(quantised: onnx.ModelProto, images: Labelled, what: str, names: Collection[str] = CHOSEN_BY) -> Losses:
-        lost = losses(readings(run(quantised, images.images), manifest), images)
+        lost = losses(decode_all(run(quantised, images.images), manifest), images)
         say(f"{recipe.name}, {what}: {'passes' if strain(lost, names) <= 1 else 'FAILS'}  {changes_line(lost)}")
         return lost
 

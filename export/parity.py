@@ -21,7 +21,7 @@ Images = NDArray[np.uint8]
 Runner = Callable[[Images], Outputs]
 
 
-class Readings(NamedTuple):
+class Decoded(NamedTuple):
     """What a device would report for each image."""
 
     counts: NDArray[np.float64]  # [N], lesions
@@ -61,8 +61,8 @@ def difference(a: Outputs, b: Outputs) -> dict[str, float]:
     return {name: float(np.abs(x - y).max()) for name, x, y in zip(Outputs._fields, a, b, strict=True)}
 
 
-def readings(out: Outputs, manifest: Manifest) -> Readings:
+def decode_all(out: Outputs, manifest: Manifest) -> Decoded:
     """Counts and grades as a device would report them."""
     counts = [decode_count(p, float(m.sum()), manifest.decoding) for p, m in zip(out.count_probs, out.lesion_map, strict=True)]
     grades = combine_grades(out.grade_probs, out.count_probs, manifest.scale, manifest.scale, manifest.decoding).argmax(1)
-    return Readings(np.array(counts), grades)
+    return Decoded(np.array(counts), grades)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from calibration.ranges import Ranges, layers
-from export.correction import shifts
+from export.bias_correction import shifts
 
 # The first layer of the ViT and the last of the network: a hundredth of the work, and nothing corrects what they get wrong.
 KEPT = ("vit.patch_embed.", "vit.channel_attention.", "grade_head", "count_head", "lesion_map.out", "calibration.")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from acne_edge.backends.base import Outputs
 from calibration.ranges import Ranges
-from export.correction import shifts
+from export.bias_correction import shifts
 from export.parity import Images
 from export.quantize import Integers, Recipe, candidates, quantize
 

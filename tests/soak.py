@@ -6,6 +6,7 @@ both; exits with 1 if they grew.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -13,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from acne_edge import AcneGrader, camera
-from acne_edge.camera import Camera
+from acne_edge import AcneGrader
+from acne_edge.sources import camera
+from acne_edge.sources.camera import Camera
 from tests import drawing
 from tests.backends.test_onnxruntime import model
 
@@ -66,11 +68,13 @@ def main(frames: int) -> int:
                     memory, opened = resident(), descriptors()
             lost = 0
 
-            def say(line: str) -> None:
+            def count(record: logging.LogRecord) -> bool:
                 nonlocal lost
-                lost += "gives no picture" in line
+                lost += "gives no picture" in record.msg
+                return False
 
-            for _ in grader.stream(Camera(0, say, open_capture=lambda source: Capture(20))):
+            camera.logger.addFilter(count)
+            for _ in grader.stream(Camera(0, open_capture=lambda source: Capture(20))):
                 if lost >= 100:
                     break
     grown = resident() / memory - 1

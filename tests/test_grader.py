@@ -59,15 +59,16 @@ def test_the_json_schema(grader: AcneGrader, face: np.ndarray) -> None:
         "schema", "path", "count", "count_interval", "grade", "grade_probs", "grade_set", "scale", "quality", "abstained",
         "model", "timings",
     ]  # fmt: skip
-    assert record["schema"] == "1.0"
+    assert record["schema"] == "1.1"
     lesion_map = grader.predict(face).to_dict(lesion_map=True)["lesion_map"]
     assert np.shape(lesion_map) == grader.predict(face).lesion_map.shape
 
 
-def test_the_report_scale_grades_by_count(face: np.ndarray) -> None:
-    with AcneGrader.load(scale="report") as grader:
+@pytest.mark.parametrize("name", ["banded", "report"])  # the second is its old name
+def test_the_banded_scale_grades_by_count(face: np.ndarray, name: str) -> None:
+    with AcneGrader.load(scale=name) as grader:
         p = grader.predict(face)
-    assert p.scale == "report"
+    assert p.scale == "banded"
     assert p.grade_probs[3] == pytest.approx(0, abs=1e-6)
 
 
@@ -85,12 +86,12 @@ def test_a_poor_capture_is_warned_of_abstained_on_or_refused(face: np.ndarray) -
     for policy, abstained in (("warn", (None, "low_confidence")), ("abstain", ("poor_quality",))):
         with AcneGrader.load(on_poor_quality=policy) as grader:
             p = grader.predict(dark)
-            assert "too_dark" in p.quality["reasons"]
+            assert "too_dark" in p.quality.reasons
             assert p.abstained in abstained
     with AcneGrader.load(on_poor_quality="fail") as grader:
         with pytest.raises(PoorQualityError, match="too_dark"):
             grader.predict(dark)
-        assert grader.predict(face).quality["reasons"] == []
+        assert grader.predict(face).quality.reasons == ()
     with pytest.raises(UsageError, match="warn, abstain, fail"):
         AcneGrader.load(on_poor_quality="shrug")
 

@@ -8,8 +8,8 @@ from hypothesis.extra.numpy import arrays
 
 from acne_edge.errors import UsageError
 from acne_edge.grading import (
+    BANDED,
     HAYASHI,
-    REPORT,
     CountDecoding,
     Uncertainty,
     combine_grades,
@@ -37,13 +37,13 @@ def peak(count: int, width: float = 3.0) -> np.ndarray:
 @pytest.mark.parametrize(
     ("scale", "count", "grade"),
     [(HAYASHI, c, g) for c, g in [(0, 0), (5, 0), (5.4, 0), (5.5, 1), (6, 1), (20, 1), (21, 2), (50, 2), (51, 3), (900, 3)]]
-    + [(REPORT, c, g) for c, g in [(0, 0), (19, 0), (20, 1), (50, 1), (51, 2), (65, 2), (66, 3)]],
+    + [(BANDED, c, g) for c, g in [(0, 0), (19, 0), (20, 1), (50, 1), (51, 2), (65, 2), (66, 3)]],
 )
 def test_a_grade_is_a_band_of_the_count(scale, count: float, grade: int) -> None:
     assert scale.grade(count) == grade
 
 
-@pytest.mark.parametrize("scale", [HAYASHI, REPORT])
+@pytest.mark.parametrize("scale", [HAYASHI, BANDED])
 def test_bands_put_every_count_into_one_grade(scale) -> None:
     bands = scale.bands(80)
     np.testing.assert_array_equal(bands.sum(1), 1)
@@ -52,7 +52,7 @@ def test_bands_put_every_count_into_one_grade(scale) -> None:
 
 def test_scales_are_found_by_name() -> None:
     assert find_scale("hayashi") is HAYASHI
-    with pytest.raises(UsageError, match="hayashi, report"):
+    with pytest.raises(UsageError, match="hayashi, banded"):
         find_scale("pantone")
 
 
@@ -77,7 +77,7 @@ def test_the_grade_head_speaks_on_its_own_scale_only() -> None:
     head, p = np.array([0.0, 0.0, 0.0, 1.0]), peak(30)
     both = CountDecoding(head_weight=0.5)
     assert combine_grades(head, p, HAYASHI, HAYASHI, both)[3] == pytest.approx(0.5, abs=1e-3)
-    assert combine_grades(head, p, HAYASHI, REPORT, both)[3] == 0
+    assert combine_grades(head, p, HAYASHI, BANDED, both)[3] == 0
 
 
 @given(distribution(4), st.floats(0.2, 5))

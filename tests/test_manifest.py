@@ -54,6 +54,22 @@ def test_unknown_fields_and_minor_versions_are_let_pass() -> None:
     assert Manifest.from_json(changed("schema", "1.9")) == GOOD
 
 
+def test_what_a_model_requires_is_understood_or_refused() -> None:
+    assert Manifest.from_json(changed("requires", [])).requires == ()
+    with pytest.raises(ManifestError, match=r"manifest\.requires: this version does not know 'framing-9'; update acne-edge"):
+        Manifest.from_json(changed("requires", ["framing-9"]))
+    for wrong in ("framing-1", [1], {}, ["x"] * 65):
+        with pytest.raises(ManifestError, match=r"manifest\.requires"):
+            Manifest.from_json(changed("requires", wrong))
+
+
+def test_a_manifest_of_schema_1_0_requires_nothing_and_a_later_one_says_what() -> None:
+    with pytest.raises(ManifestError, match=r"manifest\.requires is missing"):
+        Manifest.from_json(changed("requires", ...))
+    old = json.loads(changed("requires", ...))
+    assert Manifest.from_json(json.dumps({**old, "schema": "1.0"})) == GOOD
+
+
 def test_an_unknown_major_version_is_refused() -> None:
     with pytest.raises(ManifestError, match=r"schema 2\.0.*update acne-edge"):
         Manifest.from_json(changed("schema", "2.0"))

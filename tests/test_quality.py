@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from acne_edge.evaluation import read_labels
+from acne_edge.evaluation.labels import read_labels
 from acne_edge.image import decode
 from acne_edge.quality import assess
 from tests import drawing
@@ -69,6 +69,6 @@ def test_lesions_do_not_spoil_a_capture() -> None:
 @pytest.mark.slow
 def test_training_photographs_pass(acne04: Path) -> None:
     root = acne04 / "Classification"
-    names = [name for name, _, _ in read_labels(root / "NNEW_trainval_0.txt")]
+    names = [label.name for label in read_labels(root / "NNEW_trainval_0.txt")]
     passed = [not assess(decode(root / "JPEGImages" / name)).reasons for name in names]
     assert np.mean(passed) >= 0.97

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from acne_edge import AcneGrader
-from acne_edge.evaluation import read_labels
+from acne_edge.evaluation.labels import read_labels
 from tests.conftest import ASSETS
 
 RUN = Path(__file__).parents[1] / "export" / "checkpoints" / "acne-edge-s"
@@ -51,12 +51,12 @@ def test_photographs_give_what_the_checkpoint_gives_in_float(grader: AcneGrader,
     from acne_edge.training.data import load_images, read_samples
     from acne_edge.training.loop import predict
     from acne_edge.training.model import OutputCalibration
-    from acne_edge.training.uncertainty import HeldOut, interpret_all
+    from acne_edge.training.uncertainty import LabelledOutputs, interpret_all
 
     samples = read_samples(acne04, RUN / "train.txt")[::7]
     network, m = load_network(RUN / "model.safetensors"), grader.manifest
     outputs = predict(network, load_images(samples, m.input.height), 32, torch.device("cpu"))
-    held_out = HeldOut.of(outputs, [s.grade for s in samples], [s.count for s in samples])
+    held_out = LabelledOutputs.of(outputs, [s.grade for s in samples], [s.count for s in samples])
     calibration = OutputCalibration.from_dict(m.training["output_calibration"])
     assert calibration is not None
     expected = interpret_all(held_out.calibrated(calibration), m.decoding, m.uncertainty)
@@ -72,7 +72,8 @@ def test_photographs_give_what_the_checkpoint_gives_in_float(grader: AcneGrader,
 def test_decoding_at_a_reduced_scale_moves_counts_by_a_fifth_of_a_lesion_at_most(grader: AcneGrader, acne04: Path) -> None:
     """On photographs blown up to the size that the hospital's camera gave them, which the open copy has lost."""
     moved = []
-    for name, _, _ in read_labels(RUN / "train.txt")[::35]:
+    for label in read_labels(RUN / "train.txt")[::35]:
+        name = label.name
         with Image.open(acne04 / "Classification" / "JPEGImages" / name) as small:
             large = small.convert("RGB").resize((3112, 3456), Image.Resampling.LANCZOS)
         stream = io.BytesIO()

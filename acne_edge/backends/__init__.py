@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 BACKENDS = ("auto", "onnxruntime", "openvino", "tensorrt")
 RUNS_ON = {"onnxruntime": "onnxruntime:CPUExecutionProvider", "openvino": "openvino:CPU", "tensorrt": "tensorrt"}
-GPU_SIGNS = ("/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvgpu", "/etc/nv_tegra_release")
+NVIDIA_DEVICE_FILES = ("/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvgpu", "/etc/nv_tegra_release")
 ENGINE_MAGIC = b"ACNETRT1"  # an engine file begins with it; see `tensorrt`
 
 
@@ -45,7 +45,7 @@ def load_backend(choice: str, model: ModelFile, threads: int = 0, strict: bool =
 def _auto(model: ModelFile, threads: int, strict: bool) -> tuple[Backend, str]:
     if model.data.startswith(ENGINE_MAGIC):
         return _load("tensorrt", model, threads), "auto: the file is a TensorRT engine"
-    sign = next((sign for sign in GPU_SIGNS if os.path.exists(sign)), None)
+    sign = next((sign for sign in NVIDIA_DEVICE_FILES if os.path.exists(sign)), None)
     if sign is None:
         why = "no NVIDIA GPU here, and ONNX Runtime comes with the package"
     else:
@@ -64,7 +64,7 @@ def _load(runtime: str, model: ModelFile, threads: int) -> Backend:
 
         return OpenVinoBackend(model.data, threads)
     if runtime == "tensorrt":
-        from acne_edge.backends.tensorrt import TensorRTBackend
+        from acne_edge.backends.tensorrt.backend import TensorRTBackend
 
         return TensorRTBackend(model.data)
     from acne_edge.backends.onnxruntime import OnnxRuntimeBackend

@@ -8,17 +8,17 @@ from typing import Annotated
 
 import typer
 
-from acne_edge.cli import progress
+from acne_edge import console
 from acne_edge.errors import UsageError
 from acne_edge.files import write
-from acne_edge.training import crossval as cv
 from acne_edge.training import data as acne04
-from acne_edge.training import lookalikes as found
-from acne_edge.training.analysis import analyse as measure
-from acne_edge.training.compare import compare_files, markdown
 from acne_edge.training.config import TrainConfig
-from acne_edge.training.extend import extend as go_on
 from acne_edge.training.loop import Trainer
+from acne_edge.training.studies import crossval as cv
+from acne_edge.training.studies import subject_groups as found
+from acne_edge.training.studies.analysis import analyse as measure
+from acne_edge.training.studies.compare import compare_files, markdown
+from acne_edge.training.studies.refit import refit as go_on
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -77,7 +77,7 @@ def train(
     }
     resolved = TrainConfig.resolve(config, **given)
     trainer = Trainer(resolved, data, model_path, weights, device)
-    results = trainer.fit(resume, say=lambda line: typer.echo(line, err=True), progress=progress)
+    results = trainer.fit(resume, say=lambda line: typer.echo(line, err=True), progress=console.progress)
     typer.echo(json.dumps({"run": str(model_path), "metrics": results["metrics"]}, indent=2))
 
 
@@ -123,10 +123,10 @@ def crossval(
 
 
 @app.command()
-def extend(
+def refit(
     earlier: Annotated[Path, typer.Argument(help="Directory of a finished run that held photographs out.")],
     data: Annotated[Path, typer.Option("--data", help="ACNE04 in the layout of its distribution.")],
-    out: Annotated[Path, typer.Option(help="Directory of the runs.")] = Path("runs/extended"),
+    out: Annotated[Path, typer.Option(help="Directory of the runs.")] = Path("runs/refit"),
     config: Annotated[Path | None, typer.Option(help="YAML of settings, over those of the earlier run.")] = None,
     parts: Annotated[int, typer.Option(min=2, help="Runs that measure, each without a part of what was held out.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -160,16 +160,16 @@ def compare(
     typer.echo(f"{results['images']} photographs\n\n{markdown(results)}")
 
 
-@app.command()
-def lookalikes(
+@app.command("subject-groups")
+def subject_groups(
     data: Annotated[Path, typer.Option("--data", help="ACNE04 in the layout of its distribution.")],
     weights: Annotated[Path, typer.Option(help="Directory of the ImageNet weights.")],
-    out: Annotated[Path, typer.Option(help="CSV of file and group.")] = Path("lookalikes.csv"),
+    out: Annotated[Path, typer.Option(help="CSV of file and group.")] = Path("subject_groups.csv"),
 ) -> None:
-    """Group the photographs that show one person or one session, for the grouped protocol. Needs the extra `train`."""
+    """Group the photographs of one person or session, for the grouped protocol. Needs the extra `train`."""
     samples = acne04.read_samples(data, "NNEW_trainval_0.txt")
     names = [s.name for s in samples]
     features = found.imagenet_features(acne04.load_images(samples, 224), weights)
     groups = found.find_groups(names, found.similarity(features), acne04.read_pairs(data / "duplicates.csv"))
-    found.write_groups(out, names, groups)
+    acne04.write_groups(out, names, groups)
     typer.echo(f"{out}: {len(names)} photographs in {len(set(groups.tolist()))} groups")

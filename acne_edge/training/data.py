@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acne_edge.errors import MissingExtraError, UsageError
-from acne_edge.evaluation import read_labels
+from acne_edge.evaluation.labels import read_labels
 from acne_edge.image import decode
 from acne_edge.preprocess import resize
+
+GROUPS = Path(__file__).parent / "acne04_subject_groups.csv"  # of the open photographs; `acne-edge subject-groups` wrote it
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,9 @@ def read_samples(root: Path, list_file: str | Path) -> list[Sample]:
     if not images.is_dir():
         raise UsageError(f"{root}: no Classification/JPEGImages below it; expected the layout of the ACNE04 distribution")
     boxes = read_boxes(root)
-    samples = [Sample(name, images / name, grade, count, boxes.get(name)) for name, grade, count in read_labels(labels)]
+    samples = [
+        Sample(label.name, images / label.name, label.grade, label.count, boxes.get(label.name)) for label in read_labels(labels)
+    ]
     missing = [s.name for s in samples if not s.path.is_file()]
     if missing:
         raise UsageError(f"{images}: {len(missing)} listed photographs are missing, the first is {missing[0]}")
@@ -107,6 +111,27 @@ def group_ids(names: Sequence[str], pairs: Iterable[tuple[str, str]]) -> NDArray
             parent[find(a)] = find(b)
     numbers: dict[str, int] = {}
     return np.array([numbers.setdefault(find(name), len(numbers)) for name in names])
+
+
+def read_groups(names: Sequence[str], path: Path | None = None) -> NDArray[np.int64]:
+    """The group of each name, from rows `file,group` (None: the committed ones). Raises UsageError for names not among them."""
+    path = path or GROUPS
+    with path.open(newline="") as stream:
+        group = {row["file"]: int(row["group"]) for row in csv.DictReader(stream)}
+    missing = [name for name in names if name not in group]
+    if missing:
+        raise UsageError(
+            f"{path}: {len(missing)} photographs are in no group, the first is {missing[0]}; run acne-edge subject-groups"
+        )
+    return np.array([group[name] for name in names])
+
+
+def write_groups(path: Path, names: Sequence[str], groups: NDArray[np.int64]) -> None:
+    """Write rows `file,group`, the members of a group next to each other."""
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["file", "group"])
+        writer.writerows((name, group) for group, name in sorted(zip(groups.tolist(), names, strict=True)))
 
 
 def grouped_split(

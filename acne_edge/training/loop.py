@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from acne_edge.errors import UsageError
-from acne_edge.evaluation import read_labels
+from acne_edge.evaluation.labels import read_labels
+from acne_edge.evaluation.metrics import count_metrics, grade_metrics
 from acne_edge.grading import HAYASHI, median
-from acne_edge.metrics import count_metrics, grade_metrics
-from acne_edge.training import checkpoint, lookalikes
+from acne_edge.training import checkpoint
 from acne_edge.training.augment import Augmentation, paste, paste_points, rasterize, warp, warp_points
 from acne_edge.training.config import TrainConfig
 from acne_edge.training.data import (
@@ -34,6 +34,7 @@ from acne_edge.training.data import (
     grouped_split,
     list_hash,
     load_images,
+    read_groups,
     read_pairs,
     read_samples,
     write_list,
@@ -109,7 +110,7 @@ def split(data: Path, config: TrainConfig) -> dict[str, list[Sample]]:
     """The run's lists: `train`, `val` (groups kept together; empty if nothing is held out) and, for folds 1..4, `test`.
 
     `official`: ACNE04's own test list; groups are the known duplicates. `grouped`: the folds too are made of groups, which
-    are the look-alikes of `lookalikes`, so that nobody is trained and tested on.
+    are those of `subject_groups`, so that nobody is trained and tested on.
     """
     fold = config.cross_validation
     if config.protocol == "official":
@@ -118,7 +119,7 @@ def split(data: Path, config: TrainConfig) -> dict[str, list[Sample]]:
         groups = group_ids([s.name for s in samples], read_pairs(data / "duplicates.csv"))
     else:
         samples, test = read_samples(data, "NNEW_trainval_0.txt"), []
-        groups = lookalikes.read_groups([s.name for s in samples])
+        groups = read_groups([s.name for s in samples])
         if fold:
             rest, held = grouped_folds(samples, groups, 4, seed=0)[fold - 1]
             test, samples, groups = [samples[i] for i in held], [samples[i] for i in rest], groups[rest]
@@ -435,7 +436,7 @@ def refuse_leak(earlier: Path, lists: dict[str, list[Sample]]) -> None:
     """Raise UsageError if the run that `earlier` ended was trained on photographs that `lists` hold out."""
     trained = earlier.parent / "train.txt"
     if trained.is_file():
-        known = {name for name, _, _ in read_labels(trained)}
+        known = {label.name for label in read_labels(trained)}
         for part in ("val", "test"):
             seen = [s.name for s in lists[part] if s.name in known]
             if seen:

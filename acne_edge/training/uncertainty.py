@@ -21,6 +21,7 @@ from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 
 from acne_edge.errors import UsageError
+from acne_edge.evaluation.metrics import count_metrics, ece_if_calibrated, expected_calibration_error, grade_metrics
 from acne_edge.grading import (
     HAYASHI,
     CountDecoding,
@@ -32,21 +33,22 @@ from acne_edge.grading import (
     interpret,
     temper,
 )
-from acne_edge.metrics import count_metrics, ece_if_calibrated, expected_calibration_error, grade_metrics
 from acne_edge.training.model import OutputCalibration
 
 OUTPUTS = ("grade_probs", "count_probs", "lesions")
 LEVEL = 0.9  # share of photographs that intervals and grade sets are to cover
-RARE = 0.25  # rare grades weigh n^-RARE in their calibration: of severe faces, more are found at the same accuracy
+CLASS_WEIGHT_POWER = (
+    0.25  # rare grades weigh n^-CLASS_WEIGHT_POWER in their calibration: of severe faces, more are found at the same accuracy
+)
 # Of the standard deviation of what the calibration reads, all of it logarithms; those of the shipped network are .9 and more.
 # What hardly differs between images tells nothing, and to standardise it would be to blow up the rounding of the runtime.
 LEAST_SPREAD = 0.05
 # Settings in which a run on all photographs may differ from one on a fold.
-OF_A_FOLD = ("cross_validation", "val_folds", "frequency", "num_workers", "batch_size_test")
+FOLD_SETTINGS = ("cross_validation", "val_folds", "frequency", "num_workers", "batch_size_test")
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class LabelledOutputs:
     """Outputs of the network on images held out of training, and their labels."""
 
     grade_probs: NDArray[np.float64]  # [N, G]
@@ -56,9 +58,9 @@ class HeldOut:
     counts: NDArray[np.int64]  # [N]
 
     @staticmethod
-    def of(outputs: Mapping[str, NDArray[np.float32]], grades: Sequence[int], counts: Sequence[int]) -> HeldOut:
+    def of(outputs: Mapping[str, NDArray[np.float32]], grades: Sequence[int], counts: Sequence[int]) -> LabelledOutputs:
         """From the network's `grade_probs`, `count_probs` and `lesion_map` of the images, and their labels."""
-        return HeldOut(
+        return LabelledOutputs(
             outputs["grade_probs"].astype(np.float64),
             outputs["count_probs"].astype(np.float64),
             outputs["lesion_map"].sum((1, 2), dtype=np.float64),
@@ -66,11 +68,11 @@ class HeldOut:
             np.asarray(counts),
         )
 
-    def take(self, index: NDArray[np.int64]) -> HeldOut:
+    def take(self, index: NDArray[np.int64]) -> LabelledOutputs:
         """The images at `index`."""
-        return HeldOut(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+        return LabelledOutputs(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
 
-    def calibrated(self, calibration: OutputCalibration) -> HeldOut:
+    def calibrated(self, calibration: OutputCalibration) -> LabelledOutputs:
         """The same with the probabilities that `calibration` makes of the outputs."""
         with torch.inference_mode():
             outputs = (torch.tensor(getattr(self, name)).float() for name in OUTPUTS)
@@ -78,16 +80,18 @@ class HeldOut:
         return replace(self, grade_probs=grade_probs, count_probs=count_probs)
 
     @staticmethod
-    def join(parts: Sequence[HeldOut]) -> HeldOut:
+    def join(parts: Sequence[LabelledOutputs]) -> LabelledOutputs:
         """The images of all parts."""
-        return HeldOut(*(np.concatenate([getattr(p, name) for p in parts]) for name in HeldOut.__dataclass_fields__))
+        return LabelledOutputs(
+            *(np.concatenate([getattr(p, name) for p in parts]) for name in LabelledOutputs.__dataclass_fields__)
+        )
 
 
 @dataclass(frozen=True)
 class OutOfFold:
     """What runs of the same settings predict for the photographs of the folds that each had not seen."""
 
-    data: HeldOut
+    data: LabelledOutputs
     names: list[str]  # [N] of the photographs
     folds: NDArray[np.int64]  # [N]
     settings: dict[str, Any]  # of the runs, but for those that differ between them
@@ -105,7 +109,7 @@ class OutOfFold:
         try:
             with np.load(path) as file:
                 grade_probs, count_probs, lesions = (file[name].astype(np.float64) for name in OUTPUTS)
-                data = HeldOut(grade_probs, count_probs, lesions, file["grades"], file["counts"])
+                data = LabelledOutputs(grade_probs, count_probs, lesions, file["grades"], file["counts"])
                 return OutOfFold(data, file["names"].tolist(), file["folds"], json.loads(str(file["settings"])))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise UsageError(f"{path}: not out-of-fold predictions of acne-edge crossval ({error})") from error
@@ -123,7 +127,7 @@ def conformal_quantile(scores: NDArray[np.floating], level: float) -> float:
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else 1.0
 
 
-def fit_calibration(data: HeldOut) -> OutputCalibration:
+def fit_calibration(data: LabelledOutputs) -> OutputCalibration:
     """Grades by the best penalised likelihood, counts by the least penalised continuous ranked probability score.
 
     The score is the sum over k of (F(k) - [count <= k])^2, F the predicted distribution function (Gneiting and Raftery 2007,
@@ -134,7 +138,7 @@ def fit_calibration(data: HeldOut) -> OutputCalibration:
     features = OutputCalibration.grade_features(grade_probs, lesions).numpy()
     frequency = np.bincount(data.grades, minlength=data.grade_probs.shape[1]) / len(data.grades)
     if frequency.all():
-        weights = dict(enumerate(frequency**-RARE))
+        weights = dict(enumerate(frequency**-CLASS_WEIGHT_POWER))
         mean, spread = features.mean(0), features.std(0).clip(LEAST_SPREAD)
         regression = LogisticRegression(max_iter=1000, class_weight=weights).fit((features - mean) / spread, data.grades)
         weight = regression.coef_ / spread
@@ -175,7 +179,7 @@ def _fit_count(calibration: OutputCalibration, logarithms: Tensor, amount: Tenso
 
 
 @dataclass(frozen=True)
-class Constants:
+class Postprocessing:
     """All that is fitted on images that training has not seen."""
 
     calibration: OutputCalibration
@@ -183,19 +187,19 @@ class Constants:
     uncertainty: Uncertainty
 
     @staticmethod
-    def fit(data: HeldOut, level: float, fitted_on: str) -> Constants:
+    def fit(data: LabelledOutputs, level: float, fitted_on: str) -> Postprocessing:
         """Fit each on what the ones before make of the network's outputs `data`."""
         calibration = fit_calibration(data)
         calibrated = data.calibrated(calibration)
         decoding = fit_decoding(calibrated)
-        return Constants(calibration, decoding, fit_uncertainty(calibrated, decoding, level, fitted_on))
+        return Postprocessing(calibration, decoding, fit_uncertainty(calibrated, decoding, level, fitted_on))
 
-    def interpret(self, data: HeldOut) -> list[Interpretation]:
+    def interpret(self, data: LabelledOutputs) -> list[Interpretation]:
         """What a device would make of each image's outputs as the network gives them."""
         return interpret_all(data.calibrated(self.calibration), self.decoding, self.uncertainty)
 
 
-def fit_decoding(data: HeldOut) -> CountDecoding:
+def fit_decoding(data: LabelledOutputs) -> CountDecoding:
     """The statistic and the shares of lesion map and grade head with the least count error and the best grade likelihood."""
     choices = [CountDecoding(s, w) for s in ("mean", "median") for w in (0.0, 0.25, 0.5, 0.75, 1.0)]
     errors = [np.abs(_counts(data, c) - data.counts).mean() for c in choices]
@@ -205,7 +209,7 @@ def fit_decoding(data: HeldOut) -> CountDecoding:
     return heads[int(np.argmin(losses))]
 
 
-def fit_uncertainty(data: HeldOut, decoding: CountDecoding, level: float, fitted_on: str) -> Uncertainty:
+def fit_uncertainty(data: LabelledOutputs, decoding: CountDecoding, level: float, fitted_on: str) -> Uncertainty:
     """Temperature by likelihood, then conformal quantiles of the count and of the tempered grade at `level`.
 
     The abstention threshold is the confidence under which grades were wrong more often than right.
@@ -236,17 +240,17 @@ def abstention_threshold(probs: NDArray[np.floating], grades: NDArray[np.int64])
     return 0.0
 
 
-def measure(data: HeldOut, decoding: CountDecoding, uncertainty: Uncertainty) -> dict[str, Any]:
+def measure(data: LabelledOutputs, decoding: CountDecoding, uncertainty: Uncertainty) -> dict[str, Any]:
     """Grade and count metrics, coverage and size of intervals and sets, ECE."""
     return _summary(data, interpret_all(data, decoding, uncertainty))
 
 
-def cross_fit(data: HeldOut, level: float) -> dict[str, Any]:
+def cross_fit(data: LabelledOutputs, level: float) -> dict[str, Any]:
     """The same metrics with every image judged by constants fitted on the other folds."""
     return _summary(data, cross_fitted(data, level))
 
 
-def cross_fitted(data: HeldOut, level: float, seed: int = 0) -> list[Interpretation]:
+def cross_fitted(data: LabelledOutputs, level: float, seed: int = 0) -> list[Interpretation]:
     """Each image's interpretation by constants fitted on the other folds."""
     results: list[Any] = [None] * len(data.counts)
     for test, constants in cross_fits(data, level, seed):
@@ -255,13 +259,15 @@ def cross_fitted(data: HeldOut, level: float, seed: int = 0) -> list[Interpretat
     return results
 
 
-def cross_fits(data: HeldOut, level: float, seed: int = 0, folds: int = 5) -> Iterator[tuple[NDArray[np.int64], Constants]]:
+def cross_fits(
+    data: LabelledOutputs, level: float, seed: int = 0, folds: int = 5
+) -> Iterator[tuple[NDArray[np.int64], Postprocessing]]:
     """The images of each fold, all grades alike in each, and the constants fitted on the other folds."""
     for fit, test in StratifiedKFold(folds, shuffle=True, random_state=seed).split(data.grades, data.grades):
-        yield test, Constants.fit(data.take(fit), level, "cross-fit")
+        yield test, Postprocessing.fit(data.take(fit), level, "cross-fit")
 
 
-def interpret_all(data: HeldOut, decoding: CountDecoding, uncertainty: Uncertainty) -> list[Interpretation]:
+def interpret_all(data: LabelledOutputs, decoding: CountDecoding, uncertainty: Uncertainty) -> list[Interpretation]:
     """What a device would make of each image's outputs."""
     return [
         interpret(g, c, s, native=HAYASHI, scale=HAYASHI, decoding=decoding, uncertainty=uncertainty)
@@ -269,7 +275,7 @@ def interpret_all(data: HeldOut, decoding: CountDecoding, uncertainty: Uncertain
     ]
 
 
-def _summary(data: HeldOut, results: list[Interpretation]) -> dict[str, Any]:
+def _summary(data: LabelledOutputs, results: list[Interpretation]) -> dict[str, Any]:
     intervals, probs = np.array([r.interval for r in results]), np.array([r.grade_probs for r in results])
     return {
         "grade": grade_metrics(data.grades, [r.grade for r in results], data.grade_probs.shape[1]),
@@ -288,11 +294,11 @@ def _summary(data: HeldOut, results: list[Interpretation]) -> dict[str, Any]:
     }
 
 
-def _counts(data: HeldOut, decoding: CountDecoding) -> NDArray[np.float64]:
+def _counts(data: LabelledOutputs, decoding: CountDecoding) -> NDArray[np.float64]:
     return np.array([decode_count(p, s, decoding) for p, s in zip(data.count_probs, data.lesions, strict=True)])
 
 
-def _grades(data: HeldOut, decoding: CountDecoding) -> NDArray[np.floating]:
+def _grades(data: LabelledOutputs, decoding: CountDecoding) -> NDArray[np.floating]:
     return combine_grades(data.grade_probs, data.count_probs, HAYASHI, HAYASHI, decoding)
 
 

@@ -118,7 +118,7 @@ void check_memory(const JpegHeader& header, int scale) {
     const bool twice = header.components != 3 || (orientation >= 2 && orientation <= 8) ||
                        (!header.profile.empty() && !is_srgb(header.profile));
     if (header.buffered + 4 * scaled(header.width) * scaled(header.height) * (twice ? 2 : 1) <= 4 * kMaxPixels) return;
-    throw Error(ACNE_EDGE_ERROR_IMAGE_SIZE, "JPEG of " + std::to_string(header.width) + "x" + std::to_string(header.height) +
+    throw Error(ACNE_EDGE_STATUS_IMAGE_SIZE, "JPEG of " + std::to_string(header.width) + "x" + std::to_string(header.height) +
                                                 " pixels takes too much memory to decode; save it smaller, as a baseline JPEG");
 }
 
@@ -126,11 +126,11 @@ void check_memory(const JpegHeader& header, int scale) {
 
 void check_size(std::int64_t width, std::int64_t height) {
     if (width < kMinSide || height < kMinSide) {
-        throw Error(ACNE_EDGE_ERROR_IMAGE_SIZE,
+        throw Error(ACNE_EDGE_STATUS_IMAGE_SIZE,
                     format_size(width, height) + "at least " + std::to_string(kMinSide) + " a side are needed");
     }
     if (width * height > kMaxPixels) {
-        throw Error(ACNE_EDGE_ERROR_IMAGE_SIZE,
+        throw Error(ACNE_EDGE_STATUS_IMAGE_SIZE,
                     format_size(width, height) + "at most " + std::to_string(kMaxPixels / 1000000) + " megapixels are accepted");
     }
 }
@@ -141,16 +141,16 @@ int dct_scale(int width, int height, int min_side) {
 }
 
 Image decode_jpeg(const std::uint8_t* data, std::size_t size, int min_side) {
-    if (size == 0) throw Error(ACNE_EDGE_ERROR_IMAGE_DECODE, "image is empty (0 bytes)");
+    if (size == 0) throw Error(ACNE_EDGE_STATUS_IMAGE_DECODE, "image is empty (0 bytes)");
     if (size < 3 || std::memcmp(data, "\xFF\xD8\xFF", 3) != 0) {
-        throw Error(ACNE_EDGE_ERROR_IMAGE_DECODE, "not a JPEG; decode other formats yourself and pass their pixels as RGB");
+        throw Error(ACNE_EDGE_STATUS_IMAGE_DECODE, "not a JPEG; decode other formats yourself and pass their pixels as RGB");
     }
     const JpegHeader header = read_jpeg_header(data, size);
     check_size(header.width, header.height);
     const int scale = dct_scale(header.width, header.height, min_side);
     check_memory(header, scale);
 
-    const Error damaged(ACNE_EDGE_ERROR_IMAGE_DECODE, "image data is damaged or cut short");
+    const Error damaged(ACNE_EDGE_STATUS_IMAGE_DECODE, "image data is damaged or cut short");
     Decompressor decompressor(data, size);
     if (!decompressor.read_header()) throw damaged;
     const auto& info = decompressor.info();

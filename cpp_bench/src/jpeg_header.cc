@@ -35,7 +35,7 @@ constexpr int kMaxSegments = 10000;                  // a profile may take 255, 
 constexpr int kMaxScans = 200;                       // real files have about ten
 constexpr std::int64_t kMaxScanned = 2'000'000'000;  // pixels times scans: a hundred megapixels in twenty scans
 
-[[noreturn]] void refuse(const std::string& message) { throw Error(ACNE_EDGE_ERROR_IMAGE_DECODE, message); }
+[[noreturn]] void refuse(const std::string& message) { throw Error(ACNE_EDGE_STATUS_IMAGE_DECODE, message); }
 
 struct Segment {
     int marker = 0;

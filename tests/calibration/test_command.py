@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from acne_edge.console import run
 from acne_edge.models import index
 from calibration.__main__ import app
-from calibration.command import run
 from calibration.crops import Crop, save
 from tests.backends.test_onnxruntime import SIDE, model
 

@@ -8,7 +8,7 @@ import pytest
 
 from acne_edge import AcneGrader
 from acne_edge.errors import UsageError
-from acne_edge.metrics import count_metrics, grade_metrics
+from acne_edge.evaluation.metrics import count_metrics, grade_metrics
 from acne_edge.training.uncertainty import OutOfFold, cross_fitted
 from export.card import write_card
 

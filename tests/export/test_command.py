@@ -10,10 +10,10 @@ import numpy as np
 import onnx
 import pytest
 
+from acne_edge.console import run as run_tool
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import load_images, read_samples
-from acne_edge.training.uncertainty import HeldOut, OutOfFold, fit_uncertainty
-from calibration.command import run as run_tool
+from acne_edge.training.uncertainty import LabelledOutputs, OutOfFold, fit_uncertainty
 from calibration.crops import draw, save
 from export import gate
 from export.__main__ import app
@@ -186,7 +186,7 @@ def test_a_run_that_held_nothing_out_has_its_constants_from_the_folds(
     for name in ("model.safetensors", "run.json", "train.txt"):
         (run / name).write_bytes((finished / name).read_bytes())
     random = np.random.default_rng(0)
-    predicted = HeldOut(
+    predicted = LabelledOutputs(
         random.dirichlet(np.ones(4), 80), random.dirichlet(np.ones(66), 80), random.uniform(0, 60, 80),
         np.arange(80) % 4, np.arange(80) % 60,
     )  # fmt: skip
@@ -268,13 +268,13 @@ def test_verify_names_the_first_diverging_layer(call, finished: Path, exported: 
     assert "first diverging layer: resnet.layer3.0.conv1" in err
 
 
-def test_unseen_quantises_runs_on_what_they_learned_and_judges_them_on_the_rest(
+def test_evaluate_quantises_runs_on_what_they_learned_and_judges_them_on_the_rest(
     call, finished: Path, dataset: Path, exported: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.unseen.to_onnx", lambda network: onnx.load_from_string(exported))
-    monkeypatch.setattr("acne_edge.training.compare.DIVISIONS", 1)
+    monkeypatch.setattr("export.evaluate.to_onnx", lambda network: onnx.load_from_string(exported))
+    monkeypatch.setattr("acne_edge.training.studies.compare.DIVISIONS", 1)
     run = shutil.copytree(finished, tmp_path / "run")
-    arguments = ["unseen", run, "--data", dataset, "--part", "val", "--out", tmp_path / "unseen.json"]
+    arguments = ["evaluate", run, "--data", dataset, "--part", "val", "--out", tmp_path / "unseen.json"]
     code, _, err = call(*arguments)
     assert code == 2
     assert "no finished run that did without photographs, as there is no val_outputs.npz" in err

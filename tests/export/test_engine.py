@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from acne_edge import models
-from acne_edge.backends import tensorrt as backend
+from acne_edge.backends.tensorrt import build as backend
 from acne_edge.errors import AcneEdgeError, BackendError, MissingExtraError
 from acne_edge.manifest import InputSpec
 from acne_edge.training.checkpoint import load_network
@@ -51,7 +51,7 @@ def layer_types(lines: list[str]) -> dict[str, set[str]]:
 def report(rtx: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the builder says of the engine's layers; only a GPU can load the engine and ask it."""
     lines: list[str] = []
-    plain = backend._log
+    plain = backend.error_log
 
     def log(trt: Any) -> Any:
         logger = plain(trt)
@@ -64,7 +64,7 @@ def report(rtx: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return Listening()
 
-    monkeypatch.setattr(backend, "_log", log)
+    monkeypatch.setattr(backend, "error_log", log)
     return lines
 
 

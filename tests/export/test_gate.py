@@ -12,22 +12,22 @@ from calibration.ranges import Ranges, layers, observed
 from export import gate
 from export.gate import BUDGET, CHOSEN_BY, GateError, Labelled, granularity, losses, record, search, strain
 from export.graph import attach
-from export.parity import Readings, onnx_runner, outputs, readings
+from export.parity import Decoded, decode_all, onnx_runner, outputs
 from export.quantize import Recipe, candidates, cpu, tensorrt
 from tests.export.conftest import draw_images, make_manifest
 
 BLOCKS = tuple(f"resnet.layer{i}.{j}" for i in (1, 2, 3) for j in (0, 1))
 
 
-def truth_of(grades: list[int], counts: list[float], reference: Readings | None = None) -> Labelled:
-    reference = reference or Readings(np.array(counts, float), np.array(grades))
+def truth_of(grades: list[int], counts: list[float], reference: Decoded | None = None) -> Labelled:
+    reference = reference or Decoded(np.array(counts, float), np.array(grades))
     return Labelled(np.zeros((len(grades), 1, 1, 3), np.uint8), np.array(grades), np.array(counts), reference)
 
 
 def test_losses_are_what_they_say() -> None:
     grades, counts = [0, 1, 2, 3] * 25, [3.0, 12.0, 30.0, 55.0] * 25
     truth = truth_of(grades, counts)
-    worse = Readings(np.array(counts) + 0.5, np.array([1, *grades[1:]]))
+    worse = Decoded(np.array(counts) + 0.5, np.array([1, *grades[1:]]))
     lost = losses(worse, truth)
     assert lost["accuracy_drop"]["value"] == pytest.approx(0.01)
     assert lost["grade_flips"]["value"] == pytest.approx(0.01)
@@ -39,8 +39,8 @@ def test_losses_are_what_they_say() -> None:
 
 def test_a_better_model_loses_nothing_but_flips() -> None:
     grades, counts = np.array([0, 1, 2, 3] * 25), np.array([3.0, 12.0, 30.0, 55.0] * 25)
-    wrong = Readings(counts + 1.0, np.where(np.arange(100) < 8, 0, grades))
-    lost = losses(Readings(counts, grades), truth_of(list(grades), list(counts), wrong))
+    wrong = Decoded(counts + 1.0, np.where(np.arange(100) < 8, 0, grades))
+    lost = losses(Decoded(counts, grades), truth_of(list(grades), list(counts), wrong))
     assert lost["accuracy_drop"]["value"] == pytest.approx(-0.06)
     assert lost["mae_increase"]["value"] == pytest.approx(-1)
     assert lost["grade_flips"]["value"] == pytest.approx(0.06)
@@ -53,7 +53,7 @@ def test_the_interval_covers_the_loss_as_often_as_it_says() -> None:
     for _ in range(trials):
         grades = rng.integers(0, 4, 120)
         flipped = rng.random(120) < share
-        candidate = Readings(np.zeros(120), np.where(flipped, (grades + 1) % 4, grades))
+        candidate = Decoded(np.zeros(120), np.where(flipped, (grades + 1) % 4, grades))
         flips = losses(candidate, truth_of(list(grades), [0.0] * 120), resamples=200)["grade_flips"]
         assert flips["low"] <= flips["value"] <= flips["high"]
         inside += flips["low"] <= share <= flips["high"]
@@ -62,7 +62,7 @@ def test_the_interval_covers_the_loss_as_often_as_it_says() -> None:
 
 
 def test_one_grade_only_is_full_agreement() -> None:
-    same = Readings(np.full(10, 3.0), np.zeros(10, np.int64))
+    same = Decoded(np.full(10, 3.0), np.zeros(10, np.int64))
     assert losses(same, truth_of([0] * 10, [3.0] * 10, same))["qwk_drop"]["value"] == 0
 
 
@@ -104,7 +104,7 @@ def judged(graph: onnx.ModelProto, ranges: dict[str, Ranges], recipe: Recipe, me
 
     def drawn(seed: int) -> Labelled:
         images = draw_images(100, seed)
-        reference = readings(outputs(run, images), manifest)
+        reference = decode_all(outputs(run, images), manifest)
         return Labelled(images, reference.grades, reference.counts, reference)
 
     return search(graph, ranges, draw_images(32, 3), recipe, methods, manifest, drawn(9), drawn(10), LINES.append)
@@ -114,7 +114,7 @@ def refuse(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the verdict of that number, from 1, be against."""
     measured: list[gate.Losses] = []
 
-    def lost(candidate: Readings, truth: Labelled) -> gate.Losses:
+    def lost(candidate: Decoded, truth: Labelled) -> gate.Losses:
         measured.append(losses(candidate, truth, resamples=2))
         if len(measured) == number:
             measured[-1]["grade_flips"]["value"] = 1.0
@@ -201,8 +201,8 @@ def test_what_cannot_be_saved_is_refused(
 
 def test_a_second_view_of_a_photograph_is_no_second_photograph() -> None:
     grades = [0, 1, 2, 3] * 20
-    changed = Readings(np.zeros(160), np.array([1, *grades[1:]] * 2))
-    once = losses(Readings(np.zeros(80), changed.grades[:80]), truth_of(grades, [0.0] * 80))
+    changed = Decoded(np.zeros(160), np.array([1, *grades[1:]] * 2))
+    once = losses(Decoded(np.zeros(80), changed.grades[:80]), truth_of(grades, [0.0] * 80))
     twice = losses(changed, replace(truth_of(grades * 2, [0.0] * 160), views=2))
     assert twice == once
 
@@ -221,5 +221,5 @@ def test_the_record_says_how_often_a_photograph_was_shown(views: int, said: str)
 
 def test_a_loss_of_just_the_budget_is_within_it() -> None:
     grades = [0, 1, 2, 3] * 150
-    flipped = Readings(np.zeros(600), np.array([1, 1, 2, 3, 1, 1, 2, 3, 1, 1, 2, 3, *grades[12:]]))
+    flipped = Decoded(np.zeros(600), np.array([1, 1, 2, 3, 1, 1, 2, 3, 1, 1, 2, 3, *grades[12:]]))
     assert strain(losses(flipped, truth_of(grades, [0.0] * 600))) == 1

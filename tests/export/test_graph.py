@@ -17,7 +17,7 @@ from acne_edge.files import write
 from acne_edge.training import checkpoint
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.model import FusionModel
-from acne_edge.training.uncertainty import HeldOut
+from acne_edge.training.uncertainty import LabelledOutputs
 from calibration.ranges import layers
 from export.graph import attach, check, read, to_onnx
 from export.parity import difference, onnx_runner, outputs, torch_runner
@@ -42,7 +42,7 @@ def test_the_graph_computes_what_torch_computes(network: FusionModel, graph: onn
 def test_a_calibration_is_part_of_the_graph_and_never_quantised(network: FusionModel, graph: onnx.ModelProto) -> None:
     calibration = make_calibration()
     images = draw_images(5, seed=3)
-    plain = HeldOut.of(outputs(torch_runner(network), images)._asdict(), [0] * 5, [1] * 5)
+    plain = LabelledOutputs.of(outputs(torch_runner(network), images)._asdict(), [0] * 5, [1] * 5)
     expected = plain.calibrated(calibration)
     calibrated = to_onnx(network, calibration)
     found = outputs(onnx_runner(attach(copy(calibrated), make_manifest())), images)

@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from calibration.ranges import Ranges, layers
-from export.correction import shifts
+from export.bias_correction import shifts
 from export.graph import attach
 from export.parity import onnx_runner, outputs
 from export.quantize import KEPT, ONE_SIDED, Recipe, candidates, corrected, cpu, left_in_float, quantize, tensorrt

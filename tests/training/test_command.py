@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from acne_edge import cli
+from acne_edge.cli import main as cli
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

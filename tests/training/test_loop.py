@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from acne_edge.errors import UsageError
-from acne_edge.training import checkpoint, lookalikes, loop
+from acne_edge.training import checkpoint, loop
+from acne_edge.training import data as acne04_data
 from acne_edge.training.config import TrainConfig
 from acne_edge.training.data import load_images, read_samples
 from acne_edge.training.loop import Dataset, Trainer, epoch_order, lr_factor, make_optimizer, split
@@ -176,8 +177,8 @@ def test_balanced_draws_even_the_grades_out() -> None:
 def test_the_grouped_protocol_keeps_look_alikes_on_one_side(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = [s.name for s in read_samples(data, "NNEW_trainval_0.txt")]
     group = dict(zip(names, np.arange(40) // 2, strict=True))
-    lookalikes.write_groups(tmp_path / "groups.csv", names, np.array(list(group.values())))
-    monkeypatch.setattr(lookalikes, "GROUPS", tmp_path / "groups.csv")
+    acne04_data.write_groups(tmp_path / "groups.csv", names, np.array(list(group.values())))
+    monkeypatch.setattr(acne04_data, "GROUPS", tmp_path / "groups.csv")
     tested = []
     for fold in (1, 2, 3, 4):
         lists = split(data, TrainConfig(**QUICK, protocol="grouped", cross_validation=fold))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from acne_edge.grading import HAYASHI, REPORT
+from acne_edge.grading import BANDED, HAYASHI
 from acne_edge.training.losses import (
     LOSSES,
     band_matrix,
@@ -29,7 +29,7 @@ def test_counts_beyond_the_last_bin_belong_to_it() -> None:
     torch.testing.assert_close(*label_distribution(torch.tensor([65, 300]), 66, 3.0))
 
 
-@pytest.mark.parametrize("scale", [HAYASHI, REPORT])
+@pytest.mark.parametrize("scale", [HAYASHI, BANDED])
 def test_bands_are_those_of_the_scale(scale) -> None:
     np.testing.assert_array_equal(band_matrix(scale.lower, 66).numpy(), scale.bands(66))
 

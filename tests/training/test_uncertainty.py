@@ -9,7 +9,7 @@ import pytest
 from acne_edge.grading import HAYASHI, CountDecoding
 from acne_edge.training.model import OutputCalibration
 from acne_edge.training.uncertainty import (
-    HeldOut,
+    LabelledOutputs,
     abstention_threshold,
     conformal_quantile,
     cross_fit,
@@ -20,7 +20,7 @@ from acne_edge.training.uncertainty import (
 )
 
 
-def simulated(n: int, seed: int, sharpness: float = 1.0) -> HeldOut:
+def simulated(n: int, seed: int, sharpness: float = 1.0) -> LabelledOutputs:
     """Predictions whose count distribution is right at sharpness 1, and too sure of itself above."""
     rng = np.random.default_rng(seed)
     centre = rng.uniform(1, 60, n)
@@ -30,7 +30,7 @@ def simulated(n: int, seed: int, sharpness: float = 1.0) -> HeldOut:
     counts = np.array([rng.choice(66, p=p) for p in honest])
     sure = honest**sharpness / (honest**sharpness).sum(1, keepdims=True)
     grades = np.array([HAYASHI.grade(c) for c in counts])
-    return HeldOut(sure @ HAYASHI.bands(66), sure, sure @ k, grades, counts)
+    return LabelledOutputs(sure @ HAYASHI.bands(66), sure, sure @ k, grades, counts)
 
 
 def test_the_conformal_quantile_is_the_corrected_order_statistic() -> None:
@@ -56,9 +56,9 @@ def test_temperature_cools_a_boastful_network() -> None:
 
 def test_decoding_leans_on_the_better_source() -> None:
     data = simulated(400, 0)
-    noisy_map = HeldOut(data.grade_probs, data.count_probs, data.lesions + 40, data.grades, data.counts)
+    noisy_map = LabelledOutputs(data.grade_probs, data.count_probs, data.lesions + 40, data.grades, data.counts)
     assert fit_decoding(noisy_map).map_weight == 0
-    true_map = HeldOut(data.grade_probs, data.count_probs, data.counts.astype(float), data.grades, data.counts)
+    true_map = LabelledOutputs(data.grade_probs, data.count_probs, data.counts.astype(float), data.grades, data.counts)
     assert fit_decoding(true_map).map_weight == 1
 
 
@@ -66,11 +66,11 @@ def test_calibration_undoes_a_grade_heads_wrong_idea_of_how_common_the_grades_ar
     fit, new = simulated(1500, 0), simulated(1500, 1)
     prior = np.array([40.0, 8, 1, 1])
 
-    def tilted(data: HeldOut) -> HeldOut:
+    def tilted(data: LabelledOutputs) -> LabelledOutputs:
         probs = data.grade_probs * prior
         return replace(data, grade_probs=probs / probs.sum(1, keepdims=True))
 
-    def accuracy(data: HeldOut) -> float:
+    def accuracy(data: LabelledOutputs) -> float:
         return float((data.grade_probs.argmax(1) == data.grades).mean())
 
     calibration = fit_calibration(tilted(fit))
@@ -82,11 +82,11 @@ def test_calibration_undoes_a_grade_heads_wrong_idea_of_how_common_the_grades_ar
 def test_calibration_undoes_counts_that_are_too_low_and_too_vague() -> None:
     fit, new = simulated(1500, 0), simulated(1500, 1)
 
-    def spoiled(data: HeldOut) -> HeldOut:
+    def spoiled(data: LabelledOutputs) -> LabelledOutputs:
         probs = np.sqrt(data.count_probs) * np.exp(-np.arange(66) / 6)
         return replace(data, count_probs=probs / probs.sum(1, keepdims=True), lesions=0.5 * data.lesions)
 
-    def error(data: HeldOut) -> float:
+    def error(data: LabelledOutputs) -> float:
         return float(np.abs(data.count_probs @ np.arange(66) - data.counts).mean())
 
     assert error(spoiled(new)) > error(new) + 1

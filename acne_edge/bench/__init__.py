@@ -1,0 +1,1 @@
+"""How long a photograph takes on this machine: contenders in turn, cold start, throughput, memory."""

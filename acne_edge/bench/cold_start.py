@@ -1,0 +1,79 @@
+"""What starting costs, in processes of their own, and how much memory one takes."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from acne_edge.bench.contenders import cpp_command
+from acne_edge.errors import UsageError
+from acne_edge.grader import AcneGrader
+
+# A small process starts the one that is measured: a child's peak memory counts from its fork, this process's size included.
+_LAUNCH = """
+import json, os, sys, time
+quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+start = time.perf_counter()
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet)
+_, status, usage = os.wait4(child, 0)
+print(json.dumps([1e3 * (time.perf_counter() - start), usage.ru_maxrss, os.waitstatus_to_exitcode(status)]))
+"""
+
+
+def cold_start(image: Path, model: str | None, cpp: Path | None = None, runs: int = 25) -> dict[str, float]:
+    """What starting costs, the bare imports that no program on this runtime gets around included; medians of `runs` rounds.
+
+    `imports_ms`, `help_ms` and `process_ms` are whole processes, in random order: `import numpy, PIL.Image, onnxruntime`,
+    `acne-edge --help` and `acne-edge predict`. `help_ratio` and `process_ratio` are to the imports of the same round. With `cpp`,
+    the path of acne_edge_bench, `cpp_process_ms` is one prediction by the C++ library, and `cpp_ratio` says how many times faster
+    than `acne-edge predict` of the same round that is; both keep optimised graphs in a cache, which a first round fills.
+    `session_ms` and `first_inference_ms` are loading the model, and the first prediction after it, in a process that has
+    imported all that. `peak_rss_mb` is the largest resident memory of the `predict` process, in MB (10^6 bytes).
+    """
+    command = [sys.executable, "-m", "acne_edge"]
+    processes = {
+        "imports": [sys.executable, "-c", "import numpy, PIL.Image, onnxruntime"],
+        "help": [*command, "--help"],
+        "process": [*command, "predict", str(image), *(["--model", model] if model else [])],
+    }
+    data = image.read_bytes()
+    order, rows = random.Random(0), []
+    with tempfile.TemporaryDirectory() as cache:
+        if cpp is not None:
+            processes["cpp_process"] = [*cpp_command(cpp, image, model), "--once", "--cache", cache]
+        for _ in range(runs + 1):
+            # What ran just before leaves its traces in the processor.
+            took = {name: _process(processes[name]) for name in order.sample(list(processes), len(processes))}
+            row = {f"{name}_ms": took[name][0] for name in processes}
+            row["peak_rss_mb"] = took["process"][1]
+            row["help_ratio"], row["process_ratio"] = row["help_ms"] / row["imports_ms"], row["process_ms"] / row["imports_ms"]
+            if cpp is not None:
+                row["cpp_ratio"] = row["process_ms"] / row["cpp_process_ms"]
+            start = perf_counter()
+            with AcneGrader.load(model) as grader:
+                loaded = perf_counter()
+                grader.predict(data)
+                row["first_inference_ms"] = 1e3 * (perf_counter() - loaded)
+            row["session_ms"] = 1e3 * (loaded - start)
+            rows.append(row)
+    return {name: float(np.median([row[name] for row in rows[1:]])) for name in rows[0]}  # the first fills the disk's cache
+
+
+def _process(command: Sequence[str]) -> tuple[float, float]:
+    """Milliseconds and peak resident memory, in MB, of a process (POSIX). Raises UsageError if it fails."""
+    done = subprocess.run([sys.executable, "-c", _LAUNCH, *command], capture_output=True, text=True)
+    try:
+        took, peak, code = json.loads(done.stdout)
+    except ValueError:
+        took, peak, code = 0.0, 0.0, -1
+    if code not in (0, 5):  # 5: abstained
+        raise UsageError(f"{' '.join(command)}: exit code {code}; {done.stderr.strip()}")
+    return took, peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6

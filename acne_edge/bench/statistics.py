@@ -1,0 +1,39 @@
+"""What a list of milliseconds comes to, and whether it is worth quoting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+MIN_SAMPLES_P99 = 100
+MAX_CV = 0.025  # over it, single figures are not worth quoting
+
+
+def summarize(samples: Sequence[float]) -> dict[str, float]:
+    """min, mean, p50, p90, p99 and coefficient of variation (standard deviation over mean) of a list of milliseconds.
+
+    p99 is left out under 100 samples: it would be the maximum by another name.
+    """
+    values = np.asarray(samples, np.float64)
+    summary = {
+        "min": float(values.min()),
+        "mean": float(values.mean()),
+        "p50": float(np.percentile(values, 50)),
+        "p90": float(np.percentile(values, 90)),
+    }
+    if len(values) >= MIN_SAMPLES_P99:
+        summary["p99"] = float(np.percentile(values, 99))
+    return {**summary, "cv": float(values.std() / values.mean()) if values.mean() else 0.0}
+
+
+def stage_report(name: str, rows: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """A contender's milliseconds by stage over its samples, and a warning where the machine was not quiet."""
+    stages = {stage: summarize([row[stage] for row in rows]) for stage in rows[0]}
+    warnings = []
+    if stages["total"]["cv"] > MAX_CV:
+        warnings.append(
+            f"total varies by {100 * stages['total']['cv']:.1f} % (over {100 * MAX_CV:.1f} %): the machine was not quiet"
+        )
+    return {"name": name, "stages": stages, "warnings": warnings}

@@ -1,0 +1,48 @@
+"""`acne-edge bench`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from acne_edge.cli.options import ModelOption
+from acne_edge.errors import UsageError
+
+
+def bench(
+    image: Annotated[Path | None, typer.Option(help="Photograph [a drawn 3112x3456 JPEG].")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Measured predictions; p99 needs 100.")] = 200,
+    warmup: Annotated[int, typer.Option(min=0, help="Predictions before them.")] = 20,
+    model: ModelOption = None,
+    backend: Annotated[list[str] | None, typer.Option(help="Runtime (repeatable) [auto].")] = None,
+    threads: Annotated[list[int] | None, typer.Option(min=0, help="Threads (repeatable) [0: the runtime chooses].")] = None,
+    baseline: Annotated[Literal["torch"] | None, typer.Option(help="Add full decode + PyTorch eager of --checkpoint.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Checkpoint for --baseline torch.")] = None,
+    baseline_model: Annotated[Path | None, typer.Option(help="Add full decode + ONNX Runtime of this ONNX file.")] = None,
+    openvino_model: Annotated[Path | None, typer.Option(help="Add the SDK with this ONNX file in OpenVINO.")] = None,
+    cpp: Annotated[Path | None, typer.Option(help="Add the C++ library, by the path of acne_edge_bench.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Measure latency by stage, cold start, throughput and memory; contenders take turns in one run."""
+    from acne_edge.bench import run as benchmark
+    from acne_edge.bench.table import table
+
+    if (baseline is None) != (checkpoint is None):
+        raise UsageError("--baseline torch and --checkpoint FILE go together")
+    settings = benchmark.Settings(
+        image,
+        samples,
+        warmup,
+        model,
+        tuple(backend or ("auto",)),
+        tuple(threads or (0,)),
+        checkpoint,
+        baseline_model,
+        openvino_model,
+        cpp,
+    )
+    report = benchmark.run(settings)
+    print(json.dumps(report, indent=2) if as_json else table(report))

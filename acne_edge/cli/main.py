@@ -1,0 +1,62 @@
+"""The command `acne-edge`: which commands there are, and the process around them.
+
+A command's module is imported only when it is called or help is asked for, and imports what it works with only when it runs, so
+that `--help` is instant and no command pays for another. Exit codes are those of `acne_edge.console`.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from acne_edge import __version__, console, startup
+
+DEVICE_COMMANDS = ("predict", "watch", "bench", "evaluate", "info", "doctor")
+RESEARCH_COMMANDS = ("train", "crossval", "refit", "compare", "analyse", "subject-groups")
+
+
+def main() -> None:
+    """Run the command line; errors become one line and an exit code."""
+    console.run(lambda arguments: application(arguments)(arguments, prog_name="acne-edge"), "acne-edge")
+
+
+def run() -> None:
+    """`main` as a process."""
+    code: object = 0
+    try:
+        main()
+    except SystemExit as stop:
+        code = stop.code
+    if "acne_edge.training" in sys.modules or not isinstance(code, int | None):
+        sys.exit(code)  # type: ignore[arg-type]
+    startup.exit_at_once(code or 0)
+
+
+def application(arguments: list[str]) -> typer.Typer:
+    """The command line with the command that `arguments` name first, or with all of them."""
+    app = console.application(
+        "Count acne lesions and grade severity from photographs, on this device, offline. Not a medical device."
+    )
+    app.callback(invoke_without_command=True)(_root)
+    named = next((a for a in arguments if not a.startswith("-")), None)
+    for name in DEVICE_COMMANDS:
+        if named == name or named not in (*DEVICE_COMMANDS, *RESEARCH_COMMANDS):
+            app.command(name)(getattr(import_module(f"acne_edge.cli.{name}"), name))
+    if named not in DEVICE_COMMANDS:
+        from acne_edge.cli import research
+
+        for name in RESEARCH_COMMANDS:
+            research.add(app, name)
+    return app
+
+
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,  # `console.run` reads it
+) -> None:
+    if version:
+        print(f"acne-edge {__version__}")
+        raise typer.Exit

@@ -1,0 +1,65 @@
+"""`acne-edge predict`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from acne_edge import console
+from acne_edge.cli import output as results_output
+from acne_edge.cli.options import (
+    BackendOption,
+    ModelOption,
+    QualityOption,
+    ScaleOption,
+    StrictOption,
+    ThreadsOption,
+    open_grader,
+)
+from acne_edge.cli.output import Format, Tally
+
+if TYPE_CHECKING:
+    from acne_edge.grader import AcneGrader
+    from acne_edge.prediction import Failure, Prediction
+
+SHORT_BATCH = 8  # photographs; a longer batch shows its progress
+
+
+def predict(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Images, directories, globs, or - for bytes on stdin.")],
+    output: Annotated[Format, typer.Option("--format", "-f", help="How to print.")] = "table",
+    model: ModelOption = None,
+    scale: ScaleOption = None,
+    backend: BackendOption = "auto",
+    threads: ThreadsOption = 0,
+    strict: StrictOption = False,
+    on_poor_quality: QualityOption = "warn",
+    lesion_map: Annotated[bool, typer.Option("--lesion-map", help="Include the lesion map in json and jsonl.")] = False,
+) -> None:
+    """Predict lesion count, interval and severity grade for each image. One bad image never stops the others."""
+    tally = Tally()
+    with open_grader(model, backend, threads, strict, scale, on_poor_quality) as grader:
+        results = tally.count(_predictions(grader, paths))
+        first = list(islice(results, 1))  # a model that is refused is refused before anything is printed
+        results_output.write(chain(first, results), output, lesion_map)
+    if tally.exit_code:
+        raise typer.Exit(tally.exit_code)
+
+
+def _predictions(grader: AcneGrader, paths: list[str]) -> Iterator[Prediction | Failure]:
+    """What holds no photograph first, as failures; then each photograph, in order."""
+    from acne_edge.prediction import Failure
+    from acne_edge.sources.paths import STDIN, expand
+
+    found, empty = expand(paths)
+    for path, error in empty:
+        yield Failure(path, error)
+    sources = [sys.stdin.buffer.read() if path == STDIN else path for path in found]
+    results: Iterable[Prediction | Failure] = grader.predict_many(sources)
+    if len(sources) > SHORT_BATCH:
+        results = console.progress(iter(results), "predicting", len(sources))
+    yield from results

@@ -1,0 +1,68 @@
+"""`acne-edge watch`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from acne_edge import console
+from acne_edge.cli import output
+from acne_edge.cli.options import (
+    BackendOption,
+    ModelOption,
+    QualityOption,
+    ScaleOption,
+    StrictOption,
+    ThreadsOption,
+    open_grader,
+)
+from acne_edge.errors import UsageError
+
+
+def watch(
+    directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Directory that photographs arrive in.")] = None,
+    camera: Annotated[
+        str | None, typer.Option(help="Instead: a camera's number, a stream's URL, or a video file (extra `camera`).")
+    ] = None,
+    smoothing: Annotated[float, typer.Option(min=0.0, help="Of --camera: time constant in seconds.")] = 2.0,
+    settle: Annotated[float, typer.Option(min=0.0, help="Seconds without a change after which a file is whole.")] = 1.0,
+    model: ModelOption = None,
+    scale: ScaleOption = None,
+    backend: BackendOption = "auto",
+    threads: ThreadsOption = 0,
+    strict: StrictOption = False,
+    on_poor_quality: QualityOption = "warn",
+) -> None:
+    """Predict what arrives in a directory, or a camera shows, as JSONL, until SIGINT or SIGTERM."""
+    from threading import Event
+
+    if (directory is None) == (camera is None):
+        raise UsageError("watch wants a directory or --camera SOURCE")
+    stop = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    console.log_to_stderr()
+    if camera is not None:
+        from acne_edge.sources.camera import Camera
+
+        source = Camera(camera)
+        with open_grader(model, backend, threads, strict, scale, on_poor_quality) as grader:
+            grader.warmup()
+            for seen in grader.stream(source, smoothing=smoothing, stop=stop):
+                print(json.dumps(seen.to_dict()), flush=True)
+        return
+    assert directory is not None
+    from acne_edge.sources.folder import WatchedFolder
+
+    folder = WatchedFolder(directory, settle)
+    with open_grader(model, backend, threads, strict, scale, on_poor_quality) as grader:
+        grader.warmup()
+        for path in folder.files(stop):
+            output.write(output.Tally().count([grader.try_predict(path)]), "jsonl")
+            sys.stdout.flush()
+            folder.done(path)

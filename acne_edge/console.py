@@ -1,0 +1,97 @@
+"""What every command line of the project shares: one-line errors, exit codes, progress, the log on stderr.
+
+Exit codes: 0 ok, 1 the system failed or a defect, 2 usage, 3 some or all images failed, 4 model refused, 5 all abstained,
+130 interrupted. An `AcneEdgeError` carries its own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from acne_edge.errors import AcneEdgeError
+
+if TYPE_CHECKING:
+    import typer
+
+INTERRUPTED = 130
+
+
+def application(help_text: str) -> typer.Typer:
+    """A command line whose errors are left to `run`, and whose help is plain text."""
+    import typer
+
+    return typer.Typer(
+        add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, help=help_text
+    )
+
+
+def run(call: Callable[[list[str]], object], program: str) -> None:
+    """Call a command line with the process's arguments; errors become one line on stderr and an exit code.
+
+    `--debug`, anywhere among the arguments, shows the traceback instead.
+    """
+    debug = "--debug" in sys.argv[1:]
+    try:
+        with _quiet_pipe():
+            call([a for a in sys.argv[1:] if a != "--debug"])
+    except AcneEdgeError as error:
+        if debug:
+            raise
+        complain(str(error), program)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        complain("interrupted", program)
+        sys.exit(INTERRUPTED)
+    except OSError as error:
+        if debug:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        complain(f"{where}{error.strerror or error}", program)
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        complain(f"internal error: {type(error).__name__}: {error}; run again with --debug and report it", program)
+        sys.exit(1)
+
+
+def complain(message: str, program: str = "acne-edge") -> None:
+    """One line on stderr, after the program's name."""
+    print(f"{program}: " + " ".join(message.split()), file=sys.stderr)
+
+
+def log_to_stderr(program: str = "acne-edge") -> None:
+    """Show what the package logs, from INFO up, one line a record on stderr."""
+    import logging
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(f"{program}: %(message)s"))
+    logger = logging.getLogger("acne_edge")
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.INFO)
+
+
+def progress(items: Iterator[Any], label: str, total: int) -> Iterator[Any]:
+    """A progress bar on stderr, only on a terminal."""
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(items, label, total, console=Console(stderr=True), transient=True)
+
+
+@contextmanager
+def _quiet_pipe() -> Iterator[None]:
+    """`acne-edge ... | head` ends without a word when head has seen enough."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -1,0 +1,1 @@
+"""How good predictions are: labels, figures of merit, and a model measured on a labelled set."""

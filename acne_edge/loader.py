@@ -1,0 +1,112 @@
+"""A model that loads in a thread of its own, so that its user can decode the first photograph meanwhile."""
+
+from __future__ import annotations
+
+import os
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+from acne_edge import models, startup
+from acne_edge.backends import check_backend, load_backend
+from acne_edge.errors import ManifestError, ModelIntegrityError, UsageError
+
+if TYPE_CHECKING:
+    from acne_edge.backends.base import Backend
+    from acne_edge.manifest import Manifest
+
+
+class ModelLoader:
+    """A model on its way into a runtime. What goes wrong is raised to whoever waits for it.
+
+    Args:
+        model: a shipped model's name (None: the default) or a file.
+        backend: name of the runtime.
+        threads: threads inside an operator; 0 lets the runtime choose.
+        strict: see `load_backend`.
+        sha256: hexadecimal; another file is refused with ModelIntegrityError.
+
+    Raises UsageError for an unknown backend or a negative number of threads.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | None = None,
+        backend: str = "auto",
+        threads: int = 0,
+        strict: bool = False,
+        sha256: str | None = None,
+    ) -> None:
+        if threads < 0:
+            raise UsageError(f"threads is {threads}; expected 0 (automatic) or more")
+        self._model, self._choice, self.threads, self._strict = model, check_backend(backend), threads, strict
+        self._expected = sha256
+        self._manifest: Manifest | None = None
+        self._data = b""
+        self._backend: Backend | None = None
+        self._error: BaseException | None = None
+        self._read = Event()
+        self.sha256 = ""  # of the model file, hexadecimal, once it is loaded
+        self.reason = ""  # why this backend, once it is loaded
+        self._thread = Thread(target=self._load, name="acne-edge-load")
+        self._thread.start()
+        if backend in ("auto", "onnxruntime"):
+            startup.import_onnxruntime()
+
+    def _load(self) -> None:
+        try:
+            file = models.load_model(self._model)
+            if self._expected not in (None, file.sha256):
+                raise ModelIntegrityError(f"model {file.name}: the file has changed since it was first loaded")
+            self.sha256, self._data = file.sha256, file.data
+            self._read.set()
+            self._backend, self.reason = load_backend(self._choice, file, self.threads, self._strict)
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._read.set()
+
+    def manifest(self) -> Manifest:
+        """The model's manifest, as soon as the file is read and verified."""
+        if self._manifest is None:
+            self._read.wait()
+            # Parsed by whoever asks: the thread that loads has better to do.
+            self._manifest = _manifest(self._data) or self.backend().manifest
+            self._data = b""
+        return self._manifest
+
+    def backend(self) -> Backend:
+        """The loaded model; raises what loading raised."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        assert self._backend is not None
+        return self._backend
+
+    def clone(self, threads: int | None = None) -> ModelLoader:
+        """The same file in the same runtime, once more, with another number of threads if need be."""
+        return ModelLoader(
+            self._model, self._choice, self.threads if threads is None else threads, self._strict, self.sha256 or None
+        )
+
+    def close(self) -> None:
+        """Free the model, when it is loaded."""
+        self._thread.join()
+        if self._backend is not None:
+            self._backend.close()
+
+    def detach(self) -> None:
+        """Never free the model: after a fork, its threads are not there to be ended, and waiting for them would not end."""
+        if self._backend is not None:
+            import ctypes
+
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._backend))
+
+
+def _manifest(data: bytes) -> Manifest | None:
+    from acne_edge.manifest import Manifest, embedded
+
+    text = embedded(data)
+    try:
+        return Manifest.from_json(text) if text is not None else None
+    except ManifestError:
+        return None  # for the backend to say

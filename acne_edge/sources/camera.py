@@ -1,0 +1,261 @@
+"""Cameras, network streams and video files, frame by frame. Needs the extra `camera`.
+
+A live source gives its newest frame: a thread reads it all the time and keeps one frame, so a slow network never lags behind
+what is in front of the lens. A video file gives every frame, in order, as fast as they are predicted, so that a run can be
+repeated.
+
+A live source that is not there, or goes away, is tried again after 0.5 s, 1 s, 2 s ... up to 30 s, until the caller stops; the
+logger says that it is gone, and that it is back.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from threading import Condition, Event, Thread
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from acne_edge.errors import ImageDecodeError, MissingExtraError, UsageError
+from acne_edge.prediction import Failure, Grade, Prediction
+
+if TYPE_CHECKING:
+    from acne_edge.grader import AcneGrader
+    from acne_edge.image import ImageArray
+
+logger = logging.getLogger(__name__)
+
+FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds between tries to reach a source that is gone
+SMOOTHING = 2.0  # seconds, the default time constant
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame. Of a live source, `index` also counts the frames that were passed over."""
+
+    index: int  # from 0
+    time: float  # seconds since the first frame; of a file, by its frame rate
+    image: ImageArray  # uint8 [H, W, 3], RGB
+
+
+@dataclass(frozen=True)
+class Smoothed:
+    """Count and grade after the temporal filter."""
+
+    count: float  # lesions
+    grade: Grade
+    grade_probs: tuple[float, ...]  # sums to 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready, rounded."""
+        return {
+            "count": round(self.count, 2),
+            "grade": {"index": self.grade.index, "label": self.grade.label},
+            "grade_probs": [round(p, 4) for p in self.grade_probs],
+        }
+
+
+@dataclass(frozen=True)
+class StreamResult:
+    """What one frame gave. `result` is of that frame alone; `smoothed` is None until a frame of good quality was seen."""
+
+    index: int
+    time: float  # seconds
+    result: Prediction | Failure
+    smoothed: Smoothed | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form of the prediction or failure, with `frame` and `smoothed` added."""
+        return {
+            **self.result.to_dict(),
+            "frame": {"index": self.index, "time": round(self.time, 3)},
+            "smoothed": self.smoothed.to_dict() if self.smoothed else None,
+        }
+
+
+class Smoother:
+    """A first-order low-pass filter over count and grade probabilities, for frames that come at any times.
+
+    The state moves towards each new value by 1 - exp(-dt / tau), dt the time since the last one: the exact response of a
+    low-pass of time constant `tau` seconds to values that are held. Probabilities stay probabilities, because the new state is a
+    weighted mean. After a pause of several tau the past has no weight left. `tau` 0 does not smooth.
+    """
+
+    def __init__(self, tau: float, labels: tuple[str, ...]) -> None:
+        if not 0 <= tau < math.inf:
+            raise UsageError(f"smoothing is {tau} s; expected 0 or more")
+        self._tau, self._labels = tau, labels
+        self._state: np.ndarray[Any, np.dtype[np.float64]] | None = None  # [1 + G]: count, then grade probabilities
+        self._time = 0.0
+
+    def update(self, time: float, prediction: Prediction) -> None:
+        """Take in a prediction made at `time` seconds."""
+        new = np.array([prediction.count, *prediction.grade_probs])
+        if self._state is None or self._tau == 0:
+            self._state = new
+        else:
+            self._state = self._state - math.expm1(-max(0.0, time - self._time) / self._tau) * (new - self._state)
+        self._time = time
+
+    @property
+    def value(self) -> Smoothed | None:
+        """The state; None before the first prediction."""
+        if self._state is None:
+            return None
+        count, *probs = map(float, self._state)
+        top = int(np.argmax(probs))
+        return Smoothed(count, Grade(top, self._labels[top]), tuple(probs))
+
+
+class Camera:
+    """A source of frames.
+
+    Args:
+        source: number of a camera, URL of a stream, device such as /dev/video0, or path of a video file.
+        open_capture: makes an object like `cv2.VideoCapture` of the source.
+
+    Raises MissingExtraError without the extra `camera`.
+    """
+
+    def __init__(
+        self,
+        source: str | int | os.PathLike[str],
+        *,
+        open_capture: Callable[[str | int], Any] | None = None,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        text = str(os.fspath(source) if isinstance(source, os.PathLike) else source)
+        self._source: str | int = int(text) if text.isdecimal() else text
+        self.live = isinstance(self._source, int) or "://" in text or text.startswith("/dev/")
+        self._name = f"camera {text}" if isinstance(self._source, int) else text
+        self._clock = clock
+        self._open = open_capture or _opencv()
+
+    def frames(self, stop: Event) -> Iterator[Frame]:
+        """Frames until `stop` is set, or a file ends. Raises ImageDecodeError for a file that is no video."""
+        return self._newest(stop) if self.live else self._every(stop)
+
+    def _every(self, stop: Event) -> Iterator[Frame]:
+        capture = self._open(self._source)
+        try:
+            if not os.path.isfile(str(self._source)) or not capture.isOpened():
+                raise ImageDecodeError(f"{self._source}: no such video, or none that OpenCV can read")
+            rate = capture.get(RATE)
+            index = 0
+            while not stop.is_set():
+                got, bgr = capture.read()
+                if not got:
+                    return
+                yield Frame(index, index / rate if rate > 0 else 0.0, _rgb(bgr))
+                index += 1
+        finally:
+            capture.release()
+
+    def _newest(self, stop: Event) -> Iterator[Frame]:
+        slot, done = _Slot(), Event()
+        reader = Thread(target=self._read, args=(slot, done), name="acne-edge-camera", daemon=True)
+        reader.start()
+        try:
+            while not stop.is_set():
+                frame = slot.take(timeout=0.1)
+                if frame is not None:
+                    yield replace(frame, image=_rgb(frame.image))
+        finally:
+            done.set()
+            reader.join(timeout=5)  # a read may hang in the driver; the thread does not keep the process
+
+    def _read(self, slot: _Slot, done: Event) -> None:
+        """Keep the newest frame in the slot; come back to a source that was lost."""
+        index, wait, start, lost = 0, FIRST_WAIT, None, None
+        try:
+            while not done.is_set():
+                capture = self._open(self._source)
+                try:
+                    while not done.is_set():
+                        got, bgr = capture.read() if capture.isOpened() else (False, _NOTHING)
+                        if not got:
+                            break
+                        now = self._clock()
+                        start = now if start is None else start
+                        if lost is not None:
+                            logger.info("%s: back after %.0f s", self._name, now - lost)
+                        wait, lost = FIRST_WAIT, None
+                        slot.put(Frame(index, now - start, bgr))
+                        index += 1
+                finally:
+                    capture.release()
+                if done.is_set():
+                    return
+                if lost is None:
+                    lost = self._clock()
+                    logger.warning("%s: gives no picture; is it plugged in and free? Trying again until it does", self._name)
+                done.wait(wait)
+                wait = min(2 * wait, LONGEST_WAIT)
+        except Exception as error:
+            slot.fail(error)
+
+
+class _Slot:
+    """Room for one frame; a newer one takes the place of an older one."""
+
+    def __init__(self) -> None:
+        self._frame: Frame | None = None
+        self._error: Exception | None = None
+        self._filled = Condition()
+
+    def put(self, frame: Frame) -> None:
+        """Take in a frame; one that was not taken is gone."""
+        with self._filled:
+            self._frame = frame
+            self._filled.notify()
+
+    def fail(self, error: Exception) -> None:
+        """Raise `error` to whoever takes next."""
+        with self._filled:
+            self._error = error
+            self._filled.notify()
+
+    def take(self, timeout: float) -> Frame | None:
+        """The newest frame that was not taken yet; None if there is none in `timeout` seconds."""
+        with self._filled:
+            if self._frame is None and self._error is None:
+                self._filled.wait(timeout)
+            frame, self._frame = self._frame, None
+            if frame is None and self._error is not None:
+                raise self._error
+            return frame
+
+
+_NOTHING = np.zeros((0, 0, 3), np.uint8)
+RATE = 5  # OpenCV's CAP_PROP_FPS
+
+
+def _opencv() -> Callable[[str | int], Any]:
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what is wrong is said here, once
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    try:
+        import cv2
+    except ImportError as error:
+        raise MissingExtraError("opencv-python-headless", "camera", "reading cameras and video") from error
+    make: Any = cv2.VideoCapture
+    return make  # type: ignore[no-any-return]
+
+
+def _rgb(bgr: Any) -> ImageArray:
+    """OpenCV's frame, uint8 [H, W, 3] BGR or [H, W] grey, as RGB."""
+    return np.ascontiguousarray(bgr[..., ::-1]) if bgr.ndim == 3 else np.repeat(bgr[..., None], 3, axis=2)
+
+
+def stream(grader: AcneGrader, camera: Camera, smoothing: float, stop: Event) -> Iterator[StreamResult]:
+    """Predict a source's frames; see `AcneGrader.stream`."""
+    smoother = Smoother(smoothing, grader.scale.labels)
+    for frame in camera.frames(stop):
+        result = grader.try_predict(frame.image)
+        if isinstance(result, Prediction) and not result.quality.reasons:
+            smoother.update(frame.time, result)
+        yield StreamResult(frame.index, frame.time, result, smoother.value)

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from acne_edge import models
+from acne_edge.cli import doctor
+from acne_edge.cli import main as cli
+
+
+def test_this_machine_can_predict() -> None:
+    checks = list(doctor.diagnose())
+    assert all(check.ok is not False for check in checks)
+    names = [check.name for check in checks]
+    assert {"ONNX Runtime", "NVIDIA GPU", *(f"model {name}" for name in models.index())} <= set(names)
+    assert [n for n in names if n.startswith("extra ")] == [f"extra {extra}" for extra in doctor.EXTRAS]
+
+
+def test_every_extra_of_the_package_is_looked_for() -> None:
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    section = text.split("[project.optional-dependencies]")[1].split("[project.scripts]")[0]
+    extras = {line.split(" = ")[0] for line in section.strip().splitlines()}
+    assert set(doctor.EXTRAS) == extras - {"dev"}
+
+
+def test_a_tampered_model_is_reported_and_exit_code_4(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = next(iter(models.index()))
+    (tmp_path / str(models.index()[name]["file"])).write_bytes(b"other")
+    monkeypatch.setattr(models, "FOLDER", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["acne-edge", "doctor"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    out = capsys.readouterr().out
+    assert stop.value.code == 4
+    assert f"FAIL  model {name}" in out
+
+
+def test_a_missing_extra_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    details = {check.name: check for check in doctor.diagnose()}
+    assert details["extra openvino"].ok is None
+    assert "acne-edge[openvino]" in details["extra openvino"].detail

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from acne_edge import grader, models
+from acne_edge.cli import main as cli
+from acne_edge.cli.predict import predict
+from acne_edge.errors import AcneEdgeError
+from tests import drawing
+from tests.test_image import png_header
+
+
+@pytest.fixture
+def photo(face: np.ndarray, tmp_path: Path) -> Path:
+    file = tmp_path / "face.jpg"
+    file.write_bytes(drawing.encode(face, "JPEG", quality=92))
+    return file
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """Run the command line: (exit code, stdout, stderr)."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["acne-edge", *map(str, arguments)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def test_the_table_shows_count_interval_and_grade(run, photo: Path) -> None:
+    code, out, err = run("predict", photo)
+    assert (code, err) == (0, "")
+    head, row = out.splitlines()
+    assert head.split()[:3] == ["lesions", "interval", "grade"]
+    assert row.endswith(str(photo))
+
+
+def test_jsonl_prints_one_object_a_line_and_nothing_else(run, photo: Path) -> None:
+    code, out, err = run("predict", photo, "missing.jpg", photo, "--format", "jsonl")
+    records = [json.loads(line) for line in out.splitlines()]
+    assert code == 3
+    assert [r.get("error", {}).get("code") for r in records] == [None, "image_not_found", None]
+    assert err == "acne-edge: missing.jpg: no such file\n"
+    assert "lesion_map" not in records[0]
+
+
+def test_json_is_a_list(run, photo: Path) -> None:
+    code, out, _ = run("predict", photo, photo, "--format", "json", "--lesion-map")
+    records = json.loads(out)
+    assert code == 0
+    assert len(records) == 2
+    assert np.shape(records[0]["lesion_map"]) == (32, 32)  # at an eighth of the network's 256 pixels
+
+
+def test_csv_has_one_row_an_image(run, photo: Path) -> None:
+    code, out, _ = run("predict", photo, "missing.jpg", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert code == 3
+    assert [r["error"] for r in rows] == ["", "image_not_found"]
+    assert float(rows[0]["low"]) <= float(rows[0]["count"]) <= float(rows[0]["high"])
+
+
+def test_directories_and_globs_are_expanded(run, photo: Path) -> None:
+    (photo.parent / "sub").mkdir()
+    (photo.parent / "sub" / "b.PNG").write_bytes(drawing.encode(drawing.face(3)))
+    (photo.parent / "notes.txt").write_text("no image")
+    code, out, _ = run("predict", photo.parent, "--format", "jsonl")
+    assert code == 0
+    assert [Path(json.loads(line)["path"]).name for line in out.splitlines()] == ["face.jpg", "b.PNG"]
+    code, out, _ = run("predict", photo.parent / "f*.jpg", "--format", "jsonl")
+    assert (code, len(out.splitlines())) == (0, 1)
+
+
+def test_stdin_is_read_for_a_dash(run, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(photo.read_bytes())))
+    code, out, _ = run("predict", "-", "--format", "jsonl")
+    assert code == 0
+    assert json.loads(out)["path"] is None
+
+
+def spoilt(tmp_path: Path, face: np.ndarray, kind: str) -> Path:
+    """A file, or path, that holds no usable image."""
+    path = tmp_path / f"{kind}.jpg"
+    small = np.zeros((1, 1, 3), np.uint8)
+    contents = {
+        "text": b"a text file called .jpg",
+        "truncated": drawing.encode(face, "JPEG")[:9000],
+        "zero bytes": b"",
+        "1x1": drawing.encode(small),
+        "bomb": png_header(20_000, 10_000),
+    }
+    if kind in contents:
+        path.write_bytes(contents[kind])
+    elif kind == "empty directory":
+        path.mkdir()
+    return path
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty directory", "text", "truncated", "zero bytes", "1x1", "bomb"])
+def test_a_bad_input_is_one_line_and_exit_code_3(run, tmp_path: Path, face: np.ndarray, photo: Path, kind: str) -> None:
+    bad = spoilt(tmp_path, face, kind)
+    code, out, err = run("predict", bad, photo, "--format", "jsonl")
+    assert code == 3
+    assert err.startswith(f"acne-edge: {bad}: ")
+    assert err.count("\n") == 1
+    assert [("error" in json.loads(line)) for line in out.splitlines()] == [True, False]
+
+
+@pytest.mark.parametrize("mode", ["I;16", "CMYK", "P", "RGBA", "L", "1"])
+def test_unusual_modes_are_read(run, tmp_path: Path, face: np.ndarray, mode: str) -> None:
+    picture = Image.fromarray(face)
+    if mode == "I;16":
+        picture = Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257)
+    else:
+        picture = picture.convert(mode)
+    file = tmp_path / ("x.tif" if mode == "CMYK" else "x.png")
+    picture.save(file)
+    assert run("predict", file)[0] == 0
+
+
+def test_an_unreadable_model_is_exit_code_4(run, photo: Path, tmp_path: Path) -> None:
+    junk = tmp_path / "junk.onnx"
+    junk.write_bytes(b"junk")
+    for model in (junk, tmp_path / "missing.onnx", tmp_path):
+        code, out, err = run("predict", photo, "--model", model)
+        assert (code, out) == (4, "")
+        assert err.startswith("acne-edge: ")
+        assert err.count("\n") == 1
+
+
+def test_a_tampered_model_is_exit_code_4(run, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = next(iter(models.index()))
+    (tmp_path / str(models.index()[name]["file"])).write_bytes(models.load_model().data[:-1] + b"\0")
+    monkeypatch.setattr(models, "FOLDER", str(tmp_path))
+    code, _, err = run("predict", photo)
+    assert code == 4
+    assert "not the one that was shipped" in err
+
+
+def test_all_abstained_is_exit_code_5(run, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsure(*args, **kwargs):
+        return replace(interpret(*args, **kwargs), abstained="low_confidence")
+
+    interpret = grader.interpret
+    monkeypatch.setattr(grader, "interpret", unsure)
+    code, out, _ = run("predict", photo)
+    assert code == 5
+    assert "(abstained)" in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("predict",), ("predict", "a.jpg", "--format", "xml"), ("predict", "a.jpg", "--backend", "abacus"), ("nonsense",)],
+)
+def test_bad_usage_is_exit_code_2(run, arguments: tuple[str, ...]) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(28, "No space left on device", "/full"), "acne-edge: /full: No space left on device\n"),
+        (ZeroDivisionError("division by zero"), "acne-edge: internal error: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_what_nobody_foresaw_is_one_line_and_exit_code_1(
+    run, photo: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, says: str
+) -> None:
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(grader, "interpret", fail)
+    code, out, err = run("predict", photo, "--format", "jsonl")
+    assert (code, out) == (1, "")
+    assert err.startswith(says)
+    assert err.count("\n") == 1
+
+
+def test_debug_shows_the_trace(run, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["acne-edge", "--debug", "predict", str(photo), "--model", "missing.onnx"])
+    with pytest.raises(AcneEdgeError):
+        cli.main()
+
+
+def test_info_shows_the_manifest(run) -> None:
+    code, out, _ = run("info")
+    shown = json.loads(out)
+    assert code == 0
+    assert shown["manifest"]["schema"] == "1.1"
+    assert shown["model"]["backend"].startswith("onnxruntime:")
+
+
+@pytest.mark.parametrize("arguments", [["predict", "a.jpg"], ["--debug", "predict"]])
+def test_only_the_command_that_is_called_is_built(arguments: list[str]) -> None:
+    assert [c.callback for c in cli.application(arguments).registered_commands] == [predict]
+    for others in ([], ["--help"], ["predcit"]):
+        assert len(cli.application(others).registered_commands) == len(cli.DEVICE_COMMANDS + cli.RESEARCH_COMMANDS) > 8
+
+
+def test_version(run) -> None:
+    assert run("--version")[1].startswith("acne-edge 0.")
+
+
+def test_evaluate_measures_a_labelled_list(run, tmp_path: Path, photo: Path) -> None:
+    labels = tmp_path / "list.txt"
+    labels.write_text("face.jpg 1 20\nmissing.jpg 0 1\n")
+    code, out, _ = run("evaluate", tmp_path, labels)
+    result = json.loads(out)
+    assert code == 0
+    assert (result["images"], result["failed"], result["grade"]["n"]) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("text", ["", "face.jpg 1\n", "face.jpg one 20\n", "face.jpg 7 20\n", "missing.jpg 1 20\n"])
+def test_evaluate_refuses_a_bad_list(run, tmp_path: Path, photo: Path, text: str) -> None:
+    labels = tmp_path / "list.txt"
+    labels.write_text(text)
+    code, _, err = run("evaluate", tmp_path, labels)
+    assert code == 2
+    assert err.count("\n") == 1
