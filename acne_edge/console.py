@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,13 @@ def run(call: Callable[[list[str]], object], program: str) -> None:
         sys.exit(1)
 
 
+class InterruptedWorkError(AcneEdgeError):
+    """Work was interrupted that can be gone on with; the message says how."""
+
+    code = "interrupted"
+    exit_code = INTERRUPTED
+
+
 def complain(message: str, program: str = "acne-edge") -> None:
     """One line on stderr, after the program's name."""
     print(f"{program}: " + " ".join(message.split()), file=sys.stderr)
@@ -84,6 +91,19 @@ def progress(items: Iterator[Any], label: str, total: int) -> Iterator[Any]:
     from rich.progress import track
 
     yield from track(items, label, total, console=Console(stderr=True), transient=True)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on stdout: the first column to the left, the others to the right; whole lines wherever they go."""
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for number, column in enumerate(columns):
+        shown.add_column(column, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        shown.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 500, highlight=False, markup=False).print(shown)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from acne_edge.evaluation.metrics import bootstrap, count_metrics, expected_cali
 from acne_edge.grading import Interpretation, decode_count
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import Sample, load_images, read_groups, read_samples
-from acne_edge.training.loop import predict
+from acne_edge.training.inference import predict
 from acne_edge.training.model import FusionModel, Normalize
 from acne_edge.training.uncertainty import LEVEL, LabelledOutputs, cross_fitted, fit_calibration, fit_decoding
 

@@ -8,7 +8,8 @@ runs predict for their own test images, so that no image has a part in the const
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from acne_edge.training.loop import Trainer
 from acne_edge.training.uncertainty import FOLD_SETTINGS, LEVEL, LabelledOutputs, OutOfFold, Postprocessing
 
 Changes = Mapping[str, Any]
+
+logger = logging.getLogger(__name__)
 
 STUDIES: dict[str, dict[str, Changes]] = {
     "methods": {"ViT": {"method": "vit"}, "ResNet": {"method": "resnet"}, "fusion": {}},
@@ -103,7 +106,6 @@ def train_rows(
     weights: Path | None,
     out: Path,
     device: str = "auto",
-    say: Callable[[str], None] = print,
 ) -> None:
     """Train every row on every fold; runs that are finished are kept, one that was stopped goes on.
 
@@ -115,8 +117,8 @@ def train_rows(
             run = run_directory(out, config, changes)
             if finished(run, config):
                 continue
-            say(f"{label}, fold {fold}, {config.protocol} protocol: {run}")
-            Trainer(config, data, run, initial_weights(weights, config, changes), device).fit(resume=True, say=say)
+            logger.info("%s", f"{label}, fold {fold}, {config.protocol} protocol: {run}")
+            Trainer(config, data, run, initial_weights(weights, config, changes), device).fit(resume=True)
             (run / "last.safetensors").unlink()  # 70 MB a run, and the run is over
 
 

@@ -8,7 +8,7 @@ one before it, had seen; and the runs that measure have nearly as many photograp
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from acne_edge.training.loop import Trainer
 from acne_edge.training.studies.crossval import finished, load_outputs
 from acne_edge.training.uncertainty import FOLD_SETTINGS, LabelledOutputs, OutOfFold
 
+logger = logging.getLogger(__name__)
+
 
 def refit(
     earlier: Path,
@@ -29,7 +31,6 @@ def refit(
     config: Path | None,
     parts: int,
     device: str = "auto",
-    say: Callable[[str], None] = print,
 ) -> None:
     """Train `out/part-1` and so on, then `out/all`; what is finished is kept, one that was stopped goes on.
 
@@ -45,8 +46,8 @@ def refit(
 
     def train(run: Path, settled: TrainConfig, lists: dict[str, list[Sample]]) -> None:
         if not finished(run, settled):
-            say(f"{run}: on {len(lists['train'])} photographs")
-            Trainer(settled, data, run, earlier / "model.safetensors", device, lists).fit(resume=True, say=say)
+            logger.info("%s: on %d photographs", run, len(lists["train"]))
+            Trainer(settled, data, run, earlier / "model.safetensors", device, lists).fit(resume=True)
 
     groups = group_ids([s.name for s in held], read_pairs(data / "duplicates.csv"))
     runs: list[tuple[Path, list[Sample]]] = []
