@@ -15,11 +15,11 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from acne_edge.errors import ImageError, UsageError
+from acne_edge.errors import UsageError
 from acne_edge.files import write
-from acne_edge.image import ImageArray, decode
-from acne_edge.preprocess import DECODE_SCALE, resize
-from acne_edge.training.data import Sample
+from acne_edge.image import ImageArray
+from acne_edge.preprocess import resize
+from acne_edge.training.data import Sample, read_photograph
 
 MIN_CROPS, MAX_CROPS = 100, 1000
 HOSPITAL_SIZE = (3112, 3456)  # pixels of the photographs taken in the hospital; the others come from the web
@@ -93,10 +93,7 @@ def _stratified(samples: Sequence[Sample], number: int, sources: dict[str, str],
 
 
 def _crop(sample: Sample, size: int, dense: float, rng: np.random.Generator) -> Crop:
-    try:
-        image = decode(sample.path, min_side=DECODE_SCALE * size)
-    except ImageError as error:
-        raise type(error)(f"{sample.path}: {error}") from error
+    image = read_photograph(sample.path, size)
     box = (0.0, 0.0, 1.0, 1.0)
     if sample.boxes is not None and len(sample.boxes) and rng.random() < dense:
         box = _around(sample.boxes[rng.integers(len(sample.boxes))], rng.uniform(0.4, 0.8), rng)
