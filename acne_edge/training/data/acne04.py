@@ -70,7 +70,7 @@ def list_hash(samples: Sequence[Sample]) -> str:
 def content_hash(samples: Sequence[Sample], workers: int = 2) -> str:
     """sha256 over what the labels are of: the files of the photographs, in this order, and their boxes.
 
-    It takes a hundredth of the time in which they are decoded. Raises ImageNotFoundError for a photograph that cannot be read.
+    Every file is read once, a small part of what decoding takes. Raises ImageNotFoundError for one that cannot be read.
     """
     with ThreadPoolExecutor(max(1, workers)) as pool:
         return hashlib.sha256("\n".join(pool.map(_digest, samples)).encode()).hexdigest()
