@@ -12,7 +12,7 @@ import os
 import stat
 import struct
 import warnings
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -37,12 +37,25 @@ DECODE_ERRORS = (  # what Pillow's plugins raise on damaged files
 )  # fmt: skip
 
 
+class Photograph(NamedTuple):
+    """A photograph that is decoded, upright, RGB."""
+
+    pixels: Image.Image  # perhaps at a reduced DCT scale
+    width: int  # pixels of the photograph itself, upright
+    height: int
+
+
 def decode(source: ImageSource, min_side: int | None = None, *, max_pixels: int = MAX_PIXELS) -> ImageArray:
     """As `read`, to a C-contiguous uint8 array [H, W, 3], RGB, 0..255."""
     return np.ascontiguousarray(read(source, min_side, max_pixels=max_pixels))
 
 
 def read(source: ImageSource, min_side: int | None = None, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """As `photograph`, the pixels alone."""
+    return photograph(source, min_side, max_pixels=max_pixels).pixels
+
+
+def photograph(source: ImageSource, min_side: int | None = None, *, max_pixels: int = MAX_PIXELS) -> Photograph:
     """Decode an image to a PIL image of mode RGB, turned upright by its EXIF orientation.
 
     Pillow keeps pixels in fours: an image that goes on to be resized is spared the way to an array and back.
@@ -141,12 +154,13 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
         raise ImageSizeError(f"image is {width}x{height} pixels; at most {max_pixels // 1_000_000} megapixels are accepted")
 
 
-def _to_rgb(image: Image.Image, max_pixels: int, min_side: int | None) -> Image.Image:
+def _to_rgb(image: Image.Image, max_pixels: int, min_side: int | None) -> Photograph:
     _check_size(*image.size, max_pixels)
+    width, height = image.size
     if min_side is not None and image.format in ("JPEG", "MPO"):
         image.draft(None, (min_side, min_side))  # type: ignore[arg-type]
     image.load()
-    image = _upright(image)
+    image, sideways = _upright(image)
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     elif image.mode in ("I", "F"):
@@ -155,15 +169,18 @@ def _to_rgb(image: Image.Image, max_pixels: int, min_side: int | None) -> Image.
         rgba = image.convert("RGBA")
         image = Image.new("RGBA", rgba.size, "white")
         image.alpha_composite(rgba)
-    return image if image.mode == "RGB" else image.convert("RGB")
+    image = image if image.mode == "RGB" else image.convert("RGB")
+    return Photograph(image, *((height, width) if sideways else (width, height)))
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
+    """The image upright, and whether it lay on a side."""
     try:
-        if image.getexif().get(EXIF_ORIENTATION, 1) == 1:
-            return image
+        orientation = image.getexif().get(EXIF_ORIENTATION, 1)
+        if orientation == 1:
+            return image, False
         from PIL import ImageOps
 
-        return ImageOps.exif_transpose(image) or image
+        return ImageOps.exif_transpose(image) or image, orientation in (5, 6, 7, 8)
     except Exception:  # a damaged block must not cost the photograph
-        return image
+        return image, False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from acne_edge.errors import AcneEdgeError
+    from acne_edge.positions import Lesion
     from acne_edge.quality import Quality
 
 SCHEMA = "1.1"  # a minor version adds fields and changes none
@@ -31,6 +33,14 @@ class Grade:
 
     index: int
     label: str
+
+
+@dataclass(frozen=True)
+class ImageSize:
+    """Of the photograph as it was taken, upright and uncut; not of the smaller picture that may have been decoded."""
+
+    width: int  # pixels
+    height: int
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,8 @@ class Prediction:
     abstained: str | None  # reason code for not trusting the grade, or None
     model: ModelInfo
     timings: dict[str, float]  # milliseconds by stage, and their `total`
+    image: ImageSize
+    lesions: tuple[Lesion, ...]  # where the map shows any, the most likely first; they may be more or fewer than `count`
     path: str | None = None
     lesion_map: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32), repr=False, compare=False)
     """Float32 [h, w], expected lesions in each cell of a grid over the whole frame."""
@@ -65,6 +77,19 @@ class Prediction:
     def ok(self) -> Literal[True]:
         """This is a prediction and not a `Failure`; type checkers narrow by it."""
         return True
+
+    @property
+    def marks(self) -> tuple[Lesion, ...]:
+        """What a picture marks: of `lesions` the most likely, as many as `count` rounded to the nearest lesion.
+
+        They are fewer where the map does not show that many.
+        """
+        return self.lesions[: self.rounded_count]
+
+    @property
+    def rounded_count(self) -> int:
+        """`count` to the nearest lesion; a half is rounded up, as for the grade."""
+        return math.floor(self.count + 0.5)
 
     def to_dict(self, lesion_map: bool = False) -> dict[str, Any]:
         """The JSON form, rounded to what is meant; the lesion map only on request."""
@@ -81,6 +106,8 @@ class Prediction:
             "grade_probs": [round(p, 4) for p in self.grade_probs],
             "grade_set": list(self.grade_set),
             "scale": self.scale,
+            "image": {"width": self.image.width, "height": self.image.height},
+            "lesions": [{"x": round(x, 5), "y": round(y, 5), "score": round(score, 4)} for x, y, score in self.lesions],
             "quality": self.quality.to_dict(),
             "abstained": self.abstained,
             "model": vars(self.model),
