@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import Image
 
 from acne_edge import image as images
 from acne_edge.errors import AcneEdgeError, ImageDecodeError, ImageNotFoundError, ImageSizeError, MissingExtraError
 from acne_edge.image import decode
+from tests import drawing
 from tests.drawing import encode, with_orientation
 
 
@@ -162,21 +163,6 @@ def test_a_file_over_the_byte_limit_is_refused(tmp_path: Path, monkeypatch: pyte
         decode(file)
 
 
-def display_p3() -> bytes:
-    """A profile with the primaries of Display P3: that of sRGB with others in their place."""
-    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    primaries = {
-        b"rXYZ": (0.51512, 0.24120, -0.00105),
-        b"gXYZ": (0.29198, 0.69225, 0.04189),
-        b"bXYZ": (0.15710, 0.06657, 0.78407),
-    }
-    for name, xyz in primaries.items():
-        entry = profile.index(name)
-        (offset,) = struct.unpack_from(">L", profile, entry + 4)
-        struct.pack_into(">3l", profile, offset + 8, *(round(value * 65536) for value in xyz))
-    return bytes(profile)
-
-
 def heic(image: np.ndarray, orientation: int = 1) -> bytes:
     pillow_heif = pytest.importorskip("pillow_heif", reason="the extra heif is not installed")
     picture = Image.fromarray(image)
@@ -202,7 +188,7 @@ def test_the_size_of_other_sources_is_that_of_their_pixels(face: np.ndarray) -> 
 
 
 def test_colours_may_stay_in_their_space_and_then_the_profile_comes_with_them(face: np.ndarray) -> None:
-    profile = display_p3()
+    profile = drawing.display_p3()
     wide = encode(face, "PNG", icc_profile=profile)
     kept, converted = images.photograph(wide, srgb=False), images.photograph(wide)
     assert (kept.profile, converted.profile) == (profile, b"")
