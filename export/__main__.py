@@ -28,7 +28,7 @@ from acne_edge.training.calibrate import Postprocessing, cross_fitted
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import Sample, load_images, read_samples
 from acne_edge.training.model import FusionModel, ModelConfig, OutputCalibration
-from acne_edge.training.run import Run
+from acne_edge.training.run import Run, read_json
 from calibration import crops as crop_sets
 from calibration import report as reports
 from calibration.ranges import METHODS, load_or_collect
@@ -40,7 +40,7 @@ from export.parity import Runner, decode_all, difference, onnx_runner, outputs, 
 from export.positions import positions
 from export.quantize import cpu, tensorrt
 from export.register import register
-from export.restamp import patched, read_patch, restamp
+from export.restamp import patched, restamp
 
 CHOICE = 300  # photographs to choose ranges and layers on; as many judge, where none were held out of training
 EXPOSURES = (1.0, 0.9)  # that each photograph judges in
@@ -100,7 +100,7 @@ def model(
     predicted, origin = _held_out_outputs(network, samples, images, results, out_of_fold)
     constants = Postprocessing.fit(predicted, LEVEL, f"{len(predicted.counts)} photographs {origin}")
     manifest = describe(name, version, network.config, results, predicted, constants)
-    manifest = patched(manifest, read_patch(patch)) if patch else manifest
+    manifest = patched(manifest, read_json(patch, "a patch of a manifest")) if patch else manifest
     reference = outputs(torch_runner(network, constants.calibration), images)
     graph = to_onnx(network, constants.calibration)
     fp32 = attach(graph, manifest)

@@ -12,6 +12,7 @@ import typer
 from acne_edge.errors import UsageError
 from acne_edge.files import write
 from acne_edge.manifest import Manifest
+from acne_edge.training.run import read_json
 from export.graph import attach, read
 from export.register import FOLDER
 
@@ -21,7 +22,7 @@ def restamp(
     model: Annotated[list[str] | None, typer.Option(help="Shipped model (repeatable) [all of them].")] = None,
 ) -> None:
     """Change fields in the manifests of shipped models and list the new files; graphs and weights stay as they are."""
-    changes = read_patch(patch)
+    changes = read_json(patch, "a patch of a manifest")
     index = json.loads((FOLDER / "index.json").read_text())
     listed = [entry["name"] for entry in index["models"]]
     unknown = [name for name in model or [] if name not in listed]
@@ -44,14 +45,6 @@ def restamped(file: Path, changes: Any) -> bytes:
     """The model file with its manifest `patched`."""
     proto, manifest = read(file)
     return attach(proto, patched(manifest, changes))
-
-
-def read_patch(path: Path) -> Any:
-    """A JSON merge patch. Raises UsageError if the file cannot be read."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read as JSON ({error})") from error
 
 
 def patched(manifest: Manifest, changes: Any) -> Manifest:
