@@ -57,11 +57,15 @@ def _jsonl(results: Iterable[Prediction | Failure], lesion_map: bool) -> None:
 
 
 def _json(results: Iterable[Prediction | Failure], lesion_map: bool) -> None:
+    """A list; it is closed, and can be read, also when the batch is stopped."""
     separator = "["
-    for result in results:
-        print(separator + "\n" + json.dumps(_record(result, lesion_map), indent=2), end="")
-        separator = ","
-    print("\n]" if separator == "," else "[]")
+    try:
+        for result in results:
+            sys.stdout.write(separator + "\n" + json.dumps(_record(result, lesion_map), indent=2))
+            sys.stdout.flush()
+            separator = ","
+    finally:
+        print("\n]" if separator == "," else "[]")
 
 
 def _record(result: Prediction | Failure, lesion_map: bool) -> dict[str, Any]:

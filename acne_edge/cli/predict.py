@@ -60,6 +60,6 @@ def _predictions(grader: AcneGrader, paths: list[str]) -> Iterator[Prediction | 
         yield Failure(path, error)
     sources = [sys.stdin.buffer.read() if path == STDIN else path for path in found]
     results: Iterable[Prediction | Failure] = grader.predict_many(sources)
-    if len(sources) > SHORT_BATCH:
+    if len(sources) > SHORT_BATCH and not sys.stdout.isatty():  # there the lines themselves show it
         results = console.progress(iter(results), "predicting", len(sources))
     yield from results

@@ -3,7 +3,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +17,8 @@ from PIL import Image
 
 from acne_edge import grader, models
 from acne_edge.cli import main as cli
-from acne_edge.cli.predict import predict
+from acne_edge.cli import output
+from acne_edge.cli.predict import SHORT_BATCH, predict
 from acne_edge.errors import AcneEdgeError
 from tests import drawing
 from tests.test_image import png_header
@@ -92,6 +97,40 @@ def test_stdin_is_read_for_a_dash(run, photo: Path, monkeypatch: pytest.MonkeyPa
     code, out, _ = run("predict", "-", "--format", "jsonl")
     assert code == 0
     assert json.loads(out)["path"] is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_a_batch_that_is_typed_at_a_terminal_fills_the_file_and_leaves_the_screen_to_the_progress(
+    tmp_path: Path, form: str
+) -> None:
+    import pty
+
+    (tmp_path / "in").mkdir()
+    for i in range(SHORT_BATCH + 1):
+        (tmp_path / "in" / f"{i}.png").write_bytes(drawing.encode(drawing.face(seed=i, width=64, height=64)))
+    terminal, side = pty.openpty()
+    with (tmp_path / "out").open("wb") as out:
+        command = [sys.executable, "-m", "acne_edge", "predict", str(tmp_path / "in"), "-f", form]
+        done = subprocess.run(command, stdin=side, stdout=out, stderr=side, timeout=120)
+    os.close(side)
+    os.close(terminal)
+    text = (tmp_path / "out").read_text()
+    rows = json.loads(text) if form == "json" else list(csv.DictReader(io.StringIO(text)))
+    assert (done.returncode, len(rows)) == (0, SHORT_BATCH + 1)
+
+
+def test_a_batch_that_is_stopped_leaves_json_that_can_be_read(run, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(results, *rest):
+        yield next(results)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+
+    count = output.Tally.count
+    monkeypatch.setattr(output.Tally, "count", lambda self, results: stopped(count(self, results)))
+    code, out, err = run("predict", photo, photo, "--format", "json")
+    assert (code, err) == (143, "acne-edge: terminated\n")
+    assert [r["path"] for r in json.loads(out)] == [str(photo)]
 
 
 def spoilt(tmp_path: Path, face: np.ndarray, kind: str) -> Path:
