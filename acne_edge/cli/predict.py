@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,15 +51,20 @@ def predict(
 
 
 def _predictions(grader: AcneGrader, paths: list[str]) -> Iterator[Prediction | Failure]:
-    """What holds no photograph first, as failures; then each photograph, in order."""
+    """What becomes of each path, in order."""
     from acne_edge.prediction import Failure
-    from acne_edge.sources.paths import STDIN, expand
+    from acne_edge.sources.paths import expand
 
-    found, empty = expand(paths)
-    for path, error in empty:
-        yield Failure(path, error)
-    sources = [sys.stdin.buffer.read() if path == STDIN else path for path in found]
-    results: Iterable[Prediction | Failure] = grader.predict_many(sources)
+    found = expand(paths)
+    sources = [_source(path) for path, error in found if error is None]
+    results: Iterator[Prediction | Failure] = grader.predict_many(sources)
     if len(sources) > SHORT_BATCH and not sys.stdout.isatty():  # there the lines themselves show it
-        results = console.progress(iter(results), "predicting", len(sources))
-    yield from results
+        results = console.progress(results, "predicting", len(sources))
+    for path, error in found:
+        yield next(results) if error is None else Failure(path, error)
+
+
+def _source(path: str) -> str | bytes:
+    from acne_edge.sources.paths import STDIN
+
+    return sys.stdin.buffer.read() if path == STDIN else path
