@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
 def read(path: str | os.PathLike[str], limit: int) -> bytes:
     """The bytes of a regular file. Raises OSError, also for a pipe or device, which may never end, and beyond `limit` bytes."""
-    descriptor = os.open(
-        path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    )
-    with open(descriptor, "rb") as stream:
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "no regular file", os.fspath(path))
-        data = stream.read(limit + 1)
+        with open(descriptor, "rb", closefd=False) as stream:
+            data = stream.read(limit + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"larger than {limit / 1e6:.0f} MB", os.fspath(path))
     return data
