@@ -39,8 +39,7 @@ class AcneGrader:
     """Counts lesions and grades severity. Make one with `AcneGrader.load`; use it as a context manager or `close` it.
 
     One grader may be used by many threads at once. A process that was forked from the grader's loads the model anew on first
-    use, because the runtime's threads do not survive a fork; such a
-    process must end as those of `multiprocessing` do, by `os._exit`: ONNX Runtime hangs in a child that takes itself apart.
+    use, because the runtime's threads do not survive a fork. A fork waits for models that are being loaded.
     """
 
     def __init__(self, loader: ModelLoader, scale: str | None = None, on_poor_quality: str = "warn") -> None:
@@ -277,6 +276,11 @@ class AcneGrader:
                     self._loader, self._many, self._forked = self._loader.clone(), None, False
         return self._loader
 
+    def _settle(self) -> None:
+        for loader in (self._loader, self._many):
+            if loader is not None:
+                loader.settle()
+
     def _after_fork(self) -> None:
         """In the child: the threads of the runtime are gone, and the lock may be held by one that is."""
         for loader in (self._loader, self._many):
@@ -326,10 +330,16 @@ class _Clock:
 _graders: WeakSet[AcneGrader] = WeakSet()
 
 
+def _before_fork() -> None:
+    """Let loading end: a child cannot finish what another thread of its parent has begun to import or to load."""
+    for grader in list(_graders):
+        grader._settle()
+
+
 def _after_fork() -> None:
-    for grader in _graders:
+    for grader in list(_graders):
         grader._after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
