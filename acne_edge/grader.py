@@ -15,6 +15,7 @@ import numpy as np
 
 from acne_edge import image as images
 from acne_edge import preprocess, quality
+from acne_edge.cpus import available_cpus
 from acne_edge.errors import AcneEdgeError, BackendError, ImageDecodeError, PoorQualityError, UsageError
 from acne_edge.grading import SeverityScale, find_scale, interpret
 from acne_edge.loader import ModelLoader
@@ -169,13 +170,13 @@ class AcneGrader:
     def predict_many(self, sources: Iterable[ImageSource], workers: int = 0) -> Iterator[Prediction | Failure]:
         """Predict a batch of any length, in order; an input that fails yields a `Failure` and the batch goes on.
 
-        `workers` threads (0: one a processor) each take a photograph through all stages. A batch of more than two a worker is
-        inferred on one thread a photograph, in a second session: sharing every operator among threads makes one photograph
-        fast and a batch slow. At most four inputs a worker are read ahead, so memory does not grow with the batch. Closing
-        the iterator cancels what has not begun.
+        `workers` threads (0: one for each processor that this process may use) each take a photograph through all stages. A batch
+        of more than two a worker is inferred on one thread a photograph, in a second session: sharing every operator among
+        threads makes one photograph fast and a batch slow. A result comes as soon as those before it are there. At most four
+        inputs a worker are read ahead, so memory does not grow with the batch. Closing the iterator cancels what has not begun.
         """
         self._current()
-        workers = workers or os.cpu_count() or 1
+        workers = workers or available_cpus()
         rest = iter(sources)
         head = list(islice(rest, 2 * workers + 1))
         if len(head) < 2:
@@ -195,7 +196,7 @@ class AcneGrader:
             try:
                 for source in sources:
                     pending.append(pool.submit(predict, source))
-                    if len(pending) >= 4 * workers:
+                    while len(pending) >= 4 * workers or (pending and pending[0].done()):
                         yield pending.popleft().result()
                 while pending:
                     yield pending.popleft().result()
