@@ -35,7 +35,7 @@ class Tally:
                 self.abstained += bool(result.abstained)
             else:
                 self.failed += 1
-                complain(f"{result.path or 'input'}: {result.error}")
+                complain(f"{result.path}: {result.error}")
             yield result
 
     @property
@@ -110,5 +110,5 @@ def _table(results: Iterable[Prediction | Failure], lesion_map: bool) -> None:
             continue
         interval = f"{r['low']}-{r['high']}"
         label = r["label"] + (" (abstained)" if r["abstained"] else "")
-        quality, path = r["quality"] or "ok", r["path"] or "-"
+        quality, path = r["quality"] or "ok", r["path"]
         print(f"{r['count']:>7.1f}  {interval:<9} {label:<16} {r['probability']:<5.2f} {quality:<12} {path}")
