@@ -79,6 +79,7 @@ class Manifest:
             raise ManifestError(
                 f"the manifest has schema {top.text('schema')}; this version reads {SCHEMA.split('.')[0]}.x: update acne-edge"
             )
+        requires = _requires(top)  # before the other fields: what a reader does not understand it may not even be able to read
         manifest = Manifest(
             name=top.text("name"),
             version=top.text("version"),
@@ -92,7 +93,7 @@ class Manifest:
             training=top.mapping("training"),
             metrics=top.mapping("metrics"),
             quantisation=top.mapping("quantisation"),
-            requires=_requires(top),
+            requires=requires,
         )
         if manifest.scale.lower[-1] >= manifest.count_bins:
             raise ManifestError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
@@ -15,14 +14,14 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from acne_edge.errors import ImageError, UsageError
+from acne_edge.errors import UsageError
 from acne_edge.files import write
 from acne_edge.image import ImageArray, decode
 from acne_edge.preprocess import DECODE_SCALE, resize
 from acne_edge.training.data import Sample
+from acne_edge.training.data import image_sources as image_sources
 
 MIN_CROPS, MAX_CROPS = 100, 1000
-HOSPITAL_SIZE = (3112, 3456)  # pixels of the photographs taken in the hospital; the others come from the web
 
 
 @dataclass(frozen=True)
@@ -50,18 +49,6 @@ class CropSet:
 def pixel_hash(image: ImageArray) -> str:
     """sha256, hexadecimal, of an image's pixels."""
     return hashlib.sha256(image.tobytes()).hexdigest()
-
-
-def image_sources(data: Path) -> dict[str, str]:
-    """`hospital` or `web` for each photograph, by its original size in `Classification/images.csv`; empty without that file."""
-    path = data / "Classification" / "images.csv"
-    if not path.is_file():
-        return {}
-    with path.open(newline="") as stream:
-        return {
-            row["file"]: "hospital" if (int(row["original_width"]), int(row["original_height"])) == HOSPITAL_SIZE else "web"
-            for row in csv.DictReader(stream)
-        }
 
 
 def draw(
@@ -93,10 +80,7 @@ def _stratified(samples: Sequence[Sample], number: int, sources: dict[str, str],
 
 
 def _crop(sample: Sample, size: int, dense: float, rng: np.random.Generator) -> Crop:
-    try:
-        image = decode(sample.path, min_side=DECODE_SCALE * size)
-    except ImageError as error:
-        raise type(error)(f"{sample.path}: {error}") from error
+    image = decode(sample.path, min_side=DECODE_SCALE * size)
     box = (0.0, 0.0, 1.0, 1.0)
     if sample.boxes is not None and len(sample.boxes) and rng.random() < dense:
         box = _around(sample.boxes[rng.integers(len(sample.boxes))], rng.uniform(0.4, 0.8), rng)

@@ -61,6 +61,9 @@ def test_what_a_model_requires_is_understood_or_refused() -> None:
     for wrong in ("framing-1", [1], {}, ["x"] * 65):
         with pytest.raises(ManifestError, match=r"manifest\.requires"):
             Manifest.from_json(changed("requires", wrong))
+    unreadable = {**json.loads(changed("requires", ["framing-9"])), "input": "of another kind"}
+    with pytest.raises(ManifestError, match="does not know 'framing-9'"):  # what to do about it, before what follows from it
+        Manifest.from_json(json.dumps(unreadable))
 
 
 def test_a_manifest_of_schema_1_0_requires_nothing_and_a_later_one_says_what() -> None:

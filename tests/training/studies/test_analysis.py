@@ -15,6 +15,7 @@ from acne_edge.training.checkpoint import load_network
 from acne_edge.training.config import TrainConfig
 from acne_edge.training.data import load_images, read_samples
 from acne_edge.training.loop import Trainer, predict
+from acne_edge.training.run import Run
 from acne_edge.training.studies.analysis import (
     analyse,
     clear_crops,
@@ -25,7 +26,6 @@ from acne_edge.training.studies.analysis import (
     peaks,
     source_probe,
 )
-from acne_edge.training.studies.crossval import load_outputs
 
 NO_BOXES = np.zeros((0, 4), np.float32)
 
@@ -78,11 +78,11 @@ def test_clear_skin_is_looked_at_where_no_lesion_is(data: Path, run: Path) -> No
     assert crops.shape == (len(samples), 32, 32, 3)
     crowded = [s for s in read_samples(data, "NNEW_trainval_0.txt") if s.count == 60]
     assert len(clear_crops(crowded, load_images(crowded, 32))) < len(crowded)
-    outputs = predict(load_network(run / "model.safetensors"), crops, 32, torch.device("cpu"))
-    result = clear_skin([outputs, None, outputs], load_outputs(run, "val"))
+    outputs = predict(load_network(Run(run).model), crops, 32, torch.device("cpu"))
+    result = clear_skin([outputs, None, outputs], Run(run).outputs("val"))
     assert result["crops"] == 2 * len(samples)
     assert result["map_mean"] == pytest.approx(outputs["lesion_map"].sum((1, 2)).mean(), rel=1e-5)
-    assert clear_skin([None], load_outputs(run, "val")) == {"crops": 0}
+    assert clear_skin([None], Run(run).outputs("val")) == {"crops": 0}
 
 
 def test_the_probe_reads_a_source_that_the_features_hold_and_no_other() -> None:
@@ -110,9 +110,9 @@ def test_the_command_prints_every_part_as_json(
 
 def test_what_several_runs_held_out_is_taken_together_each_photograph_once(data: Path, run: Path, tmp_path: Path) -> None:
     parts = [Path(shutil.copytree(run, tmp_path / name)) for name in ("first", "second")]
-    listed = (run / "val.txt").read_text().splitlines()
+    listed = Run(run).list_file("val").read_text().splitlines()
     for part, lines in zip(parts, (listed[:-5], listed[-9:]), strict=True):  # four of them in both
-        (part / "val.txt").write_text("\n".join(lines) + "\n")
+        Run(part).list_file("val").write_text("\n".join(lines) + "\n")
     whole, together = analyse([run], data), analyse(parts, data)
     assert together["images"] == whole["images"] == len(listed)
     assert together["localisation"] == pytest.approx(whole["localisation"])
@@ -122,12 +122,12 @@ def test_what_several_runs_held_out_is_taken_together_each_photograph_once(data:
 def test_look_alikes_are_looked_for_in_the_training_list(
     data: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trained, held = read_samples(data, run / "train.txt"), read_samples(data, run / "val.txt")
+    trained, held = (read_samples(data, Run(run).list_file(part)) for part in ("train", "val"))
     names = [s.name for s in trained + held]
     groups = np.arange(len(names))
     groups[-1] = groups[0]  # the last of the held-out photographs looks like the first of the others
     acne04_data.write_groups(tmp_path / "groups.csv", names, groups)
     monkeypatch.setattr(acne04_data, "GROUPS", tmp_path / "groups.csv")
-    met = met_in_training(run, held)
+    met = met_in_training(Run(run), held)
     assert met is not None
     assert met.tolist() == [False] * (len(held) - 1) + [True]
