@@ -18,10 +18,14 @@ def read(path: str | os.PathLike[str], limit: int) -> bytes:
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, flags)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "no regular file", os.fspath(path))
+        size = min(status.st_size, limit)
         with open(descriptor, "rb", closefd=False) as stream:
-            data = stream.read(limit + 1)
+            data = stream.read(size + 1)  # memory for the limit itself would be asked for at once
+            if size < len(data) <= limit:  # it grows, or is one of /proc, which have no size
+                data += stream.read(limit + 1 - len(data))
     finally:
         os.close(descriptor)
     if len(data) > limit:

@@ -24,6 +24,13 @@ def test_a_file_is_read_up_to_its_limit(tmp_path: Path) -> None:
         files.read(tmp_path / "b", 4)
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc")
+def test_a_file_without_a_size_is_read_too() -> None:
+    assert files.read("/proc/self/status", 1_000_000).startswith(b"Name:")
+    with pytest.raises(OSError, match="larger than"):
+        files.read("/proc/self/status", 10)
+
+
 @posix
 def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")

@@ -76,7 +76,7 @@ def _predict(grader: AcneGrader, folder: WatchedFolder, path: Path) -> None:
     result = grader.try_predict(path)
     error = None if result.ok else result.error
     if isinstance(error, ImageNotFoundError):
-        folder.again(path, error)
+        folder.again(path, error.message)
         return
     output.write(output.Tally().count([result]), "jsonl")
     if isinstance(error, MissingExtraError):
