@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 Stamp: TypeAlias = tuple[int, int]  # size in bytes, modification time in ns
 
 FORMAT = 1
-OLD_NAME = ".acne-edge-watch.json"  # where versions before 0.2 kept it: in the watched folder itself
+OLD_NAME = ".acne-edge-watch.json"  # where it was at first: in the watched folder itself
 MAX_BYTES = 1 << 30  # some ten million photographs
 SLACK = 1000  # lines more than twice as many as photographs, from which on the file is written anew
 
