@@ -6,7 +6,6 @@ that cannot be used, 4 a model that is refused (no manifest, external data, cust
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,15 +16,19 @@ from numpy.typing import NDArray
 
 from acne_edge import console
 from acne_edge.errors import ModelError, UsageError
-from acne_edge.evaluation.metrics import changes_line
+from acne_edge.evaluation.outcome import summary
+from acne_edge.evaluation.tables import changes_line
 from acne_edge.files import write
+from acne_edge.fit.constants import LEVEL
+from acne_edge.fit.outputs import LabelledOutputs, OutOfFold
 from acne_edge.grading import HAYASHI
 from acne_edge.manifest import InputSpec, Manifest
 from acne_edge.preprocess import DECODE_SCALE
+from acne_edge.training.calibrate import Postprocessing, cross_fitted
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import Sample, load_images, read_samples
 from acne_edge.training.model import FusionModel, ModelConfig, OutputCalibration
-from acne_edge.training.uncertainty import LEVEL, LabelledOutputs, OutOfFold, Postprocessing, cross_fit
+from acne_edge.training.run import Run, read_json
 from calibration import crops as crop_sets
 from calibration import report as reports
 from calibration.ranges import METHODS, load_or_collect
@@ -34,8 +37,10 @@ from export.evaluate import evaluate
 from export.gate import GateError, Labelled, granularity, record, search
 from export.graph import attach, read, to_onnx
 from export.parity import Runner, decode_all, difference, onnx_runner, outputs, simulated_runner, torch_runner
+from export.positions import positions
 from export.quantize import cpu, tensorrt
 from export.register import register
+from export.restamp import patched, restamp
 
 CHOICE = 300  # photographs to choose ranges and layers on; as many judge, where none were held out of training
 EXPOSURES = (1.0, 0.9)  # that each photograph judges in
@@ -62,8 +67,11 @@ def model(
     out_of_fold: Annotated[
         Path | None,
         typer.Option(
-            help="Of a run without validation images: out_of_fold.npz of acne-edge crossval or extend, for the constants."
+            help="Of a run without validation images: out_of_fold.npz of acne-edge crossval or refit, for the constants."
         ),
+    ] = None,
+    patch: Annotated[
+        Path | None, typer.Option(help="JSON merge patch of the manifest, as of python -m export positions.")
     ] = None,
 ) -> None:
     """Export a run's model to float ONNX and to INT8 for CPUs and for TensorRT; an INT8 file that fails its gate is not written.
@@ -72,11 +80,12 @@ def model(
     """
     if method not in ("auto", *METHODS):
         raise UsageError(f"unknown calibration method {method!r}; choose one of: auto, {', '.join(METHODS)}")
-    network = load_network(run / "model.safetensors")
-    results = _read_json(run / "run.json")
+    files = Run(run)
+    network = load_network(files.model)
+    results = files.results()
     crops = crop_sets.load(calibration, network.config.image_size)
-    trained = read_samples(data, run / "train.txt")
-    held = read_samples(data, run / "val.txt") if (run / "val.txt").exists() else []
+    trained = read_samples(data, files.list_file("train"))
+    held = read_samples(data, files.list_file("val")) if files.has("val") else []
     if bool(held) == (out_of_fold is not None):
         raise UsageError(
             f"{run}: {'has' if held else 'has no'} validation images, so it takes {'no' if held else 'an'} --out-of-fold"
@@ -91,6 +100,7 @@ def model(
     predicted, origin = _held_out_outputs(network, samples, images, results, out_of_fold)
     constants = Postprocessing.fit(predicted, LEVEL, f"{len(predicted.counts)} photographs {origin}")
     manifest = describe(name, version, network.config, results, predicted, constants)
+    manifest = patched(manifest, read_json(patch, "a patch of a manifest")) if patch else manifest
     reference = outputs(torch_runner(network, constants.calibration), images)
     graph = to_onnx(network, constants.calibration)
     fp32 = attach(graph, manifest)
@@ -162,11 +172,11 @@ def verify(
     """
     from export import verify as checks
 
-    network = load_network(run / "model.safetensors")
+    network = load_network(Run(run).model)
     size = network.config.image_size
     sets = checks.adversarial(size)
     if data is not None:
-        shown = run / "val.txt" if (run / "val.txt").exists() else run / "train.txt"
+        shown = Run(run).list_file("val" if Run(run).has("val") else "train")
         sets = {"photographs": load_images(read_samples(data, shown)[:number], size)} | sets
     output_calibration = _calibration_of(files)
     reference = {name: outputs(torch_runner(network, output_calibration), images) for name, images in sets.items()}
@@ -234,7 +244,7 @@ def bench(
     """Print a table of the time an image takes: PyTorch, ONNX Runtime and, where installed, OpenVINO, taking turns."""
     from export import bench as timing
 
-    network = load_network(run / "model.safetensors")
+    network = load_network(Run(run).model)
     crops = crop_sets.load(calibration, network.config.image_size)
     proto, _ = read(out / f"{name}-int8.onnx")
     symmetric, fp32 = out / f"{name}-int8-trt.onnx", out / f"{name}-fp32.onnx"
@@ -277,7 +287,7 @@ def describe(
         },
         metrics={
             "split": f"{uncertainty.fitted_on}; last epoch; decoding and calibration constants cross-fitted in 5 folds",
-            **_finite(cross_fit(held_out, uncertainty.level)),
+            **summary(cross_fitted(held_out, uncertainty.level)),
         },
     )
 
@@ -288,7 +298,7 @@ def _held_out_outputs(
     """What is predicted for photographs that training had not seen, and where these came from: held out, or out of fold."""
     if out_of_fold is None:
         predicted = outputs(torch_runner(network), images)
-        return LabelledOutputs.of(predicted._asdict(), *_labels(samples)), "held out of training, duplicates kept apart"
+        return LabelledOutputs.of(predicted._asdict(), samples), "held out of training, duplicates kept apart"
     folds = OutOfFold.load(out_of_fold)
     folds.check(results["config"])
     number = len(np.unique(folds.folds))
@@ -322,27 +332,13 @@ def _labels(samples: Sequence[Sample]) -> tuple[NDArray[np.int64], NDArray[np.in
     return np.array([s.grade for s in samples]), np.array([s.count for s in samples])
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read as a run's results ({error})") from error
-
-
-def _finite(value: Any) -> Any:
-    """The value with null for nan, which JSON does not know: a ratio without cases."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and np.isnan(value) else value
-
-
 def _line(values: dict[str, float]) -> str:
     return "  ".join(f"{k} {v:.3g}" for k, v in values.items())
 
 
 app.command("register")(register)
+app.command("restamp")(restamp)
+app.command("positions")(positions)
 app.command("card")(write_card)
 app.command("evaluate")(evaluate)
 

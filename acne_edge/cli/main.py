@@ -24,7 +24,7 @@ MODULES = {
 
 def main() -> None:
     """Run the command line; errors become one line and an exit code."""
-    console.run(lambda arguments: application(arguments)(arguments, prog_name="acne-edge"), "acne-edge")
+    console.run(lambda args, **how: application(args)(args, prog_name="acne-edge", **how), "acne-edge")
 
 
 def run() -> None:

@@ -6,7 +6,6 @@ They need the extra `train`; their help does not: what a command works with is i
 from __future__ import annotations
 
 import inspect
-import json
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,10 +25,10 @@ DataOption = Annotated[Path, typer.Option("--data", help="ACNE04 in the layout o
 DeviceOption = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto: a GPU where there is one.")]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print what was found.")]
 ConfigOption = Annotated[Path | None, typer.Option(help="YAML of any of these settings; the command line wins.")]
-FIGURES = {  # of a finished run's photographs: where each stands in its metrics
+FIGURES = {  # where each stands in a run's metrics; grades by both heads together, by the grade head, by the count
     "accuracy": ("grade", "combined", "accuracy"),
-    "by grade head": ("grade", "head", "accuracy"),
-    "by count": ("grade", "count", "accuracy"),
+    "head": ("grade", "head", "accuracy"),
+    "count": ("grade", "count", "accuracy"),
     "balanced": ("grade", "combined", "balanced_accuracy"),
     "QWK": ("grade", "combined", "qwk"),
     "MAE": ("count", "mean", "mae"),
@@ -69,10 +68,13 @@ def _resumable(*flags: str) -> Iterator[None]:
     """Around work that goes on where it was stopped, by the same command with `flags`: one that is interrupted says so."""
     try:
         yield
-    except KeyboardInterrupt as stop:
+    except (KeyboardInterrupt, SystemExit) as stop:
+        code = stop.code if isinstance(stop, SystemExit) else 130
+        if not isinstance(code, int) or code not in console.SIGNALS:
+            raise
         given = [a for a in sys.argv[1:] if a != "--overwrite"]
         again = shlex.join(["acne-edge", *given, *(flag for flag in flags if flag not in given)])
-        raise console.InterruptedWorkError(f"interrupted; what is done is kept; to go on: {again}") from stop
+        raise console.InterruptedWorkError(f"what is done is kept; to go on: {again}", code) from stop
 
 
 @_with_settings
@@ -100,6 +102,7 @@ def train(
     has it at that point, and falls from there.
     """
     with _research("train"):
+        from acne_edge.evaluation.tables import to_json
         from acne_edge.training.loop import Trainer, duration
 
         given = {name: value for name, value in settings.items() if value not in (None, [])}
@@ -107,9 +110,9 @@ def train(
         with _resumable("--resume"):
             results = trainer.fit(resume, overwrite)
         if output_format == "json":
-            typer.echo(json.dumps({"run": str(model_path), "metrics": results["metrics"]}, indent=2))
+            typer.echo(to_json({"run": str(model_path), "metrics": results["metrics"]}, indent=2))
             return
-        _print_figures("photographs", results["metrics"])
+        _print_figures("part", results["metrics"])
         typer.echo(f"{trainer.run.model}: the network, after {trainer.state.epoch} epochs in {duration(results['seconds'])}")
 
 
@@ -138,6 +141,7 @@ def crossval(
     stopped.
     """
     with _research("crossval"):
+        from acne_edge.evaluation.tables import to_json
         from acne_edge.files import write
         from acne_edge.training.studies import crossval as cv
 
@@ -161,12 +165,12 @@ def crossval(
             cv.write_out_of_fold(base, rows, out)
             stem = cv.table_name(name, base, folds)
             out.mkdir(parents=True, exist_ok=True)
-            write(out / f"{stem}.json", (json.dumps(found[name], indent=1) + "\n").encode())
+            write(out / f"{stem}.json", (to_json(found[name]) + "\n").encode())
             write(out / f"{stem}.md", cv.markdown(found[name], name).encode())
             if output_format == "table":
                 typer.echo(cv.markdown(found[name], name))
         if output_format == "json":
-            typer.echo(json.dumps(found, indent=1))
+            typer.echo(to_json(found))
 
 
 def refit(
@@ -184,17 +188,19 @@ def refit(
     minutes on two Zen 3 cores (256 pixels, float32, 2026-11). The same command goes on where it was stopped.
     """
     with _research("refit"):
+        from acne_edge.evaluation.tables import to_json
+        from acne_edge.training.run import Run
         from acne_edge.training.studies.refit import refit as go_on
 
         with _resumable():
             go_on(earlier, data, out, config, parts, device)
-        runs = {name: json.loads((out / name / "run.json").read_text()) for name in (f"part-{i + 1}" for i in range(parts))}
-        metrics = {name: results["metrics"]["val"] for name, results in runs.items()}
+        names = [f"part-{number}" for number in range(1, parts + 1)]
+        metrics = {name: Run(out / name).results()["metrics"]["val"] for name in names}
         if output_format == "json":
-            typer.echo(json.dumps({"run": str(out / "all"), "metrics": metrics}, indent=2))
+            typer.echo(to_json({"run": str(out / "all"), "metrics": metrics}, indent=2))
             return
         _print_figures("run", metrics)
-        typer.echo(f"{out / 'all'}: the run on all photographs; {out / 'out_of_fold.npz'}: what the others predict")
+        typer.echo(f"{out / 'all'}: the run on all photographs; {Run(out).out_of_fold}: what the others predict")
 
 
 def analyse(
@@ -209,11 +215,12 @@ def analyse(
     on two cores. `--format json` is what `python -m export card` reads.
     """
     with _research("analyse"):
+        from acne_edge.evaluation.tables import to_json
         from acne_edge.training.studies.analysis import analyse as measure
 
         results = measure(runs, data, part)
         if output_format == "json":
-            typer.echo(json.dumps(results, indent=1))
+            typer.echo(to_json(results))
             return
         console.table(["figure", "value"], [(name, _cell(value)) for name, value in _flat(results)])
 
@@ -230,11 +237,12 @@ def compare(
     if len(files) < 2:
         raise UsageError("give two files or more: what to compare with, and what to compare")
     with _research("compare"):
+        from acne_edge.evaluation.tables import to_json
         from acne_edge.files import write
         from acne_edge.training.studies.compare import compare_files, markdown
 
         results = compare_files(files)
-        content = json.dumps(results, indent=1)
+        content = to_json(results)
         if out is not None:
             write(out, (content + "\n").encode())
         typer.echo(content if output_format == "json" else f"{results['images']} photographs\n\n{markdown(results)}")

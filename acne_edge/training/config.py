@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import reprlib
 import stat
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -142,12 +143,17 @@ class TrainConfig:
             except (TypeError, ValueError, OverflowError) as error:
                 expected = EXPECTED[types[name]]
                 raise UsageError(f"training setting {key!r} is {_brief.repr(value)}; expected {expected}") from error
-            clean[name] = RENAMED.get((name, typed), typed) if isinstance(typed, str) else typed
-        return replace(TrainConfig(), **clean)
+            clean[name] = typed
+        return replace(TrainConfig(), **renamed(clean))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON- and YAML-ready dictionary of all settings."""
         return {**asdict(self), "lr_steps": list(self.lr_steps)}
+
+
+def renamed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings by today's names for what was once called otherwise."""
+    return {name: RENAMED.get((name, value), value) if isinstance(value, str) else value for name, value in settings.items()}
 
 
 def _name(key: object) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import logging
 import math
 import time
@@ -18,11 +17,13 @@ from torch import Tensor, nn
 
 from acne_edge import console, files
 from acne_edge.errors import UsageError
+from acne_edge.evaluation.labels import list_hash
+from acne_edge.evaluation.tables import to_json
 from acne_edge.grading import HAYASHI
 from acne_edge.training import checkpoint
 from acne_edge.training.augment import Augmentation, rasterize
 from acne_edge.training.config import TrainConfig
-from acne_edge.training.data import Sample, list_hash, load_images, split, write_list
+from acne_edge.training.data import Sample, load_images, split, write_list
 from acne_edge.training.dataset import Dataset, epoch_order
 from acne_edge.training.inference import evaluate, flatten, predict
 from acne_edge.training.losses import band_matrix, density_loss, distribution_loss
@@ -278,4 +279,4 @@ def duration(seconds: float) -> str:
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:
-    files.write(path, (json.dumps(values, indent=2) + "\n").encode())
+    files.write(path, (to_json(values, indent=2) + "\n").encode())

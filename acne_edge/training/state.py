@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from acne_edge.errors import UsageError
+from acne_edge.evaluation.labels import list_hash
 from acne_edge.training import checkpoint
 from acne_edge.training.config import TrainConfig
-from acne_edge.training.data import Sample, content_hash, list_hash
+from acne_edge.training.data import Sample, content_hash
 from acne_edge.training.optimisation import WeightAverage
 from acne_edge.training.run import PARTS, Run
 

@@ -14,10 +14,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from acne_edge.errors import UsageError
-from acne_edge.evaluation.labels import read_labels
 from acne_edge.training import checkpoint
 from acne_edge.training.data import Sample
 from acne_edge.training.model import FusionModel
+from acne_edge.training.run import Run
 
 RESNET_FILE = "resnet18_tv_stem_to_layer3.safetensors"  # torchvision's keys
 VIT_FILE = "deit_tiny_patch16_224.safetensors"  # timm's keys
@@ -93,9 +93,9 @@ def identity(weights: Path) -> dict[str, str]:
 
 def refuse_leak(earlier: Path, lists: dict[str, list[Sample]]) -> None:
     """Raise UsageError if the run that `earlier` ended was trained on photographs that `lists` hold out."""
-    trained = earlier.parent / "train.txt"
-    if trained.is_file():
-        known = {label.name for label in read_labels(trained)}
+    trained = Run(earlier.parent)
+    if trained.has("train"):
+        known = {label.name for label in trained.labels("train")}
         for part in ("val", "test"):
             seen = [s.name for s in lists[part] if s.name in known]
             if seen:

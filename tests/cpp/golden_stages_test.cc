@@ -40,7 +40,7 @@ TEST(GoldenStages, GiveThePixelsAndScoresOfThePythonSdk) {
         SCOPED_TRACE(name);
         const auto jpeg = read_golden(name + ".jpg");
         if (expected.contains("error")) {
-            const auto status = expected["error"] == "image_size" ? ACNE_EDGE_ERROR_IMAGE_SIZE : ACNE_EDGE_ERROR_IMAGE_DECODE;
+            const auto status = expected["error"] == "image_size" ? ACNE_EDGE_STATUS_IMAGE_SIZE : ACNE_EDGE_STATUS_IMAGE_DECODE;
             try {
                 decode_jpeg(jpeg.data(), jpeg.size(), min_side);
                 ADD_FAILURE() << "decoded what the Python SDK refuses with " << expected["error"];
@@ -49,7 +49,10 @@ TEST(GoldenStages, GiveThePixelsAndScoresOfThePythonSdk) {
             }
             continue;
         }
-        const Image image = decode_jpeg(jpeg.data(), jpeg.size(), min_side);
+        const Photograph photograph = decode_jpeg(jpeg.data(), jpeg.size(), min_side);
+        const Image& image = photograph.pixels;
+        EXPECT_EQ(photograph.width, expected["predictions"][0]["image"]["width"]);
+        EXPECT_EQ(photograph.height, expected["predictions"][0]["image"]["height"]);
         ASSERT_EQ(image.width(), expected["width"]);
         ASSERT_EQ(image.height(), expected["height"]);
         const Difference decoded = compare(image.view(), read_golden(name + ".decoded"));

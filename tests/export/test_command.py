@@ -11,9 +11,11 @@ import onnx
 import pytest
 
 from acne_edge.console import run as run_tool
+from acne_edge.fit.constants import fit_uncertainty
+from acne_edge.fit.outputs import LabelledOutputs, OutOfFold
+from acne_edge.training.calibrate import calibrated as calibrate
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import load_images, read_samples
-from acne_edge.training.uncertainty import LabelledOutputs, OutOfFold, fit_uncertainty
 from calibration.crops import draw, save
 from export import gate
 from export.__main__ import app
@@ -77,7 +79,7 @@ def _export_once(exported: bytes, calibrated: bytes, request: pytest.FixtureRequ
     monkeypatch.setattr("calibration.ranges.BINS", FEW_BINS)
     if "real_export" not in request.fixturenames:
         traced = {True: exported, False: calibrated}
-        monkeypatch.setattr("acne_edge.training.uncertainty.fit_calibration", lambda data: make_calibration())
+        monkeypatch.setattr("acne_edge.training.calibrate.fit_calibration", lambda data: make_calibration())
         monkeypatch.setattr("export.__main__.to_onnx", lambda network, c: onnx.load_from_string(traced[c is None]))
 
 
@@ -200,7 +202,7 @@ def test_a_run_that_held_nothing_out_has_its_constants_from_the_folds(
     assert (code, out.count("photographs")) == (0, 3), "of the training list, as there is no other"
     manifest = read(tmp_path / "out" / NAMES[1])[1]
     assert manifest.uncertainty.fitted_on.startswith("80 photographs held out, each predicted by one of 1 runs of these settings")
-    predicted = predicted.calibrated(make_calibration())
+    predicted = calibrate(predicted, make_calibration())
     assert manifest.uncertainty == fit_uncertainty(predicted, manifest.decoding, 0.9, manifest.uncertainty.fitted_on)
     assert manifest.quantisation["gate"]["split"].startswith("10 photographs and their mirror images")
     assert manifest.quantisation["gate"]["split"].endswith("of training, held out of calibration and choice")
@@ -274,7 +276,7 @@ def test_evaluate_quantises_runs_on_what_they_learned_and_judges_them_on_the_res
     monkeypatch.setattr("export.evaluate.to_onnx", lambda network: onnx.load_from_string(exported))
     monkeypatch.setattr("acne_edge.training.studies.compare.DIVISIONS", 1)
     run = shutil.copytree(finished, tmp_path / "run")
-    arguments = ["evaluate", run, "--data", dataset, "--part", "val", "--out", tmp_path / "unseen.json"]
+    arguments = ["evaluate", run, "--data", dataset, "--part", "val", "--out", tmp_path / "int8.json"]
     code, _, err = call(*arguments)
     assert code == 2
     assert "no finished run that did without photographs, as there is no val_outputs.npz" in err
@@ -283,7 +285,7 @@ def test_evaluate_quantises_runs_on_what_they_learned_and_judges_them_on_the_res
     np.savez(run / "val_outputs.npz", **predicted._asdict())
     code, out, _ = call(*arguments)
     assert code == 0
-    results = json.loads((tmp_path / "unseen.json").read_text())
+    results = json.loads((tmp_path / "int8.json").read_text())
     assert (results["images"], results["trained_on"], results["method"]) == (len(samples), [120], "minmax")
     assert list(results["figures"]) == ["float32", "U8S8 Q/DQ, weights per channel", "S8S8 Q/DQ, symmetric, weights per channel"]
     assert out.count("mae_increase") == 2

@@ -44,7 +44,7 @@ def test_the_command_trains_with_flags_over_the_file_and_ends_in_a_table(run, da
     code, out, err = run("train", "--data", data, "--model-path", tmp_path / "run", *flags)
     assert code == 0
     head, row, last = out.splitlines()
-    assert head.split() == ["photographs", "n", *" ".join(command.FIGURES).split()]
+    assert head.split() == ["part", "n", *command.FIGURES]
     assert row.split()[0] == "val"
     assert last.startswith(f"{tmp_path / 'run' / 'model.safetensors'}: the network, after 2 epochs in ")
     assert "acne-edge: epoch 2  " in err

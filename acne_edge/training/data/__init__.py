@@ -1,6 +1,6 @@
 """ACNE04 as it is distributed: lists, lesion boxes, groups and splits that keep them whole, and the photographs' pixels."""
 
-from acne_edge.training.data.acne04 import Sample, content_hash, list_hash, read_samples, write_list
+from acne_edge.training.data.acne04 import Sample, content_hash, image_sources, read_samples, write_list
 from acne_edge.training.data.photographs import load_images, noise_filter, read_photograph
 from acne_edge.training.data.splits import (
     group_ids,
@@ -18,7 +18,7 @@ __all__ = [
     "group_ids",
     "grouped_folds",
     "grouped_split",
-    "list_hash",
+    "image_sources",
     "load_images",
     "noise_filter",
     "read_groups",

@@ -63,7 +63,7 @@ def grouped_folds(
     if number < folds:
         raise UsageError(
             f"{len(samples)} photographs, {number} of grade {rarest} ({HAYASHI.labels[rarest]}), do not make {folds} parts with "
-            "every grade in each; lower --val-folds (0 holds nothing out) or give more photographs"
+            "every grade in each; take fewer parts (--val-folds; 0 holds nothing out), or more photographs"
         )
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     return list(splitter.split(np.zeros(len(samples)), grades, groups))

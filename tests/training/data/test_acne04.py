@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from acne_edge.errors import UsageError
+from acne_edge.evaluation.labels import list_hash
 from acne_edge.grading import HAYASHI
-from acne_edge.training.data import content_hash, list_hash, read_samples, write_list
+from acne_edge.training.data import content_hash, image_sources, read_samples, write_list
 
 
 def test_labels_come_from_the_list_and_not_from_the_name(data: Path) -> None:
@@ -73,3 +74,15 @@ def test_the_content_hash_tells_photographs_and_boxes_but_not_copies(data: Path,
     assert content_hash([moved, *samples[1:]]) != before
     copies[1].path.write_bytes(copies[1].path.read_bytes() + b"\0")
     assert content_hash(copies) != before
+
+
+def test_a_photograph_of_the_hospitals_size_is_the_hospitals(tmp_path: Path) -> None:
+    (tmp_path / "Classification").mkdir()
+    assert image_sources(tmp_path) == {}
+    table = tmp_path / "Classification" / "images.csv"
+    text = "file,original_width,original_height\na.jpg,3112,3456\nb.jpg,640,480\n"
+    table.write_bytes(text.replace("\n", "\r\n").encode("utf-8-sig"))
+    assert image_sources(tmp_path) == {"a.jpg": "hospital", "b.jpg": "web"}
+    table.write_text(text + "c.jpg,wide,480\n")
+    with pytest.raises(UsageError, match=r"images\.csv: expected rows of file,original_width,original_height"):
+        image_sources(tmp_path)

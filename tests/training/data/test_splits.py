@@ -42,6 +42,11 @@ def test_a_split_keeps_duplicates_together_and_grades_in_proportion(data: Path) 
         assert {s.grade for s in val} == {0, 1, 2, 3}
 
 
+def test_pairs_with_the_byte_order_mark_of_windows_programs_are_read_like_any_other(tmp_path: Path) -> None:
+    (tmp_path / "duplicates.csv").write_bytes(b"\xef\xbb\xbffile_a,file_b,kind\r\na.jpg,b.jpg,identical\r\n")
+    assert read_pairs(tmp_path / "duplicates.csv") == [("a.jpg", "b.jpg")]
+
+
 def test_a_missing_pair_file_means_no_pairs(tmp_path: Path) -> None:
     assert read_pairs(tmp_path / "none.csv") == []
 
@@ -59,7 +64,7 @@ def test_a_grade_with_fewer_photographs_than_parts_is_one_line(data: Path) -> No
     samples = read_samples(data, "NNEW_trainval_0.txt")
     few = [s for s in samples if s.grade < 3] + [s for s in samples if s.grade == 3][:2]
     with pytest.raises(
-        UsageError, match=r"32 photographs, 2 of grade 3 \(very severe\), do not make 3 parts .* --val-folds"
+        UsageError, match=r"32 photographs, 2 of grade 3 \(very severe\), do not make 3 parts .*--val-folds"
     ) as refused:
         grouped_folds(few, np.arange(len(few)), 3, seed=0)
     assert "\n" not in str(refused.value)
