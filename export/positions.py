@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
 
 from acne_edge.errors import UsageError
+from acne_edge.evaluation.tables import to_json
 from acne_edge.files import write
 from acne_edge.fit.positions import fit_positions
 from acne_edge.training.data import Sample, read_samples
+from acne_edge.training.run import Run
 
 
 def positions(
@@ -40,8 +40,9 @@ def positions(
     )
     decoding, measured = fit_positions(maps, boxes, fitted_on)
     patch = {"positions": vars(decoding), "metrics": {"positions": measured}}
-    write(out, (json.dumps(patch, indent=2) + "\n").encode())
-    typer.echo(json.dumps(patch, indent=2))
+    text = to_json(patch, indent=2)
+    write(out, (text + "\n").encode())
+    typer.echo(text)
 
 
 def held_out(runs: Sequence[Path], data: Path, part: str) -> tuple[list[Sample], list[NDArray[np.float32]]]:
@@ -49,13 +50,11 @@ def held_out(runs: Sequence[Path], data: Path, part: str) -> tuple[list[Sample],
     samples: list[Sample] = []
     maps: list[NDArray[np.float32]] = []
     for run in runs:
-        try:
-            with (run / f"{part}_outputs.npz").open("rb") as stream, np.load(stream) as outputs:
-                predicted = outputs["lesion_map"]
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise UsageError(f"{run}: no finished run that held out a {part} list ({error})") from error
+        if not Run(run).outputs_file(part).is_file():
+            raise UsageError(f"{run}: no finished run that held out a {part} list")
+        predicted = Run(run).raw_outputs(part)["lesion_map"]
         taken = {s.name for s in samples}
-        for sample, lesion_map in zip(read_samples(data, run / f"{part}.txt"), predicted, strict=True):
+        for sample, lesion_map in zip(read_samples(data, Run(run).list_file(part)), predicted, strict=True):
             if sample.name not in taken:
                 samples.append(sample)
                 maps.append(lesion_map)
@@ -68,9 +67,9 @@ def lists(runs: Sequence[Path], part: str) -> list[str]:
 
 
 def _list_in_words(run: Path, part: str) -> str:
+    config = Run(run).results()["config"]
     try:
-        config: dict[str, Any] = json.loads((run / "run.json").read_text())["config"]
         fold, epochs = config["cross_validation"], config["epochs"]
         return f"{part} list of {config['protocol']} fold {fold}, {epochs} epochs" if fold else f"{part} list, {epochs} epochs"
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{run}: run.json does not name the run's fold ({error})") from error
+    except KeyError as error:
+        raise UsageError(f"{run}: its settings do not name the run's fold ({error})") from error
