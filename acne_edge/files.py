@@ -1,7 +1,8 @@
-"""Writing files so that a reader never meets half of one, and the caches they lie in."""
+"""Reading files that may be anything, writing them so that a reader never meets half of one, and the caches they lie in."""
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -28,6 +29,28 @@ def write(path: Path, data: bytes) -> None:
         raise AcneEdgeError(f"{path}: cannot be written ({error.strerror}); the old file, if any, is untouched") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_file(path: str | os.PathLike[str], limit: int) -> bytes:
+    """The bytes of a regular file of at most `limit`; a pipe is not waited for, and no endless device is read.
+
+    Raises OSError, with a `strerror`, for everything else.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
+            raise OSError(errno.EINVAL, kind, os.fspath(path))
+        if status.st_size > limit:
+            raise OSError(errno.EFBIG, f"larger than {limit >> 20} MB", os.fspath(path))
+        with open(descriptor, "rb", closefd=False) as stream:
+            data = stream.read(status.st_size + 1)
+    finally:
+        os.close(descriptor)
+    if len(data) != status.st_size:  # it is being written, or is made up as it is read, as in /proc
+        raise OSError(errno.EIO, "not of the size that the system states", os.fspath(path))
+    return data
 
 
 def cache_folder(kind: str) -> str:

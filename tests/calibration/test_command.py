@@ -9,7 +9,7 @@ from acne_edge.console import run
 from acne_edge.models import index
 from calibration.__main__ import app
 from calibration.crops import Crop, save
-from tests.backends.test_onnxruntime import SIDE, model
+from tests.toy_model import SIDE, toy_model
 
 
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object) -> tuple[int, str, str]:
@@ -36,7 +36,7 @@ def test_measures_ranges_once_and_names_outliers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file, crops, cache, picture = (tmp_path / name for name in ("model.onnx", "crops.npz", "ranges.json", "ranges.png"))
-    file.write_bytes(model())
+    file.write_bytes(toy_model())
     images = np.full((100, SIDE, SIDE, 3), 8, np.uint8) + np.arange(100, dtype=np.uint8)[:, None, None, None]
     images[0] = 255
     save(crops, [Crop(f"{i}", (0, 0, 1, 1), image) for i, image in enumerate(images)], seed=0)
