@@ -15,7 +15,7 @@ import numpy as np
 
 from acne_edge import image as images
 from acne_edge import preprocess, quality
-from acne_edge.errors import AcneEdgeError, BackendError, ImageDecodeError, PoorQualityError, UsageError
+from acne_edge.errors import AcneEdgeError, BackendError, ImageDecodeError, ModelError, PoorQualityError, UsageError
 from acne_edge.grading import SeverityScale, find_scale, interpret
 from acne_edge.loader import ModelLoader
 from acne_edge.prediction import CountInterval, Failure, Grade, ModelInfo, Prediction
@@ -117,10 +117,13 @@ class AcneGrader:
         """Predict one photograph.
 
         Args:
-            source: path, encoded bytes, uint8 RGB array [H, W, 3] (0..255) or PIL image. EXIF orientation is honoured.
+            source: path, encoded bytes, uint8 RGB array [H, W, 3] (0..255) or PIL image; `acne_edge.image.read` has the details.
+                EXIF orientation and colour profiles are honoured.
 
         Raises:
-            ImageError: the image cannot be used; the subclass says why.
+            ImageError: the image cannot be used; the subclass says why, and the message names the path, if the source is one.
+            MissingExtraError: a HEIC photograph without the extra `heif`.
+            ModelError: the model's outputs are not finite.
             BackendError: the grader is closed, or the runtime failed.
         """
         return self._predict(source, self._current())
@@ -134,7 +137,8 @@ class AcneGrader:
         capture = quality.assess(rgb)
         clock.lap("quality")
         if capture.reasons and self._on_poor_quality == "fail":
-            raise PoorQualityError(f"poor capture: {', '.join(capture.reasons)}; take the photograph again")
+            with images.naming(source):
+                raise PoorQualityError(f"poor capture: {', '.join(capture.reasons)}; take the photograph again")
         batch = preprocess.pack([rgb], spec.height, spec.width)
         clock.lap("preprocess")
         backend = loader.backend()
@@ -242,6 +246,8 @@ class AcneGrader:
         path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
         try:
             return self._predict(source, loader)
+        except ModelError:  # another photograph would not help
+            raise
         except AcneEdgeError as error:
             self._current()  # these raise if it is not the image that cannot be used, but the grader or the model
             loader.backend()

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from acne_edge.errors import UsageError
+from acne_edge.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Floats: TypeAlias = "NDArray[np.floating]"
+
+ABSURD = 1e6  # lesions
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,12 @@ def interpret(
     """Read one photograph's outputs: grade_probs [G], count_probs [K] over 0..K-1 lesions, and the lesion map's sum.
 
     The grade head speaks on the model's `native` scale only; on another scale the grade comes from the count alone.
+
+    Raises ModelError if the outputs are not finite: what is read from them would look like a result.
     """
     count = decode_count(count_probs, lesions, decoding)
+    if not (np.isfinite(grade_probs).all() and np.isfinite(count_probs).all() and abs(count) < ABSURD):
+        raise ModelError("the model's outputs are no numbers; the model file or the runtime is broken")
     probs = combine_grades(grade_probs, count_probs, native, scale, decoding)
     probs = temper(probs, uncertainty.temperature)
     top = int(probs.argmax())

@@ -105,4 +105,4 @@ class Failure:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form of a failed input."""
-        return {"schema": SCHEMA, "path": self.path, "error": {"code": self.error.code, "message": str(self.error)}}
+        return {"schema": SCHEMA, "path": self.path, "error": {"code": self.error.code, "message": self.error.message}}

@@ -10,10 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NoReturn
-
-if TYPE_CHECKING:
-    from PIL import Image
+from typing import NoReturn
 
 
 @contextmanager
@@ -31,13 +28,6 @@ def import_onnxruntime() -> None:
     """Import ONNX Runtime in the calling thread, before a loading thread needs it: imports hold the interpreter's lock."""
     with suppress(ImportError):
         import onnxruntime  # noqa: F401
-
-
-def open_jpeg(stream: Any) -> Image.Image:
-    """Open a JPEG by Pillow's plugin for it; `Image.open` would import the plugins of four other formats first."""
-    from PIL.JpegImagePlugin import jpeg_factory
-
-    return jpeg_factory(stream)
 
 
 def exit_at_once(code: int) -> NoReturn:

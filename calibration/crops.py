@@ -15,7 +15,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from acne_edge.errors import ImageError, UsageError
+from acne_edge.errors import UsageError
 from acne_edge.files import write
 from acne_edge.image import ImageArray, decode
 from acne_edge.preprocess import DECODE_SCALE, resize
@@ -93,10 +93,7 @@ def _stratified(samples: Sequence[Sample], number: int, sources: dict[str, str],
 
 
 def _crop(sample: Sample, size: int, dense: float, rng: np.random.Generator) -> Crop:
-    try:
-        image = decode(sample.path, min_side=DECODE_SCALE * size)
-    except ImageError as error:
-        raise type(error)(f"{sample.path}: {error}") from error
+    image = decode(sample.path, min_side=DECODE_SCALE * size)
     box = (0.0, 0.0, 1.0, 1.0)
     if sample.boxes is not None and len(sample.boxes) and rng.random() < dense:
         box = _around(sample.boxes[rng.integers(len(sample.boxes))], rng.uniform(0.4, 0.8), rng)

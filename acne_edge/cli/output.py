@@ -35,7 +35,7 @@ class Tally:
                 self.abstained += bool(result.abstained)
             else:
                 self.failed += 1
-                complain(f"{result.path or 'input'}: {result.error}")
+                complain(f"{result.path or 'input'}: {result.error.message}")
             yield result
 
     @property

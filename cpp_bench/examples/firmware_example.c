@@ -42,7 +42,7 @@ int main(int argc, char **argv) {
         fail(argv[2]);
     } else {
         printf("%.1f lesions (%d to %d), %s, p %.2f%s\n", result->count, result->count_low, result->count_high,
-               result->grade_label, result->grade_probs[result->grade], result->quality.reasons ? ", poor capture" : "");
+               result->grade_label, result->grade_probs[result->grade], result->quality->reasons ? ", poor capture" : "");
         code = 0;
     }
     free(jpeg);

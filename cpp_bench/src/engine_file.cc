@@ -15,7 +15,7 @@ constexpr std::string_view kMagic = "ACNETRT1";
 constexpr std::size_t kStart = kMagic.size() + 4 + 8;  // where the header begins, after its length and the plan's
 constexpr std::uint64_t kMaxHeader = 1 << 20;
 
-[[noreturn]] void refuse(const std::string& message) { throw Error(ACNE_EDGE_ERROR_BACKEND, message); }
+[[noreturn]] void refuse(const std::string& message) { throw Error(ACNE_EDGE_STATUS_BACKEND, message); }
 
 std::uint64_t little_endian(const std::uint8_t* data, int bytes) {
     std::uint64_t value = 0;

@@ -23,7 +23,7 @@ std::unique_ptr<Backend> open_backend(const ModelFile& file, const Options& opti
 }
 
 void check_options(const Options& options) {
-    const auto refuse = [](const std::string& message) { throw Error(ACNE_EDGE_ERROR_USAGE, message); };
+    const auto refuse = [](const std::string& message) { throw Error(ACNE_EDGE_STATUS_USAGE, message); };
     if (options.threads < 0) refuse("threads is " + std::to_string(options.threads) + "; expected 0 (automatic) or more");
     if (options.backend < ACNE_EDGE_BACKEND_AUTO || options.backend > ACNE_EDGE_BACKEND_TENSORRT) {
         refuse("unknown backend " + std::to_string(options.backend));
@@ -34,7 +34,7 @@ void check_options(const Options& options) {
 }
 
 // The manifest before the model is loaded, if it can be had.
-std::optional<Manifest> look_ahead(ByteView model) {
+std::optional<Manifest> peek_manifest(ByteView model) {
     try {
         const auto text = find_manifest(model);
         if (text) return parse_manifest(*text);
@@ -66,9 +66,17 @@ struct Grader::Prepared {
 
 Grader::Grader(const std::string& path, const Options& options) {
     check_options(options);
-    const ModelFile file(path, options.sha256);
+    *this = open(ModelFile(path, options.sha256), options);
+}
+
+Grader::Grader(ByteView file, const Options& options) {
+    check_options(options);
+    *this = open(ModelFile(file, options.sha256), options);
+}
+
+Grader Grader::open(const ModelFile& file, const Options& options) {
     const std::future<void> digesting = std::async(std::launch::async, [&] { file.digest(); });
-    *this = Grader(file, options);
+    return Grader(file, options);
 }
 
 Grader::Grader(const ModelFile& file, const Options& options) : on_poor_quality_(options.on_poor_quality) {
@@ -89,7 +97,7 @@ std::pair<std::unique_ptr<Grader>, Prediction> Grader::open_and_predict(const st
     // The model opens beside; this thread, which has the photograph in its caches, also runs it.
     std::future<std::unique_ptr<Grader>> opening =
         std::async(std::launch::async, [&] { return std::unique_ptr<Grader>(new Grader(file, options)); });
-    const std::optional<Manifest> ahead = look_ahead(file.unchecked());
+    const std::optional<Manifest> ahead = peek_manifest(file.unchecked());
     std::optional<Prepared> prepared;
     std::exception_ptr unusable;
     if (ahead) {
@@ -141,7 +149,7 @@ Grader::Prepared Grader::prepare(const Manifest& manifest, acne_edge_poor_qualit
         for (const auto& reason : kQualityReasons) {
             if (prepared.quality.reasons & reason.bit) reasons += (reasons.empty() ? "" : ", ") + std::string(reason.code);
         }
-        throw Error(ACNE_EDGE_ERROR_POOR_QUALITY, "poor capture: " + reasons + "; take the photograph again");
+        throw Error(ACNE_EDGE_STATUS_POOR_QUALITY, "poor capture: " + reasons + "; take the photograph again");
     }
     prepared.input = resize(image, manifest.width, manifest.height);
     prepared.timings.preprocess = clock.lap();

@@ -14,7 +14,7 @@ struct Scale {
     std::vector<std::int64_t> lower;
 };
 
-// A scale by its name. Throws Error for an unknown one.
+// A scale by its name, or by one that it had once. Throws Error for an unknown one.
 Scale find_scale(const std::string& name);
 
 // How one count and one grade are read off the network's three outputs.
@@ -24,7 +24,7 @@ struct CountDecoding {
     double head_weight = 0.5;
 };
 
-// Calibration constants of a model.
+// Constants of temperature scaling and of conformal prediction, fitted for a model.
 struct Uncertainty {
     double level = 0.9;
     double temperature = 1;

@@ -10,6 +10,8 @@
 namespace acne_edge {
 namespace {
 
+constexpr const char* kSchema = "1.1";  // as acne_edge/prediction.schema.json describes it
+
 using json = nlohmann::ordered_json;  // keys in the order in which people read them
 
 json quality_json(const acne_edge_quality& quality) {
@@ -59,7 +61,7 @@ std::string to_json(const Prediction& prediction, const std::optional<std::strin
     json probs = json::array();
     for (const double p : result.grade_probs) probs.push_back(round_decimals(p, 4));
     json values = {
-        {"schema", "1.0"},
+        {"schema", kSchema},
         {"path", path ? json(*path) : json(nullptr)},
         {"count", round_decimals(result.count, 2)},
         {"count_interval", {{"level", prediction.level}, {"low", result.low}, {"high", result.high}}},

@@ -1,4 +1,4 @@
-// What a prediction is, and its JSON form (schema 1.0), as acne_edge/prediction.py has them.
+// What a prediction is, and its JSON form, as acne_edge/prediction.py has them.
 #pragma once
 
 #include <optional>

@@ -54,11 +54,11 @@ acne_edge_quality assess(const ImageView& image) {
     quality.clipped = white / kPixels;
     quality.sharpness = laplacian / kInner;
     quality.skin = skin / kPixels;
-    if (quality.short_side < 160) quality.reasons |= ACNE_EDGE_LOW_RESOLUTION;
-    if (quality.brightness < 45) quality.reasons |= ACNE_EDGE_TOO_DARK;
-    if (quality.brightness > 195 || quality.clipped > 0.25) quality.reasons |= ACNE_EDGE_TOO_BRIGHT;
-    if (quality.sharpness < 4.0) quality.reasons |= ACNE_EDGE_BLURRED;
-    if (quality.skin < 0.15) quality.reasons |= ACNE_EDGE_NO_SKIN;
+    if (quality.short_side < 160) quality.reasons |= ACNE_EDGE_QUALITY_LOW_RESOLUTION;
+    if (quality.brightness < 45) quality.reasons |= ACNE_EDGE_QUALITY_TOO_DARK;
+    if (quality.brightness > 195 || quality.clipped > 0.25) quality.reasons |= ACNE_EDGE_QUALITY_TOO_BRIGHT;
+    if (quality.sharpness < 4.0) quality.reasons |= ACNE_EDGE_QUALITY_BLURRED;
+    if (quality.skin < 0.15) quality.reasons |= ACNE_EDGE_QUALITY_NO_SKIN;
     return quality;
 }
 

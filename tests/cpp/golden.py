@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 from acne_edge import __version__, image, models, preprocess, quality  # noqa: E402
 from acne_edge.errors import AcneEdgeError, ManifestError, PoorQualityError  # noqa: E402
 from acne_edge.grader import ON_POOR_QUALITY, AcneGrader  # noqa: E402
-from acne_edge.manifest import Manifest  # noqa: E402
+from acne_edge.manifest import SCHEMA, Manifest, embedded  # noqa: E402
 
 SCALES = (None, "banded")
 
@@ -166,17 +166,14 @@ def outcome(policy: str, reasons: Sequence[str], decoded: image.ImageArray) -> s
 def manifests(valid: str) -> Iterator[str]:
     """The valid manifest and variants of it, most of which break one rule."""
     yield valid
-    yield from (
-        "",
-        "[]",
-        "null",
-        '{"schema":1}',
-        "{}",
-        valid[:-1],
-        valid + "x",
-        valid.replace('"schema":"1.0"', '"schema":"1.7"'),
-    )
-    yield valid.replace('"schema":"1.0"', '"schema":"2.0"')
+    yield from ("", "[]", "null", '{"schema":1}', "{}", valid[:-1], valid + "x")
+    schema = f'"schema":"{SCHEMA}"'
+    assert schema in valid
+    yield valid.replace(schema, '"schema":"1.7"')
+    yield valid.replace(schema, '"schema":"2.0"')
+    # A reader is told first what it does not understand, whatever else it cannot read.
+    yield valid.replace('"requires":[]', '"requires":["framing-9"]').replace('"stretch"', '"letterbox"')
+    yield valid.replace('"requires":[],', "").replace(schema, '"schema":"1.0"')
     yield valid[:-1] + ',"added_later":{"a":[1]}}'
     yield valid[:-1] + ',"padding":"' + "x" * 300_000 + '"}'
     yield valid[:-1] + ',"padding":"' + "\N{LATIN SMALL LETTER E WITH ACUTE}" * 200_000 + '"}'
@@ -197,7 +194,8 @@ def manifests(valid: str) -> Iterator[str]:
         ("uncertainty.temperature", 21), ("uncertainty.temperature", 20), ("uncertainty.count_quantile", 2),
         ("uncertainty.grade_quantile", "0.9"), ("uncertainty.abstain_below", -1), ("uncertainty.fitted_on", 3), ("name", 1),
         ("version", None), ("licence", []), ("intended_use", {}), ("training", []), ("metrics", "none"), ("quantisation", 0),
-        ("input", []), ("scale", "hayashi"),
+        ("input", []), ("scale", "hayashi"), ("requires", []), ("requires", ["framing-9"]), ("requires", [""]), ("requires", "x"),
+        ("requires", None), ("requires", {}), ("requires", [1]), ("requires", [None]), ("requires", ["x"] * 65),
     ]  # fmt: skip
     for path, value in changes:
         root = json.loads(valid)
@@ -227,6 +225,13 @@ def verdict(text: str) -> dict[str, Any]:
     return {"text": text, "valid": True, "message": ""}
 
 
+def requiring(name: str, values: dict[str, Any], length: int) -> str:
+    """A manifest of so many characters that requires what has this name."""
+    values = {**values, "schema": SCHEMA, "requires": [name], "intended_use": ""}
+    values["intended_use"] = "x" * (length - len(json.dumps(values, separators=(",", ":"))))
+    return json.dumps(values, separators=(",", ":"))
+
+
 def refused_models(model: bytes, manifest: Manifest) -> Iterator[tuple[str, bytes, str]]:
     """Model files that every runtime must refuse: name, bytes, error code."""
 
@@ -237,7 +242,11 @@ def refused_models(model: bytes, manifest: Manifest) -> Iterator[tuple[str, byte
         assert len(old) == len(new), old
         return model.replace(old, new)
 
-    yield "schema_2", swap(b"schema", "1.0", "2.0"), "manifest_invalid"
+    text = embedded(model)
+    assert text is not None
+    values = json.loads(text)
+    yield "schema_2", swap(b"schema", values["schema"], "2" + values["schema"][1:]), "manifest_invalid"
+    yield "requires", model.replace(text.encode(), requiring("framing-9", values, len(text)).encode()), "manifest_invalid"
     yield "no_manifest", model.replace(b"acne_edge.manifest", b"acne_edge.manifes_"), "manifest_invalid"
     yield "other_input", swap(b"height", manifest.input.height, manifest.input.height + 1), "model_error"
     yield "other_bins", swap(b"count_bins", manifest.count_bins, manifest.count_bins + 1), "model_error"
@@ -270,6 +279,7 @@ def main(folder: Path) -> None:
         "version": __version__,
         "machine": platform.machine(),
         "model_sha256": shipped.sha256,
+        "model_manifest": embedded(shipped.data),  # as it stands in the file
         "input": vars(graders[None].manifest.input),
         "scales": SCALES,
         "cases": cases,

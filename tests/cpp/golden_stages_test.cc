@@ -40,7 +40,7 @@ TEST(GoldenStages, GiveThePixelsAndScoresOfThePythonSdk) {
         SCOPED_TRACE(name);
         const auto jpeg = read_golden(name + ".jpg");
         if (expected.contains("error")) {
-            const auto status = expected["error"] == "image_size" ? ACNE_EDGE_ERROR_IMAGE_SIZE : ACNE_EDGE_ERROR_IMAGE_DECODE;
+            const auto status = expected["error"] == "image_size" ? ACNE_EDGE_STATUS_IMAGE_SIZE : ACNE_EDGE_STATUS_IMAGE_DECODE;
             try {
                 decode_jpeg(jpeg.data(), jpeg.size(), min_side);
                 ADD_FAILURE() << "decoded what the Python SDK refuses with " << expected["error"];

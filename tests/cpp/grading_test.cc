@@ -88,7 +88,8 @@ TEST(Grading, OutputsThatAreNoNumbersAreRefused) {
 
 TEST(Grading, KnowsTheScalesOfThePythonSdk) {
     EXPECT_EQ(find_scale("hayashi").lower, (std::vector<std::int64_t>{0, 6, 21, 51}));
-    EXPECT_EQ(find_scale("report").lower, (std::vector<std::int64_t>{0, 20, 51, 66}));
+    EXPECT_EQ(find_scale("banded").lower, (std::vector<std::int64_t>{0, 20, 51, 66}));
+    EXPECT_EQ(find_scale("report").name, "banded");  // its old name
     EXPECT_THROW(find_scale("Hayashi"), Error);
 }
 
