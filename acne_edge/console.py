@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -59,20 +59,40 @@ def run(call: Callable[[list[str]], object], program: str) -> None:
         sys.exit(1)
 
 
+class InterruptedWorkError(AcneEdgeError):
+    """Work was interrupted that can be gone on with; the message says how."""
+
+    code = "interrupted"
+    exit_code = INTERRUPTED
+
+
 def complain(message: str, program: str = "acne-edge") -> None:
     """One line on stderr, after the program's name."""
     print(f"{program}: " + " ".join(message.split()), file=sys.stderr)
 
 
-def log_to_stderr(program: str = "acne-edge") -> None:
-    """Show what the package logs, from INFO up, one line a record on stderr."""
+@contextmanager
+def busy(label: str) -> Iterator[None]:
+    """A spinner on stderr, only on a terminal, for work that cannot say how far it is."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(label):
+        yield
+
+
+def log_to_stderr(program: str = "acne-edge", packages: Sequence[str] = ("acne_edge",)) -> None:
+    """Show what the packages log, from INFO up, one line a record on stderr."""
     import logging
 
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter(f"{program}: %(message)s"))
-    logger = logging.getLogger("acne_edge")
-    logger.handlers[:] = [handler]
-    logger.setLevel(logging.INFO)
+    for package in packages:
+        logger = logging.getLogger(package)
+        logger.handlers[:] = [handler]
+        logger.setLevel(logging.INFO)
 
 
 def progress(items: Iterator[Any], label: str, total: int) -> Iterator[Any]:
@@ -84,6 +104,19 @@ def progress(items: Iterator[Any], label: str, total: int) -> Iterator[Any]:
     from rich.progress import track
 
     yield from track(items, label, total, console=Console(stderr=True), transient=True)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on stdout: the first column to the left, the others to the right; whole lines wherever they go."""
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for number, column in enumerate(columns):
+        shown.add_column(column, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        shown.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 500, highlight=False, markup=False).print(shown)
 
 
 @contextmanager

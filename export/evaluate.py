@@ -24,13 +24,14 @@ from acne_edge.training.data import load_images, read_samples
 from acne_edge.training.studies.compare import compare, cross_fitted_outcomes, markdown
 from acne_edge.training.studies.crossval import load_outputs
 from acne_edge.training.uncertainty import FOLD_SETTINGS, LabelledOutputs
+from calibration import METHODS
 from calibration import crops as crop_sets
-from calibration.ranges import METHODS, collect
-from export.gate import STATISTICS_IMAGES, runner
+from calibration.ranges import collect
 from export.gptq import covariances, round_weights
 from export.graph import to_onnx
 from export.parity import outputs
 from export.quantize import Recipe, corrected, cpu, tensorrt
+from export.search import STATISTICS_IMAGES, runner
 
 CROPS = 400
 FLOAT = "float32"
