@@ -18,7 +18,8 @@ from acne_edge import preprocess, quality
 from acne_edge.errors import AcneEdgeError, BackendError, ImageDecodeError, ModelError, PoorQualityError, UsageError
 from acne_edge.grading import SeverityScale, find_scale, interpret
 from acne_edge.loader import ModelLoader
-from acne_edge.prediction import CountInterval, Failure, Grade, ModelInfo, Prediction
+from acne_edge.positions import locate
+from acne_edge.prediction import CountInterval, Failure, Grade, ImageSize, ModelInfo, Prediction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -132,14 +133,14 @@ class AcneGrader:
         manifest = loader.manifest()
         spec = manifest.input
         clock = _Clock()
-        rgb = images.read(source, min_side=spec.decode_scale * max(spec.height, spec.width))
+        photograph = images.photograph(source, min_side=spec.decode_scale * max(spec.height, spec.width))
         clock.lap("decode")
-        capture = quality.assess(rgb)
+        capture = quality.assess(photograph.pixels)
         clock.lap("quality")
         if capture.reasons and self._on_poor_quality == "fail":
             with images.naming(source):
                 raise PoorQualityError(f"poor capture: {', '.join(capture.reasons)}; take the photograph again")
-        batch = preprocess.pack([rgb], spec.height, spec.width)
+        batch = preprocess.pack([photograph.pixels], spec.height, spec.width)
         clock.lap("preprocess")
         backend = loader.backend()
         clock.resume()  # a model that is still loading is no part of the inference
@@ -155,6 +156,7 @@ class AcneGrader:
             decoding=manifest.decoding,
             uncertainty=manifest.uncertainty,
         )
+        lesions = locate(lesion_map, manifest.positions.threshold)
         clock.lap("interpretation")
         return Prediction(
             count=result.count,
@@ -167,6 +169,8 @@ class AcneGrader:
             abstained="poor_quality" if capture.reasons and self._on_poor_quality == "abstain" else result.abstained,
             model=self.model,
             timings=clock.finish(),
+            image=ImageSize(photograph.width, photograph.height),
+            lesions=lesions,
             path=os.fspath(source) if isinstance(source, (str, os.PathLike)) else None,
             lesion_map=lesion_map,
         )

@@ -14,6 +14,7 @@ from typing import Any
 
 from acne_edge.errors import ManifestError
 from acne_edge.grading import CountDecoding, SeverityScale, Uncertainty
+from acne_edge.positions import CROSS, PositionDecoding
 
 KEY = "acne_edge.manifest"
 SCHEMA = "1.1"  # a minor version adds what a reader may ignore; what it may not ignore, `requires` names
@@ -48,6 +49,7 @@ class Manifest:
     scale: SeverityScale  # the scale that the grade head was trained on
     decoding: CountDecoding = field(default_factory=CountDecoding)
     uncertainty: Uncertainty = field(default_factory=Uncertainty)
+    positions: PositionDecoding = field(default_factory=PositionDecoding)
     licence: str = ""
     intended_use: str = ""
     training: dict[str, Any] = field(default_factory=dict)
@@ -75,6 +77,7 @@ class Manifest:
             raise ManifestError(
                 f"the manifest has schema {top.text('schema')}; this version reads {SCHEMA.split('.')[0]}.x: update acne-edge"
             )
+        requires = _requires(top)  # before the other fields: what a reader does not understand it may not even be able to read
         manifest = Manifest(
             name=top.text("name"),
             version=top.text("version"),
@@ -83,12 +86,13 @@ class Manifest:
             scale=_scale(top.section("scale")),
             decoding=_decoding(top.section("decoding")),
             uncertainty=_uncertainty(top.section("uncertainty")),
+            positions=_positions(top.section("positions")) if "positions" in top.value else PositionDecoding(),
             licence=top.text("licence"),
             intended_use=top.text("intended_use"),
             training=top.mapping("training"),
             metrics=top.mapping("metrics"),
             quantisation=top.mapping("quantisation"),
-            requires=_requires(top),
+            requires=requires,
         )
         if manifest.scale.lower[-1] >= manifest.count_bins:
             raise ManifestError(
@@ -211,5 +215,13 @@ def _uncertainty(reader: _Reader) -> Uncertainty:
         count_quantile=reader.number("count_quantile", 0, 1),
         grade_quantile=reader.number("grade_quantile", 0, 1),
         abstain_below=reader.number("abstain_below", 0, 1),
+        fitted_on=reader.text("fitted_on"),
+    )
+
+
+def _positions(reader: _Reader) -> PositionDecoding:
+    return PositionDecoding(
+        rule=reader.choice("rule", CROSS),
+        threshold=reader.number("threshold", 0, 1),
         fitted_on=reader.text("fitted_on"),
     )

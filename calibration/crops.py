@@ -5,7 +5,6 @@ Whole frames and lesion-dense parts, all severities alike.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
@@ -24,10 +23,10 @@ from acne_edge.files import read_file, write
 from acne_edge.image import ImageArray, decode
 from acne_edge.preprocess import DECODE_SCALE, resize
 from acne_edge.training.data import Sample
+from acne_edge.training.data import image_sources as image_sources
 from calibration import MIN_CROPS
 
 MAX_BYTES = 1 << 32  # of a set
-HOSPITAL_SIZE = (3112, 3456)  # pixels of the photographs taken in the hospital; the others come from the web
 
 
 @dataclass(frozen=True)
@@ -55,18 +54,6 @@ class CropSet:
 def pixel_hash(image: ImageArray) -> str:
     """sha256, hexadecimal, of an image's pixels."""
     return hashlib.sha256(image.tobytes()).hexdigest()
-
-
-def image_sources(data: Path) -> dict[str, str]:
-    """`hospital` or `web` for each photograph, by its original size in `Classification/images.csv`; empty without that file."""
-    path = data / "Classification" / "images.csv"
-    if not path.is_file():
-        return {}
-    with path.open(newline="") as stream:
-        return {
-            row["file"]: "hospital" if (int(row["original_width"]), int(row["original_height"])) == HOSPITAL_SIZE else "web"
-            for row in csv.DictReader(stream)
-        }
 
 
 def draw(

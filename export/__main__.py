@@ -8,23 +8,18 @@ from __future__ import annotations
 
 from acne_edge import console
 from acne_edge.errors import MissingExtraError
-from export.card import write_card
 from export.cli.bench import bench
+from export.cli.card import card
+from export.cli.evaluate import evaluate
 from export.cli.model import model
+from export.cli.positions import positions
 from export.cli.register import register
+from export.cli.restamp import restamp
 from export.cli.verify import verify
-from export.evaluate import evaluate
 
 app = console.application("Turn a trained checkpoint into model files for devices, and prove what they are worth.")
-for name, command in {
-    "model": model,
-    "verify": verify,
-    "bench": bench,
-    "evaluate": evaluate,
-    "register": register,
-    "card": write_card,
-}.items():
-    app.command(name)(command)
+for command in (model, verify, bench, evaluate, positions, register, restamp, card):
+    app.command()(command)
 
 
 def main() -> None:

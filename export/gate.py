@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acne_edge.errors import ModelError
-from acne_edge.evaluation.metrics import confusion_matrix, quadratic_kappa
+from acne_edge.evaluation.bootstrap import REPEATS, Figure
+from acne_edge.evaluation.outcome import Graded, changes_with_intervals
 from export.parity import Decoded, Images
 
 BUDGET = {
@@ -20,9 +21,8 @@ BUDGET = {
 }
 # On photographs of training the network is right almost always, so that every flip counts as lost accuracy and kappa.
 CHOSEN_BY = ("mae_increase", "grade_flips")
-RESAMPLES = 1000
 
-Losses = dict[str, dict[str, float]]  # by the names of `BUDGET`: value, low, high, budget
+Losses = dict[str, Figure]  # by the names of `BUDGET`: value, low, high, budget
 
 
 class GateError(ModelError):
@@ -43,34 +43,15 @@ class EvaluationSet:
     views: int = 1
 
 
-def losses(candidate: Decoded, truth: EvaluationSet, resamples: int = RESAMPLES) -> Losses:
-    """What a candidate loses against the float model, by the names of `BUDGET`.
+def losses(candidate: Decoded, truth: EvaluationSet, resamples: int = REPEATS) -> Losses:
+    """What a candidate loses against the float model, by the names of `BUDGET` (`evaluation.outcome.changes`).
 
-    Each has its `value`, the `low` and `high` end of a 95 % interval (percentile bootstrap over photographs, both models on the
-    same resample; Efron and Tibshirani 1993, ch. 13) and its `budget`. The value is judged; the interval says how far to
-    trust the verdict.
+    Each has its `value`, the `low` and `high` end of a 95 % bootstrap interval over photographs, both models on the same sample,
+    and its `budget`. The value is judged; the interval says how far to trust the verdict.
     """
-    reference = truth.reference
-    grades = int(max(truth.grades.max(), reference.grades.max(), candidate.grades.max())) + 1
-
-    def measure(index: NDArray[np.int64]) -> list[float]:
-        true, before, after = truth.grades[index], reference.grades[index], candidate.grades[index]
-        errors = [np.abs(r.counts[index] - truth.counts[index]).mean() for r in (reference, candidate)]
-        # Kappa is undefined where one grade is all there is and all that is predicted; that is full agreement.
-        kappas = [np.nan_to_num(quadratic_kappa(confusion_matrix(true, p, grades)), nan=1.0) for p in (before, after)]
-        drop = (before == true).mean() - (after == true).mean()
-        return [drop, errors[1] - errors[0], (before != after).mean(), kappas[0] - kappas[1]]
-
-    everything = np.arange(len(truth.grades))
-    rng = np.random.default_rng(0)
-    photographs = everything.reshape(truth.views, -1)
-    picks = (rng.choice(photographs.shape[1], photographs.shape[1]) for _ in range(resamples))
-    samples = np.array([measure(photographs[:, pick].ravel()) for pick in picks])
-    low, high = np.percentile(samples, [2.5, 97.5], axis=0)
-    return {
-        name: {"value": float(value), "low": float(low[i]), "high": float(high[i]), "budget": BUDGET[name]}
-        for i, (name, value) in enumerate(zip(BUDGET, measure(everything), strict=True))
-    }
+    reference, found = (Graded(truth.grades, truth.counts, r.grades, r.counts) for r in (truth.reference, candidate))
+    lost = changes_with_intervals([(reference, found)], resamples, truth.views)
+    return {name: {**lost[name], "budget": budget} for name, budget in BUDGET.items()}
 
 
 def strain(lost: Losses, names: Collection[str] = tuple(BUDGET)) -> float:

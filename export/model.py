@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,18 +10,21 @@ from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from acne_edge.errors import ModelError, UsageError
-from acne_edge.evaluation.metrics import changes_line
+from acne_edge.evaluation.outcome import summary
+from acne_edge.evaluation.tables import changes_line
 from acne_edge.files import write
+from acne_edge.fit.constants import LEVEL
+from acne_edge.fit.outputs import LabelledOutputs, OutOfFold
 from acne_edge.grading import HAYASHI
 from acne_edge.manifest import InputSpec, Manifest
 from acne_edge.preprocess import DECODE_SCALE
+from acne_edge.training.calibrate import Postprocessing, cross_fitted
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import Sample, load_images, read_samples
 from acne_edge.training.model import FusionModel, ModelConfig
-from acne_edge.training.uncertainty import LEVEL, LabelledOutputs, OutOfFold, Postprocessing, cross_fit
+from acne_edge.training.run import Run, read_json
 from calibration import METHODS
 from calibration import crops as crop_sets
 from calibration import report as reports
@@ -32,6 +34,7 @@ from export.gate import EvaluationSet, GateError, Losses, granularity
 from export.graph import attach, to_onnx
 from export.parity import Images, decode_all, difference, onnx_runner, outputs, torch_runner
 from export.quantize import Recipe, cpu, tensorrt
+from export.restamp import patched
 from export.search import quantisation_record, search_int8
 
 CHOICE = 300  # photographs to choose ranges and layers on; as many judge, where none were held out of training
@@ -59,13 +62,13 @@ class Options:
     method: str = "auto"  # of choosing ranges; auto tries all of `calibration.METHODS`
     reduce_range: bool = True  # 7-bit weights in the file for CPUs
     out_of_fold: Path | None = None  # predictions to fit constants on, for a run that held nothing out
+    patch: Path | None = None  # JSON merge patch of the manifest
 
 
 @dataclass(frozen=True)
 class TrainedRun:
     """A training run as it is read from its folder."""
 
-    folder: Path
     network: FusionModel
     results: dict[str, Any]
     learned: list[Sample]
@@ -125,6 +128,8 @@ def export_model(options: Options) -> Exported:
     images = load_images(photographs.judge, run.size)
     predicted, constants = fit_postprocessing(run, photographs.judge, images, options.out_of_fold)
     manifest = describe(options.name, options.version, run.network.config, run.results, predicted, constants)
+    if options.patch is not None:
+        manifest = patched(manifest, read_json(options.patch, "a patch of a manifest"))
     model = export_float(run.network, constants, manifest, images)
     _make_folder(options.out)
     float_path = options.out / f"{options.name}-fp32.onnx"
@@ -150,16 +155,16 @@ def load_run(folder: Path, data: Path, out_of_fold: Path | None) -> TrainedRun:
     Raises UsageError if one cannot be read, or if the run held photographs out and yet has predictions of the folds to fit
     constants on, or has neither.
     """
-    network = load_network(folder / "model.safetensors")
-    results = _read_json(folder / "run.json")
-    learned = read_samples(data, folder / "train.txt")
-    held_out = read_samples(data, folder / "val.txt") if (folder / "val.txt").exists() else []
+    run = Run(folder)
+    network, results = load_network(run.model), run.results()
+    learned = read_samples(data, run.list_file("train"))
+    held_out = read_samples(data, run.list_file("val")) if run.has("val") else []
     if bool(held_out) == (out_of_fold is not None):
         raise UsageError(
             f"{folder}: {'has' if held_out else 'has no'} validation images, "
             f"so it takes {'no' if held_out else 'an'} --out-of-fold"
         )
-    return TrainedRun(folder, network, results, learned, held_out)
+    return TrainedRun(network, results, learned, held_out)
 
 
 def choose_photographs(run: TrainedRun, crops: CropSet, crops_file: Path) -> Photographs:
@@ -191,7 +196,7 @@ def fit_postprocessing(
     """
     if out_of_fold is None:
         found = outputs(torch_runner(run.network), images)
-        predicted, origin = LabelledOutputs.of(found._asdict(), *_labels(samples)), "held out of training, duplicates kept apart"
+        predicted, origin = LabelledOutputs.of(found._asdict(), samples), "held out of training, duplicates kept apart"
     else:
         folds = OutOfFold.load(out_of_fold)
         folds.check(run.results["config"])
@@ -228,7 +233,7 @@ def describe(
         },
         metrics={
             "split": f"{uncertainty.fitted_on}; last epoch; decoding and calibration constants cross-fitted in 5 folds",
-            **_finite(cross_fit(held_out, uncertainty.level)),
+            **summary(cross_fitted(held_out, uncertainty.level)),
         },
     )
 
@@ -253,7 +258,7 @@ def evaluation_set(samples: Sequence[Sample], images: Images, exposures: Sequenc
     """
     exposed = [np.rint(images * gain).clip(0, 255).astype(np.uint8) for gain in exposures]
     views = [side for image in exposed for side in (image, image[:, :, ::-1])]
-    grades, counts = (np.tile(labels, len(views)) for labels in _labels(samples))
+    grades, counts = (np.tile(labels, len(views)) for labels in ([s.grade for s in samples], [s.count for s in samples]))
     images = np.concatenate(views)
     reference = decode_all(outputs(onnx_runner(model.data), images), model.manifest)
     return EvaluationSet(images, grades, counts, reference, len(views))
@@ -279,28 +284,8 @@ def quantise(
     return WrittenModel(path, found.method, found.excluded, found.losses)
 
 
-def _labels(samples: Sequence[Sample]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    return np.array([s.grade for s in samples]), np.array([s.count for s in samples])
-
-
 def _make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{path}: cannot be made ({error.strerror})") from error
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read as a run's results ({error})") from error
-
-
-def _finite(value: Any) -> Any:
-    """The value with null for nan, which JSON does not know: a ratio without cases."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and np.isnan(value) else value

@@ -10,7 +10,7 @@ from typing import Any
 import onnx
 
 from acne_edge.backends.base import Outputs
-from acne_edge.evaluation.metrics import changes_line
+from acne_edge.evaluation.tables import changes_line
 from acne_edge.manifest import Manifest
 from calibration.crops import CropSet
 from calibration.ranges import Ranges

@@ -17,6 +17,7 @@ from acne_edge.preprocess import resize
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import load_images, read_samples
 from acne_edge.training.model import FusionModel, OutputCalibration
+from acne_edge.training.run import Run
 from calibration.ranges import layers, observed
 from export.graph import read, to_onnx, trace
 from export.parity import Images, Runner, onnx_runner, outputs, simulated_runner, torch_runner
@@ -78,11 +79,11 @@ def compare(run: Path, files: Sequence[Path], data: Path | None, number: int, wi
 
     Raises UsageError for files that do not go with the checkpoint or with each other, ModelError for one that cannot be read.
     """
-    network = load_network(run / "model.safetensors")
+    network = load_network(Run(run).model)
     size = network.config.image_size
     sets = adversarial(size)
     if data is not None:
-        shown = run / "val.txt" if (run / "val.txt").exists() else run / "train.txt"
+        shown = Run(run).list_file("val" if Run(run).has("val") else "train")
         sets = {"photographs": load_images(read_samples(data, shown)[:number], size)} | sets
     calibration = _output_calibration(files)
     reference = {name: outputs(torch_runner(network, calibration), images) for name, images in sets.items()}

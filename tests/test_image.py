@@ -15,6 +15,7 @@ from PIL import Image
 from acne_edge import image as images
 from acne_edge.errors import AcneEdgeError, ImageDecodeError, ImageNotFoundError, ImageSizeError, MissingExtraError
 from acne_edge.image import decode
+from tests import drawing
 from tests.drawing import encode, with_orientation
 
 
@@ -171,6 +172,33 @@ def heic(image: np.ndarray, orientation: int = 1) -> bytes:
     pillow_heif.register_heif_opener()  # to write it; the SDK reads without
     picture.save(buffer, "HEIF", quality=95, exif=exif.tobytes())
     return buffer.getvalue()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_size_is_that_of_the_photograph_upright_whatever_was_decoded(orientation: int) -> None:
+    stored = np.zeros((805, 803, 3), np.uint8)  # an eighth has 101 pixels either way
+    photograph = images.photograph(with_orientation(stored, orientation), min_side=100)
+    assert photograph.pixels.size == (101, 101)
+    assert (photograph.width, photograph.height) == ((803, 805) if orientation < 5 else (805, 803))
+
+
+def test_the_size_of_other_sources_is_that_of_their_pixels(face: np.ndarray) -> None:
+    for source in (face, encode(face), Image.fromarray(face)):
+        assert images.photograph(source, min_side=32)[1:3] == (576, 640)
+
+
+def test_colours_may_stay_in_their_space_and_then_the_profile_comes_with_them(face: np.ndarray) -> None:
+    profile = drawing.display_p3()
+    wide = encode(face, "PNG", icc_profile=profile)
+    kept, converted = images.photograph(wide, srgb=False), images.photograph(wide)
+    assert (kept.profile, converted.profile) == (profile, b"")
+    np.testing.assert_array_equal(np.asarray(kept.pixels), face)
+    assert np.abs(np.asarray(converted.pixels).astype(int) - face).max() > 3
+
+
+@pytest.mark.parametrize("profile", [b"", b"damaged", bytes(200)])
+def test_a_profile_that_cannot_be_used_is_not_kept(face: np.ndarray, profile: bytes) -> None:
+    assert images.photograph(encode(face, "PNG", icc_profile=profile), srgb=False).profile == b""
 
 
 @pytest.mark.parametrize(("orientation", "turns"), [(1, 0), (3, 2), (6, 3), (8, 1)])

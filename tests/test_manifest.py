@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from acne_edge.errors import ManifestError
 from acne_edge.grading import HAYASHI, CountDecoding, Uncertainty
 from acne_edge.manifest import InputSpec, Manifest
+from acne_edge.positions import PositionDecoding
 
 GOOD = Manifest(
     name="tiny",
@@ -19,6 +20,7 @@ GOOD = Manifest(
     scale=HAYASHI,
     decoding=CountDecoding("median", 0.25, 0.75),
     uncertainty=Uncertainty(0.9, 1.3, 0.87, 0.71, 0.4, "somewhere"),
+    positions=PositionDecoding("cross", 0.25, "elsewhere"),
     licence="academic",
     intended_use="tests",
     training={"dataset": "drawn"},
@@ -60,6 +62,9 @@ def test_what_a_model_requires_is_understood_or_refused() -> None:
     for wrong in ("framing-1", [1], {}, ["x"] * 65):
         with pytest.raises(ManifestError, match=r"manifest\.requires"):
             Manifest.from_json(changed("requires", wrong))
+    unreadable = {**json.loads(changed("requires", ["framing-9"])), "input": "of another kind"}
+    with pytest.raises(ManifestError, match="does not know 'framing-9'"):  # what to do about it, before what follows from it
+        Manifest.from_json(json.dumps(unreadable))
 
 
 def test_a_manifest_of_schema_1_0_requires_nothing_and_a_later_one_says_what() -> None:
@@ -67,6 +72,10 @@ def test_a_manifest_of_schema_1_0_requires_nothing_and_a_later_one_says_what() -
         Manifest.from_json(changed("requires", ...))
     old = json.loads(changed("requires", ...))
     assert Manifest.from_json(json.dumps({**old, "schema": "1.0"})) == GOOD
+
+
+def test_a_manifest_may_say_nothing_of_positions() -> None:
+    assert Manifest.from_json(changed("positions", ...)).positions == PositionDecoding(threshold=0.5)
 
 
 def test_an_unknown_major_version_is_refused() -> None:
@@ -106,6 +115,11 @@ def test_an_unknown_major_version_is_refused() -> None:
         ("uncertainty.temperature", 0),
         ("uncertainty.temperature", 10**400),
         ("uncertainty.count_quantile", None),
+        ("positions", None),
+        ("positions.rule", "peaks"),
+        ("positions.rule", ...),
+        ("positions.threshold", 1.01),
+        ("positions.fitted_on", 3),
         ("training", "secret"),
     ],
 )

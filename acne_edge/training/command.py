@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +9,12 @@ import typer
 
 from acne_edge import console
 from acne_edge.errors import UsageError
+from acne_edge.evaluation.tables import to_json
 from acne_edge.files import write
 from acne_edge.training import data as acne04
 from acne_edge.training.config import TrainConfig
 from acne_edge.training.loop import Trainer
+from acne_edge.training.run import Run
 from acne_edge.training.studies import crossval as cv
 from acne_edge.training.studies import subject_groups as found
 from acne_edge.training.studies.analysis import analyse as measure
@@ -78,7 +79,7 @@ def train(
     resolved = TrainConfig.resolve(config, **given)
     trainer = Trainer(resolved, data, model_path, weights, device)
     results = trainer.fit(resume, say=lambda line: typer.echo(line, err=True), progress=console.progress)
-    typer.echo(json.dumps({"run": str(model_path), "metrics": results["metrics"]}, indent=2))
+    typer.echo(to_json({"run": str(model_path), "metrics": results["metrics"]}, indent=2))
 
 
 @app.command()
@@ -117,7 +118,7 @@ def crossval(
         cv.write_out_of_fold(base, rows, out)
         table = cv.markdown(results, name)
         stem = cv.table_name(name, base, folds)
-        (out / f"{stem}.json").write_text(json.dumps(results, indent=1) + "\n")
+        (out / f"{stem}.json").write_text(to_json(results) + "\n")
         (out / f"{stem}.md").write_text(table)
         typer.echo(table)
 
@@ -133,7 +134,7 @@ def refit(
 ) -> None:
     """Go on from a run with what it held out: once without each part, to measure, and last with all. Needs the extra `train`."""
     go_on(earlier, data, out, config, parts, device, say=lambda line: typer.echo(line, err=True))
-    typer.echo(f"{out / 'all'}: the run on all photographs; {out / 'out_of_fold.npz'}: what the others predict")
+    typer.echo(f"{out / 'all'}: the run on all photographs; {Run(out).out_of_fold}: what the others predict")
 
 
 @app.command()
@@ -143,7 +144,7 @@ def analyse(
     part: Annotated[str, typer.Option(help="val, or test for a run on a fold.")] = "val",
 ) -> None:
     """Localisation, clear skin, calibration and shortcuts of runs, as JSON. Needs the extra `train`."""
-    typer.echo(json.dumps(measure(runs, data, part), indent=1))
+    typer.echo(to_json(measure(runs, data, part)))
 
 
 @app.command()
@@ -156,7 +157,7 @@ def compare(
         raise UsageError("give two files or more: what to compare with, and what to compare")
     results = compare_files(files)
     if out is not None:
-        write(out, (json.dumps(results, indent=1) + "\n").encode())
+        write(out, (to_json(results) + "\n").encode())
     typer.echo(f"{results['images']} photographs\n\n{markdown(results)}")
 
 

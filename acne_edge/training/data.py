@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from acne_edge.evaluation.labels import read_labels
 from acne_edge.image import decode
 from acne_edge.preprocess import resize
 
+HOSPITAL_SIZE = (3112, 3456)  # pixels of the photographs taken in the hospital; the others come from the web
 GROUPS = Path(__file__).parent / "acne04_subject_groups.csv"  # of the open photographs; `acne-edge subject-groups` wrote it
 
 
@@ -36,7 +36,7 @@ class Sample:
 def read_boxes_csv(path: Path) -> dict[str, NDArray[np.float32]]:
     """Read `file,xmin,ymin,xmax,ymax` rows (0..1 of the frame) into float32 [n, 4] by file name."""
     boxes: dict[str, list[list[float]]] = {}
-    with path.open(newline="") as stream:
+    with path.open(newline="", encoding="utf-8-sig") as stream:
         for row in csv.DictReader(stream):
             boxes.setdefault(row["file"], []).append([float(row[k]) for k in ("xmin", "ymin", "xmax", "ymax")])
     return {name: np.array(rows, np.float32) for name, rows in boxes.items()}
@@ -88,11 +88,23 @@ def read_samples(root: Path, list_file: str | Path) -> list[Sample]:
     return samples
 
 
+def image_sources(data: Path) -> dict[str, str]:
+    """`hospital` or `web` for each photograph, by its original size in `Classification/images.csv`; empty without that file."""
+    path = data / "Classification" / "images.csv"
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8-sig") as stream:
+        return {
+            row["file"]: "hospital" if (int(row["original_width"]), int(row["original_height"])) == HOSPITAL_SIZE else "web"
+            for row in csv.DictReader(stream)
+        }
+
+
 def read_pairs(path: Path) -> list[tuple[str, str]]:
     """Pairs of names that show the same photograph, from the first two columns of a CSV file with a header."""
     if not path.is_file():
         return []
-    with path.open(newline="") as stream:
+    with path.open(newline="", encoding="utf-8-sig") as stream:
         return [(row[0], row[1]) for row in list(csv.reader(stream))[1:] if len(row) >= 2]
 
 
@@ -152,15 +164,9 @@ def grouped_folds(
     return list(splitter.split(np.zeros(len(samples)), [s.grade for s in samples], groups))
 
 
-def list_hash(samples: Sequence[Sample]) -> str:
-    """sha256 over the sorted `name grade count` lines: names a training set without holding it."""
-    lines = sorted(f"{s.name} {s.grade} {s.count}" for s in samples)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
 def write_list(path: Path, samples: Sequence[Sample]) -> None:
     """Write samples as a list file that `read_labels` reads."""
-    path.write_text("".join(f"{s.name} {s.grade} {s.count}\n" for s in samples))
+    path.write_text("".join(f"{s.name} {s.grade} {s.count}\n" for s in samples), encoding="utf-8")
 
 
 def load_images(samples: Sequence[Sample], size: int, workers: int = 2, denoise: str = "none") -> NDArray[np.uint8]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import ctypes
 import hashlib
-import json
 import math
 import os
 import platform
@@ -21,8 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from acne_edge.errors import UsageError
-from acne_edge.evaluation.labels import read_labels
+from acne_edge.evaluation.labels import list_hash
 from acne_edge.evaluation.metrics import count_metrics, grade_metrics
+from acne_edge.evaluation.tables import to_json
 from acne_edge.grading import HAYASHI, median
 from acne_edge.training import checkpoint
 from acne_edge.training.augment import Augmentation, paste, paste_points, rasterize, warp, warp_points
@@ -32,7 +32,6 @@ from acne_edge.training.data import (
     group_ids,
     grouped_folds,
     grouped_split,
-    list_hash,
     load_images,
     read_groups,
     read_pairs,
@@ -41,6 +40,7 @@ from acne_edge.training.data import (
 )
 from acne_edge.training.losses import band_matrix, density_loss, distribution_loss
 from acne_edge.training.model import FusionModel, ModelConfig, Normalize, load_imagenet, resize_input
+from acne_edge.training.run import Run
 
 Report = Callable[[str], None]
 
@@ -188,7 +188,7 @@ class Trainer:
         device: str = "auto",
         lists: dict[str, list[Sample]] | None = None,
     ) -> None:
-        self.config, self.run = config, run
+        self.config, self.run = config, Run(run)
         earlier = weights if weights is not None and weights.is_file() else None
         self.initial = {"weights": earlier.name, "sha256": _sha256(earlier)} if earlier else None
         self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
@@ -204,7 +204,7 @@ class Trainer:
             run.mkdir(parents=True, exist_ok=True)
             for name, samples in self.lists.items():
                 if samples:
-                    write_list(run / f"{name}.txt", samples)
+                    write_list(self.run.list_file(name), samples)
         torch.manual_seed(config.seed)
         self.model = FusionModel(ModelConfig(method=config.method, image_size=config.train_size, dropout=config.dropout))
         if weights is not None:
@@ -238,13 +238,13 @@ class Trainer:
         """Train to the last epoch and evaluate. Returns, and writes to `run.json`, the results with the settings."""
         if self.device.type == "cpu":
             keep_freed_memory()
-        last = self.run / "last.safetensors"
+        last = self.run.last
         if resume and last.exists():
             self.restore(last)
-            say(f"resuming {self.run} after epoch {self.epoch} of {self.config.epochs}")
+            say(f"resuming {self.run.path} after epoch {self.epoch} of {self.config.epochs}")
         config = self.config
         if self.rank == 0:
-            (self.run / "config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n")
+            self.run.settings_file.write_text(to_json(config.to_dict(), indent=2) + "\n")
         train = Dataset(self.lists["train"], config.image_resize, config.num_workers, self.device, config.denoise)
         if len(train) < config.batch_size:
             raise UsageError(f"{len(train)} training images do not fill a batch of {config.batch_size}")
@@ -285,10 +285,10 @@ class Trainer:
         }
         for name, (_, images) in held_out.items():
             outputs = predict(self.averaged(), images, config.batch_size_test, self.device)
-            np.savez_compressed(self.run / f"{name}_outputs.npz", **outputs)  # type: ignore[arg-type]
-        (self.run / "run.json").write_text(json.dumps(results, indent=2) + "\n")
+            np.savez_compressed(self.run.outputs_file(name), **outputs)  # type: ignore[arg-type]
+        self.run.results_file.write_text(to_json(results, indent=2) + "\n")
         checkpoint.save(
-            self.run / "model.safetensors",
+            self.run.model,
             {k: half(v) for k, v in self.ema.items()},
             {"model": self.model.config.to_dict(), "training": config.to_dict()},
         )
@@ -372,11 +372,11 @@ class Trainer:
 
         self.history.append(row)
         names = list(dict.fromkeys(name for r in self.history for name in r))
-        with (self.run / "log.csv").open("w", newline="") as stream:
+        with self.run.log.open("w", newline="") as stream:
             writer = csv.DictWriter(stream, names)
             writer.writeheader()
             writer.writerows(self.history)
-        with SummaryWriter(str(self.run / "tensorboard"), purge_step=self.epoch) as board:
+        with SummaryWriter(str(self.run.tensorboard), purge_step=self.epoch) as board:
             for name, value in row.items():
                 board.add_scalar(name, value, self.epoch)
 
@@ -434,9 +434,9 @@ def _sha256(path: Path) -> str:
 
 def refuse_leak(earlier: Path, lists: dict[str, list[Sample]]) -> None:
     """Raise UsageError if the run that `earlier` ended was trained on photographs that `lists` hold out."""
-    trained = earlier.parent / "train.txt"
-    if trained.is_file():
-        known = {label.name for label in read_labels(trained)}
+    trained = Run(earlier.parent)
+    if trained.has("train"):
+        known = {label.name for label in trained.labels("train")}
         for part in ("val", "test"):
             seen = [s.name for s in lists[part] if s.name in known]
             if seen:

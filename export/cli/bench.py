@@ -21,11 +21,12 @@ def bench(
 ) -> None:
     """Print a table of the time an image takes: PyTorch, ONNX Runtime and, where installed, OpenVINO, taking turns."""
     from acne_edge.training.checkpoint import load_network
+    from acne_edge.training.run import Run
     from calibration import crops as crop_sets
     from export import bench as timing
     from export.graph import read
 
-    network = load_network(run / "model.safetensors")
+    network = load_network(Run(run).model)
     images = crop_sets.load(crops, network.config.image_size).images
     fp32, int8, symmetric = (out / f"{name}-{kind}.onnx" for kind in ("fp32", "int8", "int8-trt"))
     graphs = [read(file)[0] for file in (fp32, int8, symmetric)]

@@ -40,6 +40,7 @@ def model(
             help="Of a run without validation images: out_of_fold.npz of acne-edge crossval or refit, for the constants."
         ),
     ] = None,
+    patch: Annotated[Path | None, typer.Option(help="JSON merge patch of the manifest, as of python -m export positions.")] = None,
 ) -> None:
     """Export a run's model to float ONNX and to INT8 for CPUs and for TensorRT; an INT8 file that fails its gate is not written.
 
@@ -50,7 +51,7 @@ def model(
     from export.model import Options, export_model
 
     try:
-        made = export_model(Options(run, data, crops, out, name, version, method, reduce_range, out_of_fold))
+        made = export_model(Options(run, data, crops, out, name, version, method, reduce_range, out_of_fold, patch))
     except KeyboardInterrupt as stop:
         raise console.InterruptedWorkError(
             f"interrupted; to go on, run the same command: it measures no ranges anew that are in {out / 'ranges.json'}"

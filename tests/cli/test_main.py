@@ -15,6 +15,7 @@ from acne_edge import grader, models
 from acne_edge.cli import main as cli
 from acne_edge.cli.predict import predict
 from acne_edge.errors import AcneEdgeError
+from acne_edge.evaluation.labels import list_hash, read_labels
 from tests import drawing
 from tests.test_image import png_header
 
@@ -221,11 +222,41 @@ def test_version(run) -> None:
 
 def test_evaluate_measures_a_labelled_list(run, tmp_path: Path, photo: Path) -> None:
     labels = tmp_path / "list.txt"
-    labels.write_text("face.jpg 1 20\nmissing.jpg 0 1\n")
-    code, out, _ = run("evaluate", tmp_path, labels)
-    result = json.loads(out)
-    assert code == 0
-    assert (result["images"], result["failed"], result["grade"]["n"]) == (1, 1, 1)
+    labels.write_text("face.jpg 1 20\n")
+    code, out, err = run("evaluate", tmp_path, labels)
+    assert (code, err) == (0, "")
+    result = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert (result["images"], result["failed"], result["grade"]["n"]) == (1, 0, 1)
+    assert result["grade"]["per_grade"]["SE"][0] is None
+    assert result["notes"]["grade.per_grade.SE.0"] == "no photograph is of this grade"
+
+
+def test_evaluate_names_what_failed_and_exits_3(run, tmp_path: Path, photo: Path) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    labels = tmp_path / "list.txt"
+    labels.write_text("missing.jpg 0 1\nface.jpg 1 20\nbroken.jpg 0 1\n")
+    code, out, err = run("evaluate", tmp_path, labels)
+    assert code == 3
+    assert [("missing.jpg" in line, "broken.jpg" in line) for line in err.splitlines()] == [(True, False), (False, True)]
+    assert (json.loads(out)["images"], json.loads(out)["failed"]) == (1, 2)
+    labels.write_text("broken.jpg 0 1\n")
+    code, out, err = run("evaluate", tmp_path, labels)
+    assert (code, out) == (3, "")
+    assert "none of the 1 listed photographs can be used" in err
+
+
+def test_evaluate_warns_of_a_list_that_the_model_has_learned(
+    run, tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = tmp_path / "list.txt"
+    labels.write_text("face.jpg 1 20\n")
+    own = {"train": {"n": 1, "sha256": list_hash(read_labels(labels))}}
+    manifest = replace(grader.AcneGrader.load().manifest, training={"lists": own})
+    monkeypatch.setattr(grader.AcneGrader, "manifest", manifest)
+    code, out, err = run("evaluate", tmp_path, labels)
+    assert (code, json.loads(out)["list"]["learned"]) == (0, "train")
+    assert err.startswith("acne-edge: ")
+    assert "was trained on exactly this list" in err
 
 
 @pytest.mark.parametrize("text", ["", "face.jpg 1\n", "face.jpg one 20\n", "face.jpg 7 20\n", "missing.jpg 1 20\n"])

@@ -10,6 +10,7 @@ import torch
 import calibration.ranges
 from acne_edge.training import checkpoint
 from acne_edge.training.model import FusionModel
+from acne_edge.training.run import Run
 from calibration.ranges import Ranges, collect
 from export.graph import to_onnx, trace
 from tests.toy_model import draw_images, make_network
@@ -52,6 +53,6 @@ def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of the smallest network that a checkpoint can hold; `narrow` loads it."""
     path = tmp_path_factory.mktemp("run")
     model = make_network("resnet")
-    checkpoint.save(path / "model.safetensors", model.state_dict(), {"model": model.config.to_dict()})
-    (path / "run.json").write_text('{"config": {}, "lists": {}}')
+    checkpoint.save(Run(path).model, model.state_dict(), {"model": model.config.to_dict()})
+    Run(path).results_file.write_text('{"config": {}, "lists": {}}')
     return path

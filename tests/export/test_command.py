@@ -14,9 +14,12 @@ import pytest
 import torch
 
 from acne_edge import models
+from acne_edge.fit.constants import fit_uncertainty
+from acne_edge.fit.outputs import LabelledOutputs, OutOfFold
+from acne_edge.training.calibrate import calibrated
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import load_images, read_samples
-from acne_edge.training.uncertainty import LabelledOutputs, OutOfFold, fit_uncertainty
+from acne_edge.training.run import Run
 from calibration.crops import draw, save
 from export import gate, search
 from export.__main__ import main
@@ -95,14 +98,14 @@ def exported(finished: Path, dataset: Path, crops: Path, tmp_path_factory: pytes
 def programs(finished: Path) -> dict[bool, torch.onnx.ONNXProgram]:
     """The run's network as the exporter traced it, without output calibration and with one."""
     with narrow():
-        network = load_network(finished / "model.safetensors")
+        network = load_network(Run(finished).model)
     return {False: trace(network), True: trace(network, make_calibration())}
 
 
 @pytest.fixture
 def traced(programs: dict[bool, torch.onnx.ONNXProgram], monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands trace nothing, and fit no other output calibration than the one that was traced."""
-    monkeypatch.setattr("acne_edge.training.uncertainty.fit_calibration", lambda data: make_calibration())
+    monkeypatch.setattr("acne_edge.training.calibrate.fit_calibration", lambda data: make_calibration())
     for module in ("graph", "verify"):
         monkeypatch.setattr(f"export.{module}.trace", lambda network, calibration=None: programs[calibration is not None])
 
@@ -238,7 +241,7 @@ def test_a_run_that_held_nothing_out_has_its_constants_from_the_folds(
     assert (code, shown.count("photographs")) == (0, 3), "of the training list, as there is no other"
     manifest = read(out / NAMES[1])[1]
     assert manifest.uncertainty.fitted_on.startswith("80 photographs held out, each predicted by one of 1 runs of these settings")
-    predicted = predicted.calibrated(make_calibration())
+    predicted = calibrated(predicted, make_calibration())
     assert manifest.uncertainty == fit_uncertainty(predicted, manifest.decoding, 0.9, manifest.uncertainty.fitted_on)
     assert manifest.quantisation["gate"]["split"].startswith("10 photographs and their mirror images")
     assert manifest.quantisation["gate"]["split"].endswith("of training, held out of calibration and choice")
@@ -299,7 +302,7 @@ def test_verify_knows_the_output_calibration_that_export_fitted(
     finished: Path, programs: dict[bool, torch.onnx.ONNXProgram], traced: None, tmp_path: Path
 ) -> None:
     with narrow():
-        graph = to_onnx(load_network(finished / "model.safetensors"), make_calibration())
+        graph = to_onnx(load_network(Run(finished).model), make_calibration())
     fitted, plain = tmp_path / "fitted.onnx", tmp_path / "plain.onnx"
     fitted.write_bytes(attach(graph, make_manifest(training={"output_calibration": make_calibration().to_dict()})))
     plain.write_bytes(attach(graph, make_manifest()))
@@ -316,7 +319,7 @@ def test_verify_knows_the_output_calibration_that_export_fitted(
 def test_verify_names_the_first_diverging_layer(finished: Path, tmp_path: Path) -> None:
     path = tmp_path / "spoiled.onnx"
     with narrow():
-        graph = to_onnx(load_network(finished / "model.safetensors"))
+        graph = to_onnx(load_network(Run(finished).model))
     path.write_bytes(attach(spoil(graph, "resnet.layer3.0.conv1"), make_manifest()))
     code, out, err = call("verify", finished, "--model", path)
     assert code == 4
@@ -331,7 +334,7 @@ def test_evaluate_quantises_runs_on_what_they_learned_and_judges_them_on_the_res
     monkeypatch.setattr("export.evaluate.STATISTICS_IMAGES", 16)
     monkeypatch.setattr("acne_edge.training.studies.compare.DIVISIONS", 1)
     run = shutil.copytree(finished, tmp_path / "run")
-    arguments = ["evaluate", run, "--data", dataset, "--part", "val", "--out", tmp_path / "unseen.json"]
+    arguments = ["evaluate", run, "--data", dataset, "--part", "val", "--out", tmp_path / "int8.json"]
     code, _, err = call(*arguments)
     assert code == 2
     assert "no finished run that did without photographs, as there is no val_outputs.npz" in err
@@ -341,7 +344,7 @@ def test_evaluate_quantises_runs_on_what_they_learned_and_judges_them_on_the_res
     np.savez(run / "val_outputs.npz", **predicted._asdict())
     code, out, err = call(*arguments)
     assert code == 0, err
-    results = json.loads((tmp_path / "unseen.json").read_text())
+    results = json.loads((tmp_path / "int8.json").read_text())
     assert (results["images"], results["trained_on"], results["method"]) == (len(samples), [120], "minmax")
     assert list(results["figures"]) == ["float32", "U8S8 Q/DQ, weights per channel", "S8S8 Q/DQ, symmetric, weights per channel"]
     assert out.count("mae_increase") == 2

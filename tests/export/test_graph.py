@@ -13,11 +13,14 @@ import torch
 from onnx import helper
 
 from acne_edge.errors import AcneEdgeError, ManifestError, ModelError, UsageError
+from acne_edge.evaluation.labels import Label
 from acne_edge.files import write
+from acne_edge.fit.outputs import LabelledOutputs
 from acne_edge.training import checkpoint
+from acne_edge.training.calibrate import calibrated
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.model import FusionModel
-from acne_edge.training.uncertainty import LabelledOutputs
+from acne_edge.training.run import Run
 from calibration.ranges import layers
 from export.graph import attach, check, read, to_onnx
 from export.parity import difference, onnx_runner, outputs, torch_runner
@@ -45,17 +48,17 @@ def test_an_output_calibration_is_part_of_the_graph_and_never_quantised(
     calibration = make_calibration()
     level = logging.getLogger("torch.onnx").level
     images = draw_images(5, seed=3)
-    plain = LabelledOutputs.of(outputs(torch_runner(network), images)._asdict(), [0] * 5, [1] * 5)
-    expected = plain.calibrated(calibration)
-    calibrated = to_onnx(network, calibration)
+    plain = LabelledOutputs.of(outputs(torch_runner(network), images)._asdict(), [Label("", 0, 1)] * 5)
+    expected = calibrated(plain, calibration)
+    with_calibration = to_onnx(network, calibration)
     assert capfd.readouterr() == ("", ""), "the exporter is silent"
     assert logging.getLogger("torch.onnx").level == level, "and its logger is as it was"
-    found = outputs(onnx_runner(attach(copy(calibrated), make_manifest())), images)
+    found = outputs(onnx_runner(attach(copy(with_calibration), make_manifest())), images)
     for name in ("grade_probs", "count_probs"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-4)
         assert np.abs(getattr(expected, name) - getattr(plain, name)).max() > 0.02
-    assert {"calibration.grade", "calibration.count"} <= {node.name for node in calibrated.graph.node}
-    assert candidates(calibrated) == candidates(graph)
+    assert {"calibration.grade", "calibration.count"} <= {node.name for node in with_calibration.graph.node}
+    assert candidates(with_calibration) == candidates(graph)
 
 
 def test_layers_bear_the_names_of_modules(network: FusionModel, graph: onnx.ModelProto) -> None:
@@ -141,7 +144,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path, run_dir
     with pytest.raises(UsageError, match="of another architecture"):
         load_network(path)
     with narrow():
-        assert np.isfinite(load_network(run_directory / "model.safetensors").count_head.weight.detach().numpy()).all()
+        assert np.isfinite(load_network(Run(run_directory).model).count_head.weight.detach().numpy()).all()
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])

@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acne_edge.errors import UsageError
+from acne_edge.evaluation.labels import list_hash
 from acne_edge.grading import HAYASHI
 from acne_edge.training.data import (
     group_ids,
     grouped_folds,
     grouped_split,
-    list_hash,
+    image_sources,
     load_images,
     noise_filter,
     read_boxes,
@@ -89,6 +90,20 @@ def test_a_split_keeps_duplicates_together_and_grades_in_proportion(data: Path) 
         twins = {"levle1_0.jpg", "levle1_4.jpg"}
         assert len(twins & {s.name for s in val}) in (0, 2)
         assert {s.grade for s in val} == {0, 1, 2, 3}
+
+
+def test_tables_with_the_byte_order_mark_of_windows_programs_are_read_like_any_other(tmp_path: Path) -> None:
+    (tmp_path / "Classification").mkdir()
+    tables = {
+        "boxes.csv": "file,xmin,ymin,xmax,ymax\na.jpg,0.1,0.1,0.2,0.2\n",
+        "Classification/images.csv": "file,original_width,original_height\na.jpg,3112,3456\nb.jpg,640,480\n",
+        "duplicates.csv": "file_a,file_b,kind\na.jpg,b.jpg,identical\n",
+    }
+    for name, text in tables.items():
+        (tmp_path / name).write_bytes(text.replace("\n", "\r\n").encode("utf-8-sig"))
+    assert list(read_boxes_csv(tmp_path / "boxes.csv")) == ["a.jpg"]
+    assert image_sources(tmp_path) == {"a.jpg": "hospital", "b.jpg": "web"}
+    assert read_pairs(tmp_path / "duplicates.csv") == [("a.jpg", "b.jpg")]
 
 
 def test_a_missing_pair_file_means_no_pairs(tmp_path: Path) -> None:
