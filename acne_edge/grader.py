@@ -15,6 +15,7 @@ import numpy as np
 
 from acne_edge import image as images
 from acne_edge import preprocess, quality
+from acne_edge.cpus import available_cpus
 from acne_edge.errors import AcneEdgeError, BackendError, ImageDecodeError, ModelError, PoorQualityError, UsageError
 from acne_edge.grading import SeverityScale, find_scale, interpret
 from acne_edge.loader import ModelLoader
@@ -40,8 +41,7 @@ class AcneGrader:
     """Counts lesions and grades severity. Make one with `AcneGrader.load`; use it as a context manager or `close` it.
 
     One grader may be used by many threads at once. A process that was forked from the grader's loads the model anew on first
-    use, because the runtime's threads do not survive a fork; such a
-    process must end as those of `multiprocessing` do, by `os._exit`: ONNX Runtime hangs in a child that takes itself apart.
+    use, because the runtime's threads do not survive a fork. A fork waits for models that are being loaded.
     """
 
     def __init__(self, loader: ModelLoader, scale: str | None = None, on_poor_quality: str = "warn") -> None:
@@ -178,13 +178,13 @@ class AcneGrader:
     def predict_many(self, sources: Iterable[ImageSource], workers: int = 0) -> Iterator[Prediction | Failure]:
         """Predict a batch of any length, in order; an input that fails yields a `Failure` and the batch goes on.
 
-        `workers` threads (0: one a processor) each take a photograph through all stages. A batch of more than two a worker is
-        inferred on one thread a photograph, in a second session: sharing every operator among threads makes one photograph
-        fast and a batch slow. At most four inputs a worker are read ahead, so memory does not grow with the batch. Closing
-        the iterator cancels what has not begun.
+        `workers` threads (0: one for each processor that this process may use) each take a photograph through all stages. A batch
+        of more than two a worker is inferred on one thread a photograph, in a second session: sharing every operator among
+        threads makes one photograph fast and a batch slow. A result comes as soon as those before it are there. At most four
+        inputs a worker are read ahead, so memory does not grow with the batch. Closing the iterator cancels what has not begun.
         """
         self._current()
-        workers = workers or os.cpu_count() or 1
+        workers = workers or available_cpus()
         rest = iter(sources)
         head = list(islice(rest, 2 * workers + 1))
         if len(head) < 2:
@@ -204,7 +204,7 @@ class AcneGrader:
             try:
                 for source in sources:
                     pending.append(pool.submit(predict, source))
-                    if len(pending) >= 4 * workers:
+                    while len(pending) >= 4 * workers or (pending and pending[0].done()):
                         yield pending.popleft().result()
                 while pending:
                     yield pending.popleft().result()
@@ -287,6 +287,11 @@ class AcneGrader:
                     self._loader, self._many, self._forked = self._loader.clone(), None, False
         return self._loader
 
+    def _settle(self) -> None:
+        for loader in (self._loader, self._many):
+            if loader is not None:
+                loader.settle()
+
     def _after_fork(self) -> None:
         """In the child: the threads of the runtime are gone, and the lock may be held by one that is."""
         for loader in (self._loader, self._many):
@@ -336,10 +341,16 @@ class _Clock:
 _graders: WeakSet[AcneGrader] = WeakSet()
 
 
+def _before_fork() -> None:
+    """Let loading end: a child cannot finish what another thread of its parent has begun to import or to load."""
+    for grader in list(_graders):
+        grader._settle()
+
+
 def _after_fork() -> None:
-    for grader in _graders:
+    for grader in list(_graders):
         grader._after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)

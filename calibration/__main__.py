@@ -74,11 +74,11 @@ def ranges(
 
 def main() -> None:
     """Run the command line; what is done is logged on stderr, errors become one line and an exit code."""
-    console.log_to_stderr("calibration", ("acne_edge", "calibration"))
     console.run(_call, "calibration")
 
 
 def _call(arguments: list[str], **how: object) -> object:
+    console.log_to_stderr("calibration", ("acne_edge", "calibration"))
     try:
         return app(arguments, prog_name="python -m calibration", **how)
     except ModuleNotFoundError as error:

@@ -17,9 +17,9 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from acne_edge import console
+from acne_edge import console, files
 from acne_edge.errors import UsageError
-from acne_edge.files import read_file, write
+from acne_edge.files import write
 from acne_edge.image import ImageArray, decode
 from acne_edge.preprocess import DECODE_SCALE, resize
 from acne_edge.training.data import Sample
@@ -119,9 +119,9 @@ def load(path: Path, size: int) -> CropSet:
     """
     listing = path.with_suffix(".json")
     try:
-        with np.load(io.BytesIO(read_file(path, MAX_BYTES))) as file:
+        with np.load(io.BytesIO(files.read(path, MAX_BYTES))) as file:
             images = np.asarray(file["images"])
-        records = [(str(r["name"]), str(r["sha256"])) for r in json.loads(read_file(listing, MAX_BYTES))["crops"]]
+        records = [(str(r["name"]), str(r["sha256"])) for r in json.loads(files.read(listing, MAX_BYTES))["crops"]]
     except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
         raise UsageError(f"{path}: not a calibration set; make one with python -m calibration crops ({error})") from error
     if len(images) < MIN_CROPS:

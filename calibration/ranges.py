@@ -25,9 +25,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.quantization.calibrate import HistogramCollector
 
-from acne_edge import console
+from acne_edge import console, files
 from acne_edge.errors import ModelError, UsageError
-from acne_edge.files import read_file, write
+from acne_edge.files import write
 from acne_edge.manifest import InputSpec
 from calibration import METHODS
 from calibration.crops import CropSet
@@ -148,7 +148,7 @@ def load(path: Path, wanted: dict[str, str]) -> dict[str, Ranges]:
     Raises StaleRangesError, naming what differs, if their key is not `wanted`; UsageError if the file cannot be read.
     """
     try:
-        stored = json.loads(read_file(path, MAX_CACHE))
+        stored = json.loads(files.read(path, MAX_CACHE))
         found = dict(stored["key"])
         ranges = {m: {name: (float(low), float(high)) for name, (low, high) in r.items()} for m, r in stored["ranges"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -24,11 +24,11 @@ for command in (model, verify, bench, evaluate, positions, register, restamp, ca
 
 def main() -> None:
     """Run the command line; what is done is logged on stderr, errors become one line and an exit code."""
-    console.log_to_stderr("export", ("acne_edge", "calibration", "export"))
     console.run(_call, "export")
 
 
 def _call(arguments: list[str], **how: object) -> object:
+    console.log_to_stderr("export", ("acne_edge", "calibration", "export"))
     try:
         return app(arguments, prog_name="python -m export", **how)
     except ModuleNotFoundError as error:

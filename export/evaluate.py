@@ -91,7 +91,9 @@ def _settings(runs: Sequence[Run]) -> dict[str, Any]:
     return found[0]
 
 
-def _quantised(run: Run, part: str, data: Path, method: Method, recipes: Sequence[Recipe]) -> list[tuple[Recipe, LabelledOutputs]]:
+def _quantised(
+    run: Run, part: str, data: Path, method: Method, recipes: Sequence[Recipe]
+) -> list[tuple[Recipe, LabelledOutputs]]:
     """What the INT8 versions of a run's network give for the photographs that it did without."""
     network = load_network(run.model)
     config = network.config

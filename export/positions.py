@@ -15,6 +15,7 @@ from acne_edge.errors import UsageError
 from acne_edge.files import write
 from acne_edge.fit.positions import fit_positions
 from acne_edge.training.data import Sample, read_samples
+from acne_edge.training.run import Run
 
 
 def positions(runs: Sequence[Path], data: Path, part: str, out: Path) -> dict[str, Any]:
@@ -50,13 +51,14 @@ def held_out(runs: Sequence[Path], data: Path, part: str) -> tuple[list[Sample],
     samples: list[Sample] = []
     maps: list[NDArray[np.float32]] = []
     for run in runs:
+        file = Run(run).outputs_file(part)
         try:
-            with (run / f"{part}_outputs.npz").open("rb") as stream, np.load(stream) as outputs:
+            with file.open("rb") as stream, np.load(stream) as outputs:
                 predicted = outputs["lesion_map"]
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise UsageError(f"{run}: no finished run that held out a {part} list ({error})") from error
+            raise UsageError(f"{file}: no finished run that held out a {part} list ({error})") from error
         taken = {s.name for s in samples}
-        for sample, lesion_map in zip(read_samples(data, run / f"{part}.txt"), predicted, strict=True):
+        for sample, lesion_map in zip(read_samples(data, Run(run).list_file(part)), predicted, strict=True):
             if sample.name not in taken:
                 samples.append(sample)
                 maps.append(lesion_map)
@@ -69,9 +71,9 @@ def lists(runs: Sequence[Path], part: str) -> list[str]:
 
 
 def _list_in_words(run: Path, part: str) -> str:
+    config = Run(run).results()["config"]
     try:
-        config: dict[str, Any] = json.loads((run / "run.json").read_text())["config"]
-        fold, epochs = config["cross_validation"], config["epochs"]
-        return f"{part} list of {config['protocol']} fold {fold}, {epochs} epochs" if fold else f"{part} list, {epochs} epochs"
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{run}: run.json does not name the run's fold ({error})") from error
+        fold = f" of {config['protocol']} fold {config['cross_validation']}" if config["cross_validation"] else ""
+        return f"{part} list{fold}, {config['epochs']} epochs"
+    except KeyError as error:
+        raise UsageError(f"{Run(run).results_file}: a run without the setting {error}") from error

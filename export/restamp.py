@@ -12,6 +12,7 @@ import acne_edge.models
 from acne_edge.errors import UsageError
 from acne_edge.files import write
 from acne_edge.manifest import Manifest
+from acne_edge.training.run import read_json
 from export.graph import attach, read
 
 FOLDER = Path(acne_edge.models.FOLDER)
@@ -27,7 +28,7 @@ def restamp(patch: Path, model: Sequence[str] | None = None) -> list[str]:
     Returns a line a shipped model. Raises UsageError for an unreadable patch or an unknown name, ManifestError if a manifest
     would not be valid; then nothing is written.
     """
-    changes = read_patch(patch)
+    changes = read_json(patch, "a patch of a manifest")
     index = json.loads((FOLDER / "index.json").read_text())
     listed = [entry["name"] for entry in index["models"]]
     unknown = [name for name in model or [] if name not in listed]
@@ -49,14 +50,6 @@ def restamped(file: Path, changes: Any) -> bytes:
     """The model file with its manifest `patched`."""
     proto, manifest = read(file)
     return attach(proto, patched(manifest, changes))
-
-
-def read_patch(path: Path) -> Any:
-    """A JSON merge patch. Raises UsageError if the file cannot be read."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read as JSON ({error})") from error
 
 
 def patched(manifest: Manifest, changes: Any) -> Manifest:

@@ -8,8 +8,8 @@ import os
 from dataclasses import dataclass
 from functools import cache
 
+from acne_edge import files
 from acne_edge.errors import ModelError, ModelIntegrityError
-from acne_edge.files import read_file
 
 FOLDER = os.path.dirname(__file__)
 MAX_BYTES = 1 << 30
@@ -43,7 +43,7 @@ def load_model(model: str | os.PathLike[str] | None = None) -> ModelFile:
     if name in listed:
         return _load_listed(listed[name])
     try:
-        data = read_file(name, MAX_BYTES)
+        data = files.read(name, MAX_BYTES)
     except (OSError, ValueError) as error:
         known = ", ".join(listed)
         reason = getattr(error, "strerror", None) or error
@@ -54,7 +54,7 @@ def load_model(model: str | os.PathLike[str] | None = None) -> ModelFile:
 def _load_listed(entry: dict[str, object]) -> ModelFile:
     name = str(entry["name"])
     try:
-        data = read_file(os.path.join(FOLDER, str(entry["file"])), MAX_BYTES)
+        data = files.read(os.path.join(FOLDER, str(entry["file"])), MAX_BYTES)
     except OSError as error:
         raise ModelIntegrityError(f"model {name}: its file is missing from the installation; reinstall acne-edge") from error
     digest = hashlib.sha256(data).hexdigest()

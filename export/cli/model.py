@@ -40,7 +40,9 @@ def model(
             help="Of a run without validation images: out_of_fold.npz of acne-edge crossval or refit, for the constants."
         ),
     ] = None,
-    patch: Annotated[Path | None, typer.Option(help="JSON merge patch of the manifest, as of python -m export positions.")] = None,
+    patch: Annotated[
+        Path | None, typer.Option(help="JSON merge patch of the manifest, as of python -m export positions.")
+    ] = None,
 ) -> None:
     """Export a run's model to float ONNX and to INT8 for CPUs and for TensorRT; an INT8 file that fails its gate is not written.
 

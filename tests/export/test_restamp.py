@@ -75,7 +75,7 @@ def test_a_patch_that_makes_a_manifest_invalid_changes_no_file(shipped: Path) ->
 
 
 def test_a_patch_or_a_model_that_is_not_there_is_refused(shipped: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be read as JSON"):
+    with pytest.raises(UsageError, match="cannot be read as a patch"):
         restamp(shipped / "missing.json")
     with pytest.raises(UsageError, match="no shipped model 'third'; there are: first, second"):
         restamp(write_patch(shipped), ["third"])
