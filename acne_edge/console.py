@@ -124,6 +124,18 @@ class InterruptedWorkError(AcneEdgeError):
         self.exit_code = exit_code
 
 
+@contextmanager
+def resumable(how_to_go_on: str) -> Iterator[None]:
+    """Around work that a signal may end: the one line then says how to go on. Raises InterruptedWorkError."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        code = stop.code if isinstance(stop, SystemExit) else 130
+        if not isinstance(code, int) or code not in SIGNALS:
+            raise
+        raise InterruptedWorkError(how_to_go_on, code) from stop
+
+
 def complain(message: str, program: str = "acne-edge") -> None:
     """One line on stderr, after the program's name. A stderr that cannot be written is no reason to fail."""
     with suppress(OSError, ValueError):
@@ -135,15 +147,28 @@ def printable(text: str) -> str:
     return CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)
 
 
-def log_to_stderr(program: str = "acne-edge") -> None:
-    """Show what the package logs, from INFO up, one line a record on stderr."""
+@contextmanager
+def busy(label: str) -> Iterator[None]:
+    """A spinner on stderr, only on a terminal, for work that cannot say how far it is."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(label):
+        yield
+
+
+def log_to_stderr(program: str = "acne-edge", packages: Sequence[str] = ("acne_edge",)) -> None:
+    """Show what the packages log, from INFO up, one line a record on stderr."""
     import logging
 
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter(f"{program}: %(message)s"))
-    logger = logging.getLogger("acne_edge")
-    logger.handlers[:] = [handler]
-    logger.setLevel(logging.INFO)
+    for package in packages:
+        logger = logging.getLogger(package)
+        logger.handlers[:] = [handler]
+        logger.setLevel(logging.INFO)
     logging.raiseExceptions = False  # a full disk behind stderr is no reason to stop
 
 

@@ -14,7 +14,7 @@ import typer
 
 from acne_edge import __version__, console, startup
 
-DEVICE_COMMANDS = ("predict", "watch", "bench", "evaluate", "info", "doctor")
+DEVICE_COMMANDS = ("predict", "watch", "bench", "evaluate", "info", "engine", "doctor")
 RESEARCH_COMMANDS = ("train", "crossval", "refit", "compare", "analyse", "subject-groups")
 MODULES = {
     **{name: f"acne_edge.cli.{name}" for name in DEVICE_COMMANDS},

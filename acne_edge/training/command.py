@@ -66,15 +66,10 @@ def _research(command: str) -> Iterator[None]:
 @contextmanager
 def _resumable(*flags: str) -> Iterator[None]:
     """Around work that goes on where it was stopped, by the same command with `flags`: one that is interrupted says so."""
-    try:
+    given = [a for a in sys.argv[1:] if a != "--overwrite"]
+    again = shlex.join(["acne-edge", *given, *(flag for flag in flags if flag not in given)])
+    with console.resumable(f"what is done is kept; to go on: {again}"):
         yield
-    except (KeyboardInterrupt, SystemExit) as stop:
-        code = stop.code if isinstance(stop, SystemExit) else 130
-        if not isinstance(code, int) or code not in console.SIGNALS:
-            raise
-        given = [a for a in sys.argv[1:] if a != "--overwrite"]
-        again = shlex.join(["acne-edge", *given, *(flag for flag in flags if flag not in given)])
-        raise console.InterruptedWorkError(f"what is done is kept; to go on: {again}", code) from stop
 
 
 @_with_settings

@@ -66,14 +66,17 @@ class BasicBlock(nn.Module):
 class ResNetTrunk(nn.Module):
     """ResNet-18 up to layer3. [N, 3, H, W] -> features of two scales: [N, 128, H/8, W/8] and [N, 256, H/16, W/16]."""
 
+    widths = (64, 128, 256)  # channels of the three layers
+
     def __init__(self) -> None:
         super().__init__()
         self.frozen_stem = False
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.layer1 = nn.Sequential(BasicBlock(64, 64, 1), BasicBlock(64, 64, 1))
-        self.layer2 = nn.Sequential(BasicBlock(64, 128, 2), BasicBlock(128, 128, 1))
-        self.layer3 = nn.Sequential(BasicBlock(128, 256, 2), BasicBlock(256, 256, 1))
+        first, second, third = self.widths
+        self.conv1 = nn.Conv2d(3, first, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(first)
+        self.layer1 = nn.Sequential(BasicBlock(first, first, 1), BasicBlock(first, first, 1))
+        self.layer2 = nn.Sequential(BasicBlock(first, second, 2), BasicBlock(second, second, 1))
+        self.layer3 = nn.Sequential(BasicBlock(second, third, 2), BasicBlock(third, third, 1))
 
     def freeze_stem(self) -> None:
         """Keep everything up to layer1 as it is, normalisation statistics included."""
@@ -258,8 +261,8 @@ class FusionModel(nn.Module):
         self.config = config
         self.resnet = ResNetTrunk() if config.method != "vit" else None
         self.vit = ViT(config.image_size) if config.method != "resnet" else None
-        fine = 128 if self.resnet else 0
-        coarse = (256 if self.resnet else 0) + (ViT.dim if self.vit else 0)
+        fine = ResNetTrunk.widths[1] if self.resnet else 0
+        coarse = (ResNetTrunk.widths[2] if self.resnet else 0) + (ViT.dim if self.vit else 0)
         self.lesion_map = LesionMapHead(coarse, fine)
         pooled = fine + coarse + (ViT.dim if self.vit else 0) + LesionMapHead.width + 1
         self.fuse = nn.Sequential(nn.LayerNorm(pooled), nn.Dropout(config.dropout))
