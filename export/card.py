@@ -22,7 +22,7 @@ from acne_edge.training.model import DEPTH
 from acne_edge.training.run import Run, read_json
 from acne_edge.training.studies.compare import markdown
 
-CHECKPOINTS = Path("export/checkpoints")
+EXPERIMENTS = Path("experiments")
 TEMPLATE = Path(__file__).with_name("card.md.j2")
 
 
@@ -30,8 +30,10 @@ def write_card(
     run: Annotated[Path, typer.Argument(help="Directory of the run on all photographs, with the results of its parts.")],
     out: Annotated[Path, typer.Option(help="The card.")] = Path("MODEL_CARD.md"),
     model: Annotated[str | None, typer.Option(help="Shipped model [the default].")] = None,
-    settings: Annotated[Path, typer.Option(help="The --config that acne-edge refit was given.")] = CHECKPOINTS / "refit.yaml",
-    tables: Annotated[Path, typer.Option(help="Directory of the tables of acne-edge crossval.")] = CHECKPOINTS / "crossval",
+    settings: Annotated[Path, typer.Option(help="The --config that acne-edge refit was given.")] = EXPERIMENTS
+    / "settings"
+    / "refit.yaml",
+    tables: Annotated[Path, typer.Option(help="Directory of the tables of acne-edge crossval.")] = EXPERIMENTS / "results",
 ) -> None:
     """Write the model card of a shipped model, which acne-edge refit trained on all photographs."""
     results = Run(run).results()
