@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from acne_edge.errors import ManifestError
 from acne_edge.grading import CountDecoding, SeverityScale, Uncertainty
+from acne_edge.positions import CROSS, PositionDecoding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +53,7 @@ class Manifest:
     scale: SeverityScale  # the scale that the grade head was trained on
     decoding: CountDecoding = field(default_factory=CountDecoding)
     uncertainty: Uncertainty = field(default_factory=Uncertainty)
+    positions: PositionDecoding = field(default_factory=PositionDecoding)
     licence: str = ""
     intended_use: str = ""
     training: dict[str, Any] = field(default_factory=dict)
@@ -88,6 +90,7 @@ class Manifest:
             scale=_scale(top.section("scale")),
             decoding=_decoding(top.section("decoding")),
             uncertainty=_uncertainty(top.section("uncertainty")),
+            positions=_positions(top.section("positions")) if "positions" in top.value else PositionDecoding(),
             licence=top.text("licence"),
             intended_use=top.text("intended_use"),
             training=top.mapping("training"),
@@ -262,5 +265,13 @@ def _uncertainty(reader: _Reader) -> Uncertainty:
         count_quantile=reader.number("count_quantile", 0, 1),
         grade_quantile=reader.number("grade_quantile", 0, 1),
         abstain_below=reader.number("abstain_below", 0, 1),
+        fitted_on=reader.text("fitted_on"),
+    )
+
+
+def _positions(reader: _Reader) -> PositionDecoding:
+    return PositionDecoding(
+        rule=reader.choice("rule", CROSS),
+        threshold=reader.number("threshold", 0, 1),
         fitted_on=reader.text("fitted_on"),
     )

@@ -28,7 +28,7 @@ from acne_edge.training.calibrate import Postprocessing, cross_fitted
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import Sample, load_images, read_samples
 from acne_edge.training.model import FusionModel, ModelConfig, OutputCalibration
-from acne_edge.training.run import Run
+from acne_edge.training.run import Run, read_json
 from calibration import crops as crop_sets
 from calibration import report as reports
 from calibration.ranges import METHODS, load_or_collect
@@ -37,8 +37,10 @@ from export.evaluate import evaluate
 from export.gate import GateError, Labelled, granularity, record, search
 from export.graph import attach, read, to_onnx
 from export.parity import Runner, decode_all, difference, onnx_runner, outputs, simulated_runner, torch_runner
+from export.positions import positions
 from export.quantize import cpu, tensorrt
 from export.register import register
+from export.restamp import patched, restamp
 
 CHOICE = 300  # photographs to choose ranges and layers on; as many judge, where none were held out of training
 EXPOSURES = (1.0, 0.9)  # that each photograph judges in
@@ -68,6 +70,9 @@ def model(
             help="Of a run without validation images: out_of_fold.npz of acne-edge crossval or refit, for the constants."
         ),
     ] = None,
+    patch: Annotated[
+        Path | None, typer.Option(help="JSON merge patch of the manifest, as of python -m export positions.")
+    ] = None,
 ) -> None:
     """Export a run's model to float ONNX and to INT8 for CPUs and for TensorRT; an INT8 file that fails its gate is not written.
 
@@ -95,6 +100,7 @@ def model(
     predicted, origin = _held_out_outputs(network, samples, images, results, out_of_fold)
     constants = Postprocessing.fit(predicted, LEVEL, f"{len(predicted.counts)} photographs {origin}")
     manifest = describe(name, version, network.config, results, predicted, constants)
+    manifest = patched(manifest, read_json(patch, "a patch of a manifest")) if patch else manifest
     reference = outputs(torch_runner(network, constants.calibration), images)
     graph = to_onnx(network, constants.calibration)
     fp32 = attach(graph, manifest)
@@ -331,6 +337,8 @@ def _line(values: dict[str, float]) -> str:
 
 
 app.command("register")(register)
+app.command("restamp")(restamp)
+app.command("positions")(positions)
 app.command("card")(write_card)
 app.command("evaluate")(evaluate)
 

@@ -11,6 +11,7 @@ from acne_edge import models
 from acne_edge.errors import ManifestError
 from acne_edge.grading import HAYASHI, CountDecoding, Uncertainty
 from acne_edge.manifest import InputSpec, Manifest, embedded
+from acne_edge.positions import PositionDecoding
 
 GOOD = Manifest(
     name="tiny",
@@ -20,6 +21,7 @@ GOOD = Manifest(
     scale=HAYASHI,
     decoding=CountDecoding("median", 0.25, 0.75),
     uncertainty=Uncertainty(0.9, 1.3, 0.87, 0.71, 0.4, "somewhere"),
+    positions=PositionDecoding("cross", 0.25, "elsewhere"),
     licence="academic",
     intended_use="tests",
     training={"dataset": "drawn"},
@@ -73,6 +75,10 @@ def test_a_manifest_of_schema_1_0_requires_nothing_and_a_later_one_says_what() -
     assert Manifest.from_json(json.dumps({**old, "schema": "1.0"})) == GOOD
 
 
+def test_a_manifest_may_say_nothing_of_positions() -> None:
+    assert Manifest.from_json(changed("positions", ...)).positions == PositionDecoding(threshold=0.5)
+
+
 def test_an_unknown_major_version_is_refused() -> None:
     with pytest.raises(ManifestError, match=r"schema 2\.0.*update acne-edge"):
         Manifest.from_json(changed("schema", "2.0"))
@@ -110,6 +116,11 @@ def test_an_unknown_major_version_is_refused() -> None:
         ("uncertainty.temperature", 0),
         ("uncertainty.temperature", 10**400),
         ("uncertainty.count_quantile", None),
+        ("positions", None),
+        ("positions.rule", "peaks"),
+        ("positions.rule", ...),
+        ("positions.threshold", 1.01),
+        ("positions.fitted_on", 3),
         ("training", "secret"),
     ],
 )

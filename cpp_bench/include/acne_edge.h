@@ -30,6 +30,9 @@
  *               a result live as long as the result. Inputs are read during the call only and never kept.
  *   Threads     One model may be used by many threads at once. A result belongs to one thread at a time. Closing a model while
  *               another call uses it is an error of the caller.
+ *   Forks       A process that was forked may close the models of its parent, and must open its own to predict: a model that was
+ *               opened before the fork predicts there only if its `threads` is 1, and is refused with ACNE_EDGE_STATUS_BACKEND
+ *               otherwise, because the threads that it waits for are not there.
  *   Exceptions  None leaves the library.
  *   Names       A constant begins with what it belongs to: ACNE_EDGE_STATUS_..., ACNE_EDGE_QUALITY_...
  *   ABI         The soname changes with the minor version while the major version is 0 (libacne_edge.so.0.1), then with the
@@ -129,6 +132,13 @@ typedef struct acne_edge_timings {
     double decode, quality, preprocess, inference, interpretation, total;
 } acne_edge_timings;
 
+/* A place where the network sees a lesion. This struct never grows: results hold them side by side. */
+typedef struct acne_edge_lesion {
+    double x;     /* of its centre, 0 at the left edge of the upright, uncut photograph and 1 at the right one */
+    double y;     /* 0 at the top and 1 at the bottom */
+    double score; /* lesions that the map accounts for there, over 0 and at most 1 */
+} acne_edge_lesion;
+
 typedef struct acne_edge_result {
     double count;              /* lesions */
     double level;              /* nominal coverage of the count interval and of the grade set, 0..1 */
@@ -139,7 +149,7 @@ typedef struct acne_edge_result {
     uint32_t grade_set;        /* bit i is set: grade i cannot be excluded at the level */
     int32_t map_height;        /* cells */
     int32_t map_width;
-    uint32_t reserved;         /* 0 */
+    uint32_t lesion_count;     /* of `lesions`, which may be more or fewer than `count` */
     const char *grade_label;
     const double *grade_probs; /* [grades], sums to 1 */
     const char *scale;
@@ -147,6 +157,9 @@ typedef struct acne_edge_result {
     const float *lesion_map;   /* [map_height * map_width], row by row: expected lesions in each cell over the whole frame */
     const acne_edge_quality *quality;
     const acne_edge_timings *timings;
+    const acne_edge_lesion *lesions; /* [lesion_count], the most likely first; a picture marks as many as `count` rounded */
+    int32_t image_width;       /* pixels of the photograph as it was taken, upright; not of the smaller one that was decoded */
+    int32_t image_height;
 } acne_edge_result;
 
 /* The library's version, as "0.1.0". Never null, never freed. */
@@ -154,6 +167,11 @@ ACNE_EDGE_API const char *acne_edge_version(void);
 
 /* The library's version as ACNE_EDGE_VERSION_NUMBER has the header's. If it is lower, the library is too old for the program. */
 ACNE_EDGE_API int32_t acne_edge_version_number(void);
+
+/* What the library can do with colour profiles: "Little CMS 2.14", and a photograph that carries one gives the pixels of its sRGB
+ * twin; or "none", and every photograph is taken for sRGB, which moves counts by up to two lesions where it is not. Never null,
+ * never freed. */
+ACNE_EDGE_API const char *acne_edge_colour_management(void);
 
 /* The message of this thread's last failed call; empty if none failed. Owned by the library, valid until this thread's next
  * call. */

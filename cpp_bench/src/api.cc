@@ -10,6 +10,7 @@
 #include <new>
 #include <optional>
 
+#include "colour.h"
 #include "error.h"
 #include "grader.h"
 
@@ -85,6 +86,10 @@ struct OwnedResult : acne_edge_result {
         lesion_map = prediction.lesion_map.data();
         quality = &prediction.quality;
         timings = &prediction.timings;
+        lesions = prediction.lesions.data();
+        lesion_count = static_cast<uint32_t>(prediction.lesions.size());
+        image_width = prediction.image_width;
+        image_height = prediction.image_height;
     }
     OwnedResult(const OwnedResult&) = delete;
     OwnedResult& operator=(const OwnedResult&) = delete;
@@ -129,6 +134,11 @@ acne_edge::Options read_options(const acne_edge_options* given) {
 const char* acne_edge_version(void) { return ACNE_EDGE_PROJECT_VERSION; }
 
 int32_t acne_edge_version_number(void) { return ACNE_EDGE_VERSION_NUMBER; }
+
+const char* acne_edge_colour_management(void) {
+    static const std::string name = acne_edge::colour_management();
+    return name.c_str();
+}
 
 const char* acne_edge_last_error(void) { return last_error.c_str(); }
 

@@ -16,6 +16,7 @@ from acne_edge.evaluation.metrics import risk_coverage
 from acne_edge.evaluation.outcome import Outcome, calibration, with_intervals
 from acne_edge.fit.constants import decode_counts, fit_decoding
 from acne_edge.fit.outputs import LabelledOutputs
+from acne_edge.fit.positions import measure_positions
 from acne_edge.training.calibrate import calibrated, cross_fitted, fit_calibration
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import Sample, image_sources, load_images, read_groups, read_samples
@@ -24,7 +25,6 @@ from acne_edge.training.model import FusionModel, Normalize
 from acne_edge.training.run import Run
 
 Outputs = dict[str, NDArray[np.float32]]  # grade_probs [N, G], count_probs [N, K], lesion_map [N, h, w]
-Boxes = NDArray[np.float32]  # [n, 4] of (xmin, ymin, xmax, ymax) in 0..1
 
 
 def analyse(runs: Sequence[Path], data: Path, part: str = "val") -> dict[str, Any]:
@@ -50,7 +50,7 @@ def analyse(runs: Sequence[Path], data: Path, part: str = "val") -> dict[str, An
     return {
         "part": part,
         "images": len(samples),
-        "localisation": localisation(maps, [s.boxes for s in samples]),
+        "localisation": measure_positions(maps, [s.boxes for s in samples]),
         "clear_skin": clear_skin([m.clear for m in measured], labels),
         "calibration": {
             **calibration(outcome),
@@ -78,67 +78,6 @@ def _run(run: Run, data: Path, part: str, taken: set[str]) -> _Measured:
     crops = clear_crops(samples, images)
     clear = predict(model, crops, 32, torch.device("cpu")) if len(crops) else None
     return _Measured(samples, predict(model, images, 32, torch.device("cpu")), clear, features(model, images))
-
-
-def peaks(lesion_map: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Detections in a map [h, w]: local maxima over 3x3 cells as centres [n, 2] in 0..1 (x, y), and their scores [n].
-
-    A peak's score is the expected lesions in its 3x3 cells; its centre is their centre of mass.
-    """
-    h, w = lesion_map.shape
-    padded = np.pad(lesion_map.astype(np.float64), 1)
-    window = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))  # [h, w, 3, 3]
-    y, x = np.nonzero((lesion_map > 0) & (window.reshape(h, w, 9).argmax(2) == 4))
-    around = window[y, x]
-    score = around.sum((1, 2))
-    offset = np.arange(3) - 1
-    cx = x + 0.5 + (around.sum(1) @ offset) / score
-    cy = y + 0.5 + (around.sum(2) @ offset) / score
-    return np.stack([cx / w, cy / h], 1), score
-
-
-def match(centres: NDArray[np.float64], scores: NDArray[np.float64], boxes: Boxes, slack: float) -> NDArray[np.bool_]:
-    """Which detections hit: highest score first, each takes the nearest free box that holds it, widened by `slack` a side."""
-    hit = np.zeros(len(scores), bool)
-    free = np.ones(len(boxes), bool)
-    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
-    for i in np.argsort(-scores, kind="stable"):
-        inside = ((centres[i] >= boxes[:, :2] - slack) & (centres[i] <= boxes[:, 2:] + slack)).all(1) & free
-        if inside.any():
-            nearest = int(np.argmin(np.where(inside, ((middle - centres[i]) ** 2).sum(1), np.inf)))
-            hit[i], free[nearest] = True, False
-    return hit
-
-
-def localisation(maps: NDArray[np.float32], boxes: Sequence[Boxes | None]) -> dict[str, Any]:
-    """Average precision (area under the interpolated curve) and best F1 of the maps' peaks against the lesions' boxes.
-
-    A detection is right if its centre lies in a box, widened by half a cell of the map; each box counts once.
-    """
-    scores, hits, lesions = [], [], 0
-    for lesion_map, b in zip(maps, boxes, strict=True):
-        if b is None:
-            continue
-        centres, score = peaks(lesion_map)
-        scores.append(score)
-        hits.append(match(centres, score, b, slack=0.5 / lesion_map.shape[1]))
-        lesions += len(b)
-    order = np.argsort(-np.concatenate(scores), kind="stable")
-    hit = np.concatenate(hits)[order]
-    precision = hit.cumsum() / np.arange(1, len(hit) + 1)
-    recall = hit.cumsum() / max(lesions, 1)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    best = int(f1.argmax())
-    return {
-        "rule": "peak inside the box widened by half a cell, one peak a box",
-        "lesions": lesions,
-        "average_precision": float((np.diff(recall, prepend=0) * envelope).sum()),
-        "f1": float(f1[best]),
-        "precision": float(precision[best]),
-        "recall": float(recall[best]),
-        "threshold": float(np.concatenate(scores)[order][best]),
-    }
 
 
 def clear_crops(samples: Sequence[Sample], images: NDArray[np.uint8], seed: int = 0) -> NDArray[np.uint8]:

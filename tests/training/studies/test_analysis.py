@@ -20,14 +20,9 @@ from acne_edge.training.studies.analysis import (
     analyse,
     clear_crops,
     clear_skin,
-    localisation,
-    match,
     met_in_training,
-    peaks,
     source_probe,
 )
-
-NO_BOXES = np.zeros((0, 4), np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -37,39 +32,6 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     Trainer(config, data, folder, None, "cpu").fit(say=lambda line: None)
     return folder
-
-
-def test_a_peak_is_a_local_maximum_with_its_neighbourhoods_mass_and_centre() -> None:
-    lesion_map = np.zeros((10, 20), np.float32)
-    lesion_map[4, 8], lesion_map[4, 9] = 0.6, 0.3
-    lesion_map[9, 0] = 0.2
-    centres, scores = peaks(lesion_map)
-    np.testing.assert_allclose(scores, [0.9, 0.2], atol=1e-6)
-    np.testing.assert_allclose(centres, [[(8.5 + 1 / 3) / 20, 0.45], [0.5 / 20, 0.95]], atol=1e-6)
-
-
-def test_a_plateau_is_one_peak_and_an_empty_map_has_none() -> None:
-    assert len(peaks(np.pad(np.ones((2, 2), np.float32), 3))[1]) == 1
-    assert len(peaks(np.zeros((5, 5), np.float32))[1]) == 0
-
-
-def test_a_box_is_hit_once_by_its_surest_peak() -> None:
-    boxes = np.array([[0.1, 0.1, 0.2, 0.2], [0.6, 0.6, 0.7, 0.7]], np.float32)
-    centres = np.array([[0.15, 0.15], [0.16, 0.16], [0.71, 0.65], [0.4, 0.4]])
-    assert match(centres, np.array([0.5, 0.9, 0.3, 0.8]), boxes, slack=0.0).tolist() == [False, True, False, False]
-    assert match(centres, np.array([0.5, 0.9, 0.3, 0.8]), boxes, slack=0.02).tolist() == [False, True, True, False]
-    assert not match(centres, np.ones(4), NO_BOXES, 0.1).any()
-
-
-def test_localisation_of_a_perfect_and_of_a_useless_map() -> None:
-    boxes = np.array([[0.2, 0.2, 0.3, 0.3], [0.7, 0.5, 0.8, 0.6]], np.float32)
-    perfect = np.zeros((1, 10, 10), np.float32)
-    perfect[0, 2, 2] = perfect[0, 5, 7] = 1
-    found = localisation(perfect, [boxes])
-    assert (found["average_precision"], found["f1"], found["lesions"]) == (1, 1, 2)
-    assert localisation(perfect[:, :, ::-1].copy(), [boxes])["average_precision"] == 0
-    half = localisation(perfect, [np.concatenate([boxes, boxes + 0.05, boxes - 0.19])])
-    assert half["recall"] == pytest.approx(1 / 3)
 
 
 def test_clear_skin_is_looked_at_where_no_lesion_is(data: Path, run: Path) -> None:
