@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from acne_edge.grader import AcneGrader
     from acne_edge.grading import BANDED, HAYASHI, SCALES, SeverityScale
     from acne_edge.manifest import Manifest
-    from acne_edge.prediction import CountInterval, Failure, Grade, ModelInfo, Prediction
+    from acne_edge.positions import Lesion
+    from acne_edge.prediction import CountInterval, Failure, Grade, ImageSize, ModelInfo, Prediction
     from acne_edge.quality import Quality
 
 __version__ = "0.1.0"
@@ -41,7 +42,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "grader": ("AcneGrader",),
-    "prediction": ("CountInterval", "Failure", "Grade", "ModelInfo", "Prediction"),
+    "prediction": ("CountInterval", "Failure", "Grade", "ImageSize", "ModelInfo", "Prediction"),
+    "positions": ("Lesion",),
     "grading": ("BANDED", "HAYASHI", "SCALES", "SeverityScale"),
     "manifest": ("Manifest",),
     "quality": ("Quality",),
@@ -75,7 +77,9 @@ __all__ = [
     "ImageDecodeError",
     "ImageError",
     "ImageNotFoundError",
+    "ImageSize",
     "ImageSizeError",
+    "Lesion",
     "Manifest",
     "ManifestError",
     "MissingExtraError",

@@ -15,10 +15,12 @@ import numpy as np
 
 from acne_edge import image as images
 from acne_edge import preprocess, quality
+from acne_edge.cpus import available_cpus
 from acne_edge.errors import AcneEdgeError, BackendError, ImageDecodeError, ModelError, PoorQualityError, UsageError
 from acne_edge.grading import SeverityScale, find_scale, interpret
 from acne_edge.loader import ModelLoader
-from acne_edge.prediction import CountInterval, Failure, Grade, ModelInfo, Prediction
+from acne_edge.positions import locate
+from acne_edge.prediction import CountInterval, Failure, Grade, ImageSize, ModelInfo, Prediction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -39,8 +41,7 @@ class AcneGrader:
     """Counts lesions and grades severity. Make one with `AcneGrader.load`; use it as a context manager or `close` it.
 
     One grader may be used by many threads at once. A process that was forked from the grader's loads the model anew on first
-    use, because the runtime's threads do not survive a fork; such a
-    process must end as those of `multiprocessing` do, by `os._exit`: ONNX Runtime hangs in a child that takes itself apart.
+    use, because the runtime's threads do not survive a fork. A fork waits for models that are being loaded.
     """
 
     def __init__(self, loader: ModelLoader, scale: str | None = None, on_poor_quality: str = "warn") -> None:
@@ -132,14 +133,14 @@ class AcneGrader:
         manifest = loader.manifest()
         spec = manifest.input
         clock = _Clock()
-        rgb = images.read(source, min_side=spec.decode_scale * max(spec.height, spec.width))
+        photograph = images.photograph(source, min_side=spec.decode_scale * max(spec.height, spec.width))
         clock.lap("decode")
-        capture = quality.assess(rgb)
+        capture = quality.assess(photograph.pixels)
         clock.lap("quality")
         if capture.reasons and self._on_poor_quality == "fail":
             with images.naming(source):
                 raise PoorQualityError(f"poor capture: {', '.join(capture.reasons)}; take the photograph again")
-        batch = preprocess.pack([rgb], spec.height, spec.width)
+        batch = preprocess.pack([photograph.pixels], spec.height, spec.width)
         clock.lap("preprocess")
         backend = loader.backend()
         clock.resume()  # a model that is still loading is no part of the inference
@@ -155,6 +156,7 @@ class AcneGrader:
             decoding=manifest.decoding,
             uncertainty=manifest.uncertainty,
         )
+        lesions = locate(lesion_map, manifest.positions.threshold)
         clock.lap("interpretation")
         return Prediction(
             count=result.count,
@@ -167,6 +169,8 @@ class AcneGrader:
             abstained="poor_quality" if capture.reasons and self._on_poor_quality == "abstain" else result.abstained,
             model=self.model,
             timings=clock.finish(),
+            image=ImageSize(photograph.width, photograph.height),
+            lesions=lesions,
             path=os.fspath(source) if isinstance(source, (str, os.PathLike)) else None,
             lesion_map=lesion_map,
         )
@@ -174,13 +178,13 @@ class AcneGrader:
     def predict_many(self, sources: Iterable[ImageSource], workers: int = 0) -> Iterator[Prediction | Failure]:
         """Predict a batch of any length, in order; an input that fails yields a `Failure` and the batch goes on.
 
-        `workers` threads (0: one a processor) each take a photograph through all stages. A batch of more than two a worker is
-        inferred on one thread a photograph, in a second session: sharing every operator among threads makes one photograph
-        fast and a batch slow. At most four inputs a worker are read ahead, so memory does not grow with the batch. Closing
-        the iterator cancels what has not begun.
+        `workers` threads (0: one for each processor that this process may use) each take a photograph through all stages. A batch
+        of more than two a worker is inferred on one thread a photograph, in a second session: sharing every operator among
+        threads makes one photograph fast and a batch slow. A result comes as soon as those before it are there. At most four
+        inputs a worker are read ahead, so memory does not grow with the batch. Closing the iterator cancels what has not begun.
         """
         self._current()
-        workers = workers or os.cpu_count() or 1
+        workers = workers or available_cpus()
         rest = iter(sources)
         head = list(islice(rest, 2 * workers + 1))
         if len(head) < 2:
@@ -200,7 +204,7 @@ class AcneGrader:
             try:
                 for source in sources:
                     pending.append(pool.submit(predict, source))
-                    if len(pending) >= 4 * workers:
+                    while len(pending) >= 4 * workers or (pending and pending[0].done()):
                         yield pending.popleft().result()
                 while pending:
                     yield pending.popleft().result()
@@ -283,6 +287,11 @@ class AcneGrader:
                     self._loader, self._many, self._forked = self._loader.clone(), None, False
         return self._loader
 
+    def _settle(self) -> None:
+        for loader in (self._loader, self._many):
+            if loader is not None:
+                loader.settle()
+
     def _after_fork(self) -> None:
         """In the child: the threads of the runtime are gone, and the lock may be held by one that is."""
         for loader in (self._loader, self._many):
@@ -332,10 +341,16 @@ class _Clock:
 _graders: WeakSet[AcneGrader] = WeakSet()
 
 
+def _before_fork() -> None:
+    """Let loading end: a child cannot finish what another thread of its parent has begun to import or to load."""
+    for grader in list(_graders):
+        grader._settle()
+
+
 def _after_fork() -> None:
-    for grader in _graders:
+    for grader in list(_graders):
         grader._after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)

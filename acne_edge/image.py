@@ -16,7 +16,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -46,9 +46,19 @@ TURNS = {  # EXIF orientation -> what turns upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+SIDEWAYS = (5, 6, 7, 8)  # of them, those that swap width and height
 BAND = 1 << 22  # pixels that are converted at once
 WEBP_COPIES = 4  # libwebp's canvases and what it hands over, and Pillow's
 MAX_RUNS, RUNS_COPIES = 4_000_000, 4  # bytes of a BMP of run lengths; not that it takes the memory, but the time
+
+
+class Photograph(NamedTuple):
+    """A photograph that is decoded, upright, of mode RGB."""
+
+    pixels: Image.Image  # perhaps at a reduced DCT scale
+    width: int  # pixels of the photograph itself, upright
+    height: int
+    profile: bytes  # the ICC profile of the pixels; none where they are sRGB
 
 
 def decode(source: ImageSource, min_side: int | None = None, *, max_pixels: int = MAX_PIXELS) -> ImageArray:
@@ -57,6 +67,13 @@ def decode(source: ImageSource, min_side: int | None = None, *, max_pixels: int 
 
 
 def read(source: ImageSource, min_side: int | None = None, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """As `photograph`, the pixels alone."""
+    return photograph(source, min_side, max_pixels=max_pixels).pixels
+
+
+def photograph(
+    source: ImageSource, min_side: int | None = None, *, srgb: bool = True, max_pixels: int = MAX_PIXELS
+) -> Photograph:
     """Decode an image to a PIL image of mode RGB, in sRGB, turned upright by its EXIF orientation.
 
     Pillow keeps pixels in fours: an image that goes on to be resized is spared the way to an array and back.
@@ -73,6 +90,8 @@ def read(source: ImageSource, min_side: int | None = None, *, max_pixels: int = 
 
         min_side: JPEGs may be decoded at a reduced DCT scale as long as both sides stay >= `min_side` pixels;
             None decodes in full.
+        srgb: False leaves colours in the space of the photograph, if that is one of RGB, and gives its profile. That is for
+            pictures to look at: the network has learned from sRGB.
         max_pixels: larger images are refused before they are decoded; so are those over half, or a fifth, of it whose decoding
             takes more memory than 4 bytes for each of that many pixels.
 
@@ -84,10 +103,10 @@ def read(source: ImageSource, min_side: int | None = None, *, max_pixels: int = 
     """
     with naming(source), _refusing_damage():
         if isinstance(source, np.ndarray):
-            return _finish(_from_array(source, max_pixels), max_pixels)
+            return _finish(_from_array(source, max_pixels), srgb, max_pixels)
         if isinstance(source, Image.Image):
-            return _finish(_from_pil(source), max_pixels)
-        return _finish(_from_bytes(_content(source), min_side, max_pixels), max_pixels)
+            return _finish(_from_pil(source), srgb, max_pixels)
+        return _finish(_from_bytes(_content(source), min_side, max_pixels), srgb, max_pixels)
 
 
 @contextmanager
@@ -145,6 +164,7 @@ class _Picture:
 
     image: Image.Image | None
     metadata: Metadata = NOTHING
+    size: tuple[int, int] | None = None  # pixels of the photograph, where the image is smaller
     copies: int = 1  # of 4 bytes a pixel, that decoding takes
     bits: int = 8  # a sample; where they are more, they stand in 16
     white_is_zero: bool = False  # where they are more than 8
@@ -223,7 +243,7 @@ def _jpeg(data: bytes, min_side: int | None, max_pixels: int) -> _Picture:
         )
     image = Image.new(mode, size, None)
     image.frombytes(data, "jpeg", raw, "", scale, 0)  # libjpeg alone, with the last 0 for its slow and exact transform
-    return _Picture(image, metadata)
+    return _Picture(image, metadata, (width, height))
 
 
 def _png(data: bytes, max_pixels: int) -> _Picture:
@@ -255,7 +275,7 @@ def _webp(data: bytes, max_pixels: int) -> _Picture:
 
     _check_size(*read_size(data), max_pixels, WEBP_COPIES)
     image = WebPImageFile(io.BytesIO(data))
-    return _Picture(image, _metadata(image), WEBP_COPIES)
+    return _Picture(image, _metadata(image), copies=WEBP_COPIES)
 
 
 def _tiff(data: bytes, max_pixels: int) -> _Picture:
@@ -273,7 +293,8 @@ def _tiff(data: bytes, max_pixels: int) -> _Picture:
         )
     metadata = Metadata(profile=bytes(image.info.get("icc_profile", b"")))  # Pillow turns it upright
 
-    return _Picture(image, metadata, 2, tiff.bits if image.mode.startswith("I;16") else 8, tiff.white_is_zero)
+    bits = tiff.bits if image.mode.startswith("I;16") else 8
+    return _Picture(image, metadata, copies=2, bits=bits, white_is_zero=tiff.white_is_zero)
 
 
 def _heif(data: bytes, max_pixels: int) -> _Picture:
@@ -285,7 +306,7 @@ def _heif(data: bytes, max_pixels: int) -> _Picture:
     width, height = photograph.size
     _check_size(width, height, max_pixels, 2)  # what follows decodes it
     image = photograph.to_pillow()
-    return _Picture(image, _metadata(image), 2)
+    return _Picture(image, _metadata(image), copies=2)
 
 
 _OPENERS = {
@@ -303,12 +324,15 @@ def _check_size(width: int, height: int, max_pixels: int, copies: int = 1) -> No
         raise ImageSizeError(f"image is {width}x{height} pixels; at most {limit} megapixels are accepted{kind}")
 
 
-def _finish(picture: _Picture, max_pixels: int) -> Image.Image:
-    """Load, and make it sRGB, opaque, upright and eight bits."""
+def _finish(picture: _Picture, srgb: bool, max_pixels: int) -> Photograph:
+    """Load, and make it RGB (and sRGB), opaque, upright and eight bits."""
     image, picture.image = picture.image, None  # so that it is gone once another has taken its place
     assert image is not None
     mode = "L" if picture.bits > 8 else _working_mode(image)
-    convert = colour.converter(picture.metadata.profile, mode)
+    profile = picture.metadata.profile
+    convert = colour.converter(profile, mode)
+    kept = not srgb and mode in ("RGB", "RGBA") and (convert is not None or colour.is_srgb(profile))
+    convert = None if kept else convert
     plain = image.mode == mode == "RGB" and convert is None
     turn = TURNS.get(picture.metadata.orientation)
     width, height = image.size
@@ -319,7 +343,12 @@ def _finish(picture: _Picture, max_pixels: int) -> Image.Image:
         image = Image.fromarray((255 - values if picture.white_is_zero else values).astype(np.uint8))
     if not plain:
         image = _in_bands(image, lambda band: _to_rgb(band, mode, convert))
-    return image if turn is None else image.transpose(turn)
+    width, height = picture.size or image.size
+    if turn is not None:
+        image = image.transpose(turn)
+        if picture.metadata.orientation in SIDEWAYS:
+            width, height = height, width
+    return Photograph(image, width, height, profile if kept else b"")
 
 
 def _working_mode(image: Image.Image) -> str:

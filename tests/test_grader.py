@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -56,8 +58,8 @@ def test_orientation_is_honoured(grader: AcneGrader, face: np.ndarray) -> None:
 def test_the_json_schema(grader: AcneGrader, face: np.ndarray) -> None:
     record = json.loads(json.dumps(grader.predict(face).to_dict()))
     assert list(record) == [
-        "schema", "path", "count", "count_interval", "grade", "grade_probs", "grade_set", "scale", "quality", "abstained",
-        "model", "timings",
+        "schema", "path", "count", "count_interval", "grade", "grade_probs", "grade_set", "scale", "image", "lesions",
+        "quality", "abstained", "model", "timings",
     ]  # fmt: skip
     assert record["schema"] == "1.1"
     lesion_map = grader.predict(face).to_dict(lesion_map=True)["lesion_map"]
@@ -148,3 +150,18 @@ def test_threads_share_a_grader(grader: AcneGrader) -> None:
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda i: grader.predict(faces[i % 4]).count, range(32)))
     assert together == pytest.approx([alone[i % 4] for i in range(32)], abs=1e-4)
+
+
+def test_a_result_comes_when_it_is_there_and_not_when_the_read_ahead_is_full() -> None:
+    read = []
+
+    def slowly() -> Iterator[int]:
+        for i in range(40):
+            time.sleep(0.02)
+            read.append(i)
+            yield i
+
+    results = AcneGrader._in_threads(slowly(), lambda i: i, workers=8)
+    assert next(results) == 0
+    assert len(read) < 8, "of 32 that may be read ahead"
+    assert list(results) == list(range(1, 40))

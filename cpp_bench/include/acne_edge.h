@@ -131,6 +131,13 @@ typedef struct acne_edge_timings {
     double decode, quality, preprocess, inference, interpretation, total;
 } acne_edge_timings;
 
+/* A place where the network sees a lesion. This struct never grows: results hold them side by side. */
+typedef struct acne_edge_lesion {
+    double x;     /* of its centre, 0 at the left edge of the upright, uncut photograph and 1 at the right one */
+    double y;     /* 0 at the top and 1 at the bottom */
+    double score; /* lesions that the map accounts for there, over 0 and at most 1 */
+} acne_edge_lesion;
+
 typedef struct acne_edge_result {
     double count;              /* lesions */
     double level;              /* nominal coverage of the count interval and of the grade set, 0..1 */
@@ -141,7 +148,7 @@ typedef struct acne_edge_result {
     uint32_t grade_set;        /* bit i is set: grade i cannot be excluded at the level */
     int32_t map_height;        /* cells */
     int32_t map_width;
-    uint32_t reserved;         /* 0 */
+    uint32_t lesion_count;     /* of `lesions`, which may be more or fewer than `count` */
     const char *grade_label;
     const double *grade_probs; /* [grades], sums to 1 */
     const char *scale;
@@ -149,6 +156,9 @@ typedef struct acne_edge_result {
     const float *lesion_map;   /* [map_height * map_width], row by row: expected lesions in each cell over the whole frame */
     const acne_edge_quality *quality;
     const acne_edge_timings *timings;
+    const acne_edge_lesion *lesions; /* [lesion_count], the most likely first; a picture marks as many as `count` rounded */
+    int32_t image_width;       /* pixels of the photograph as it was taken, upright; not of the smaller one that was decoded */
+    int32_t image_height;
 } acne_edge_result;
 
 /* The library's version, as "0.1.0". Never null, never freed. */

@@ -86,6 +86,10 @@ struct OwnedResult : acne_edge_result {
         lesion_map = prediction.lesion_map.data();
         quality = &prediction.quality;
         timings = &prediction.timings;
+        lesions = prediction.lesions.data();
+        lesion_count = static_cast<uint32_t>(prediction.lesions.size());
+        image_width = prediction.image_width;
+        image_height = prediction.image_height;
     }
     OwnedResult(const OwnedResult&) = delete;
     OwnedResult& operator=(const OwnedResult&) = delete;

@@ -10,6 +10,7 @@
 #include "engine_file.h"
 #include "error.h"
 #include "onnx_file.h"
+#include "positions.h"
 #include "quality.h"
 #include "resize.h"
 
@@ -60,6 +61,8 @@ private:
 // A photograph on its way to the network.
 struct Grader::Prepared {
     Image input;
+    int width = 0;  // pixels of the photograph itself, upright
+    int height = 0;
     acne_edge_quality quality{};
     acne_edge_timings timings{};
 };
@@ -133,14 +136,19 @@ Prediction Grader::predict_rgb(const ImageView& image) const {
 Grader::Prepared Grader::prepare_jpeg(const Manifest& manifest, acne_edge_poor_quality policy, const std::uint8_t* data,
                                       std::size_t size) {
     Clock clock;
-    const Image image = decode_jpeg(data, size, manifest.decode_scale * std::max(manifest.height, manifest.width));
-    return prepare(manifest, policy, image.view(), clock.lap());
+    const Photograph photograph = decode_jpeg(data, size, manifest.decode_scale * std::max(manifest.height, manifest.width));
+    Prepared prepared = prepare(manifest, policy, photograph.pixels.view(), clock.lap());
+    prepared.width = photograph.width;
+    prepared.height = photograph.height;
+    return prepared;
 }
 
 Grader::Prepared Grader::prepare(const Manifest& manifest, acne_edge_poor_quality policy, const ImageView& image,
                                  double decode) {
     Clock clock;
     Prepared prepared;
+    prepared.width = image.width;
+    prepared.height = image.height;
     prepared.timings.decode = decode;
     prepared.quality = assess(image);
     prepared.timings.quality = clock.lap();
@@ -168,6 +176,7 @@ Prediction Grader::infer(const Prepared& prepared) const {
     if (on_poor_quality_ == ACNE_EDGE_POOR_QUALITY_ABSTAIN && prepared.quality.reasons != 0) {
         prediction.interpretation.abstained = "poor_quality";
     }
+    prediction.lesions = locate(outputs.lesion_map, outputs.map_height, outputs.map_width, manifest.position_threshold);
     timings.interpretation = clock.lap();
     timings.total = timings.decode + timings.quality + timings.preprocess + timings.inference + timings.interpretation;
 
@@ -177,6 +186,8 @@ Prediction Grader::infer(const Prepared& prepared) const {
     prediction.lesion_map = std::move(outputs.lesion_map);
     prediction.map_height = outputs.map_height;
     prediction.map_width = outputs.map_width;
+    prediction.image_width = prepared.width;
+    prediction.image_height = prepared.height;
     return prediction;
 }
 

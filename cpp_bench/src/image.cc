@@ -140,7 +140,7 @@ int dct_scale(int width, int height, int min_side) {
     return times >= 8 ? 8 : times >= 4 ? 4 : times >= 2 ? 2 : 1;
 }
 
-Image decode_jpeg(const std::uint8_t* data, std::size_t size, int min_side) {
+Photograph decode_jpeg(const std::uint8_t* data, std::size_t size, int min_side) {
     if (size == 0) throw Error(ACNE_EDGE_STATUS_IMAGE_DECODE, "image is empty (0 bytes)");
     if (size < 3 || std::memcmp(data, "\xFF\xD8\xFF", 3) != 0) {
         throw Error(ACNE_EDGE_STATUS_IMAGE_DECODE, "not a JPEG; decode other formats yourself and pass their pixels as RGB");
@@ -172,7 +172,10 @@ Image decode_jpeg(const std::uint8_t* data, std::size_t size, int min_side) {
         }
     }
     if (!decompressor.finish()) throw damaged;
-    return turn_upright(std::move(image), header.orientation());
+    const int orientation = header.orientation();
+    const bool sideways = orientation >= 5 && orientation <= 8;
+    return {turn_upright(std::move(image), orientation), sideways ? header.height : header.width,
+            sideways ? header.width : header.height};
 }
 
 Image turn_upright(Image image, int orientation) {

@@ -31,6 +31,11 @@ AT(acne_edge_timings, interpretation, 32);
 AT(acne_edge_timings, total, 40);
 _Static_assert(sizeof(acne_edge_timings) == 48, "acne_edge_timings has grown: add the field's line");
 
+AT(acne_edge_lesion, x, 0);
+AT(acne_edge_lesion, y, 8);
+AT(acne_edge_lesion, score, 16);
+_Static_assert(sizeof(acne_edge_lesion) == 24, "acne_edge_lesion has grown: results hold them side by side, so it must not");
+
 AT(acne_edge_result, count, 0);
 AT(acne_edge_result, level, 8);
 AT(acne_edge_result, count_low, 16);
@@ -40,7 +45,7 @@ AT(acne_edge_result, grades, 28);
 AT(acne_edge_result, grade_set, 32);
 AT(acne_edge_result, map_height, 36);
 AT(acne_edge_result, map_width, 40);
-AT(acne_edge_result, reserved, 44);
+AT(acne_edge_result, lesion_count, 44);
 AT(acne_edge_result, grade_label, 48);
 AT(acne_edge_result, grade_probs, 48 + POINTER);
 AT(acne_edge_result, scale, 48 + 2 * POINTER);
@@ -48,7 +53,10 @@ AT(acne_edge_result, abstained, 48 + 3 * POINTER);
 AT(acne_edge_result, lesion_map, 48 + 4 * POINTER);
 AT(acne_edge_result, quality, 48 + 5 * POINTER);
 AT(acne_edge_result, timings, 48 + 6 * POINTER);
-_Static_assert(sizeof(acne_edge_result) < 56 + 7 * POINTER, "acne_edge_result has grown: add the field's line");
+AT(acne_edge_result, lesions, 48 + 7 * POINTER);
+AT(acne_edge_result, image_width, 48 + 8 * POINTER);
+AT(acne_edge_result, image_height, 52 + 8 * POINTER);
+_Static_assert(sizeof(acne_edge_result) < 64 + 8 * POINTER, "acne_edge_result has grown: add the field's line");
 
 IS(ACNE_EDGE_STATUS_OK, 0);
 IS(ACNE_EDGE_STATUS_INTERNAL, 1);

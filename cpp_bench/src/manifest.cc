@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "error.h"
+#include "positions.h"
 
 namespace acne_edge {
 namespace {
@@ -164,6 +165,13 @@ Uncertainty read_uncertainty(const Reader& reader) {
     return uncertainty;
 }
 
+double read_positions(const Reader& reader) {
+    reader.choice("rule", {kCross});
+    const double threshold = reader.number("threshold", 0, 1);
+    reader.text("fitted_on");
+    return threshold;
+}
+
 // Characters, not bytes, are what Python counts.
 std::size_t count_characters(const std::string& utf8) {
     return static_cast<std::size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) { return (c & 0xC0) != 0x80; }));
@@ -197,6 +205,7 @@ Manifest parse_manifest(const std::string& text) {
     manifest.scale = read_scale(top.section("scale"));
     manifest.decoding = read_decoding(top.section("decoding"));
     manifest.uncertainty = read_uncertainty(top.section("uncertainty"));
+    if (top.has("positions")) manifest.position_threshold = read_positions(top.section("positions"));
     // For people and tools; only their kind is checked.
     for (const char* key : {"licence", "intended_use"}) top.text(key);
     for (const char* key : {"training", "metrics", "quantisation"}) top.section(key);

@@ -24,6 +24,7 @@ struct Manifest {
     Scale scale;           // the one that the grade head was trained on
     CountDecoding decoding;
     Uncertainty uncertainty;
+    double position_threshold = 0.5;  // the least score of a lesion; half a one where the manifest says nothing of positions
 };
 
 // Parse and validate. Throws Error with the name of the field that is wrong or of what is required and not known;

@@ -36,6 +36,16 @@ json timings_json(const acne_edge_timings& timings) {
             {"total", round_decimals(timings.total, 3)}};
 }
 
+json lesions_json(const std::vector<acne_edge_lesion>& lesions) {
+    json places = json::array();
+    for (const acne_edge_lesion& lesion : lesions) {
+        places.push_back({{"x", round_decimals(lesion.x, 5)},
+                          {"y", round_decimals(lesion.y, 5)},
+                          {"score", round_decimals(lesion.score, 4)}});
+    }
+    return places;
+}
+
 json lesion_map_json(const Prediction& prediction) {
     json rows = json::array();
     for (int y = 0; y < prediction.map_height; ++y) {
@@ -69,6 +79,8 @@ std::string to_json(const Prediction& prediction, const std::optional<std::strin
         {"grade_probs", probs},
         {"grade_set", result.grade_set},
         {"scale", prediction.scale.name},
+        {"image", {{"width", prediction.image_width}, {"height", prediction.image_height}}},
+        {"lesions", lesions_json(prediction.lesions)},
         {"quality", quality_json(prediction.quality)},
         {"abstained", result.abstained ? json(result.abstained) : json(nullptr)},
         {"model",

@@ -27,6 +27,9 @@ struct Prediction {
     std::vector<float> lesion_map;
     int map_height = 0;
     int map_width = 0;
+    std::vector<acne_edge_lesion> lesions;
+    int image_width = 0;  // pixels of the photograph as it was taken, upright
+    int image_height = 0;
 };
 
 std::string to_json(const Prediction& prediction, const std::optional<std::string>& path, bool lesion_map);

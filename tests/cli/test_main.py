@@ -3,7 +3,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +16,12 @@ import pytest
 from PIL import Image
 
 from acne_edge import grader, models
+from acne_edge import image as images
 from acne_edge.cli import main as cli
-from acne_edge.cli.predict import predict
+from acne_edge.cli import output
+from acne_edge.cli.predict import SHORT_BATCH, predict
 from acne_edge.errors import AcneEdgeError
+from acne_edge.evaluation.labels import list_hash, read_labels
 from tests import drawing
 from tests.test_image import png_header
 
@@ -87,11 +94,84 @@ def test_directories_and_globs_are_expanded(run, photo: Path) -> None:
     assert (code, len(out.splitlines())) == (0, 1)
 
 
-def test_stdin_is_read_for_a_dash(run, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv"])
+def test_stdin_is_a_dash_in_the_arguments_and_in_the_output(run, photo: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(photo.read_bytes())))
-    code, out, _ = run("predict", "-", "--format", "jsonl")
+    code, out, _ = run("predict", "-", "--format", form)
     assert code == 0
-    assert json.loads(out)["path"] is None
+    shown = {
+        "table": lambda: out.split()[-1],
+        "json": lambda: json.loads(out)[0]["path"],
+        "jsonl": lambda: json.loads(out)["path"],
+        "csv": lambda: next(csv.DictReader(io.StringIO(out)))["path"],
+    }
+    assert shown[form]() == "-"
+
+
+class Endless(io.RawIOBase):
+    """Zeros without end."""
+
+    def __init__(self) -> None:
+        self.given = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:
+        self.given += len(buffer)
+        return len(buffer)
+
+
+def test_stdin_without_an_end_is_refused_at_the_limit(run, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "MAX_BYTES", 2_000_000)
+    endless = Endless()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(endless)))
+    code, out, err = run("predict", photo, "-", photo, "--format", "jsonl")
+    assert code == 3
+    assert err == "acne-edge: -: more than 2 MB on stdin\n"
+    assert [json.loads(line)["path"] for line in out.splitlines()] == [str(photo), "-", str(photo)]
+    assert endless.given < 2_100_000
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="redirections of POSIX")
+def test_a_closed_stdin_is_one_line_and_exit_code_3() -> None:
+    command = ["bash", "-c", '"$0" -m acne_edge predict - -f csv <&-', sys.executable]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (3, "acne-edge: -: stdin is closed\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_a_batch_that_is_typed_at_a_terminal_fills_the_file_and_leaves_the_screen_to_the_progress(
+    tmp_path: Path, form: str
+) -> None:
+    import pty
+
+    (tmp_path / "in").mkdir()
+    for i in range(SHORT_BATCH + 1):
+        (tmp_path / "in" / f"{i}.png").write_bytes(drawing.encode(drawing.face(seed=i, width=64, height=64)))
+    terminal, side = pty.openpty()
+    with (tmp_path / "out").open("wb") as out:
+        command = [sys.executable, "-m", "acne_edge", "predict", str(tmp_path / "in"), "-f", form]
+        done = subprocess.run(command, stdin=side, stdout=out, stderr=side, timeout=120)
+    os.close(side)
+    os.close(terminal)
+    text = (tmp_path / "out").read_text()
+    rows = json.loads(text) if form == "json" else list(csv.DictReader(io.StringIO(text)))
+    assert (done.returncode, len(rows)) == (0, SHORT_BATCH + 1)
+
+
+def test_a_batch_that_is_stopped_leaves_json_that_can_be_read(run, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(results, *rest):
+        yield next(results)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+
+    count = output.Tally.count
+    monkeypatch.setattr(output.Tally, "count", lambda self, results: stopped(count(self, results)))
+    code, out, err = run("predict", photo, photo, "--format", "json")
+    assert (code, err) == (143, "acne-edge: terminated\n")
+    assert [r["path"] for r in json.loads(out)] == [str(photo)]
 
 
 def spoilt(tmp_path: Path, face: np.ndarray, kind: str) -> Path:
@@ -221,11 +301,41 @@ def test_version(run) -> None:
 
 def test_evaluate_measures_a_labelled_list(run, tmp_path: Path, photo: Path) -> None:
     labels = tmp_path / "list.txt"
-    labels.write_text("face.jpg 1 20\nmissing.jpg 0 1\n")
-    code, out, _ = run("evaluate", tmp_path, labels)
-    result = json.loads(out)
-    assert code == 0
-    assert (result["images"], result["failed"], result["grade"]["n"]) == (1, 1, 1)
+    labels.write_text("face.jpg 1 20\n")
+    code, out, err = run("evaluate", tmp_path, labels)
+    assert (code, err) == (0, "")
+    result = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert (result["images"], result["failed"], result["grade"]["n"]) == (1, 0, 1)
+    assert result["grade"]["per_grade"]["SE"][0] is None
+    assert result["notes"]["grade.per_grade.SE.0"] == "no photograph is of this grade"
+
+
+def test_evaluate_names_what_failed_and_exits_3(run, tmp_path: Path, photo: Path) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    labels = tmp_path / "list.txt"
+    labels.write_text("missing.jpg 0 1\nface.jpg 1 20\nbroken.jpg 0 1\n")
+    code, out, err = run("evaluate", tmp_path, labels)
+    assert code == 3
+    assert [("missing.jpg" in line, "broken.jpg" in line) for line in err.splitlines()] == [(True, False), (False, True)]
+    assert (json.loads(out)["images"], json.loads(out)["failed"]) == (1, 2)
+    labels.write_text("broken.jpg 0 1\n")
+    code, out, err = run("evaluate", tmp_path, labels)
+    assert (code, out) == (3, "")
+    assert "none of the 1 listed photographs can be used" in err
+
+
+def test_evaluate_warns_of_a_list_that_the_model_has_learned(
+    run, tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = tmp_path / "list.txt"
+    labels.write_text("face.jpg 1 20\n")
+    own = {"train": {"n": 1, "sha256": list_hash(read_labels(labels))}}
+    manifest = replace(grader.AcneGrader.load().manifest, training={"lists": own})
+    monkeypatch.setattr(grader.AcneGrader, "manifest", manifest)
+    code, out, err = run("evaluate", tmp_path, labels)
+    assert (code, json.loads(out)["list"]["learned"]) == (0, "train")
+    assert err.startswith("acne-edge: ")
+    assert "was trained on exactly this list" in err
 
 
 @pytest.mark.parametrize("text", ["", "face.jpg 1\n", "face.jpg one 20\n", "face.jpg 7 20\n", "missing.jpg 1 20\n"])

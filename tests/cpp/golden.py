@@ -28,6 +28,7 @@ from acne_edge import __version__, image, models, preprocess, quality  # noqa: E
 from acne_edge.errors import AcneEdgeError, ManifestError, PoorQualityError  # noqa: E402
 from acne_edge.grader import ON_POOR_QUALITY, AcneGrader  # noqa: E402
 from acne_edge.manifest import SCHEMA, Manifest, embedded  # noqa: E402
+from acne_edge.positions import locate  # noqa: E402
 from tests import mutants, profiles  # noqa: E402
 
 SCALES = (None, "banded")
@@ -273,6 +274,9 @@ def manifests(valid: str) -> Iterator[str]:
         ("uncertainty.grade_quantile", "0.9"), ("uncertainty.abstain_below", -1), ("uncertainty.fitted_on", 3), ("name", 1),
         ("version", None), ("licence", []), ("intended_use", {}), ("training", []), ("metrics", "none"), ("quantisation", 0),
         ("input", []), ("scale", "hayashi"), ("requires", []), ("requires", ["framing-9"]), ("requires", [""]), ("requires", "x"),
+        ("positions", None), ("positions", {"rule": "cross", "threshold": 0.25}), ("positions.rule", "peaks"),
+        ("positions.rule", None), ("positions.threshold", 0), ("positions.threshold", 1), ("positions.threshold", 1.01),
+        ("positions.threshold", "0.5"), ("positions.fitted_on", 3),
         ("requires", None), ("requires", {}), ("requires", [1]), ("requires", [None]), ("requires", ["x"] * 65),
     ]  # fmt: skip
     for path, value in changes:
@@ -287,11 +291,37 @@ def manifests(valid: str) -> Iterator[str]:
         root = json.loads(valid)
         del root[key]
         yield json.dumps(root)
-        if isinstance(section := json.loads(valid)[key], dict) and key in ("input", "scale", "decoding", "uncertainty"):
+        if isinstance(section := json.loads(valid)[key], dict) and key in (
+            "input",
+            "scale",
+            "decoding",
+            "uncertainty",
+            "positions",
+        ):
             for inner in section:
                 root = json.loads(valid)
                 del root[key][inner]
                 yield json.dumps(root)
+
+
+def positions() -> Iterator[dict[str, Any]]:
+    """Lesion maps, and what the SDK reads off them: sparse and dense, with equal cells, large ones and negative ones."""
+    rng = np.random.default_rng(0)
+    for number in range(150):
+        height, width = (int(side) for side in rng.integers(1, 33, 2))
+        lesion_map = rng.gamma(0.2, rng.uniform(0.1, 3), (height, width)).astype(np.float32)
+        if number % 3 == 1:
+            lesion_map = np.round(lesion_map, 1)
+        elif number % 3 == 2:
+            lesion_map -= np.float32(0.1)
+        threshold = float(rng.uniform(0, 1)) if number % 5 else 0.0
+        yield {
+            "height": height,
+            "width": width,
+            "map": [float(value) for value in lesion_map.ravel()],
+            "threshold": threshold,
+            "lesions": locate(lesion_map, threshold),
+        }
 
 
 def verdict(text: str) -> dict[str, Any]:
@@ -365,6 +395,7 @@ def main(folder: Path) -> None:
         "cases": cases,
         "mutants": damaged,
         "refused_models": refused,
+        "positions": list(positions()),
         "manifests": [verdict(text) for text in manifests(valid)],
     }
     (folder / "cases.json").write_text(json.dumps(golden))

@@ -58,6 +58,15 @@ TEST(GoldenManifest, ReadsEveryFieldThatDrivesTheCode) {
     EXPECT_EQ(manifest.uncertainty.count_quantile, json["uncertainty"]["count_quantile"]);
     EXPECT_EQ(manifest.uncertainty.grade_quantile, json["uncertainty"]["grade_quantile"]);
     EXPECT_EQ(manifest.uncertainty.abstain_below, json["uncertainty"]["abstain_below"]);
+    EXPECT_EQ(manifest.position_threshold, json["positions"]["threshold"]);
+}
+
+TEST(Manifest, MaySayNothingOfPositions) {
+    auto json = nlohmann::json::parse(golden()["manifests"][0]["text"].get<std::string>());
+    json["positions"]["threshold"] = 0.125;
+    EXPECT_EQ(parse_manifest(json.dump()).position_threshold, 0.125);
+    json.erase("positions");
+    EXPECT_EQ(parse_manifest(json.dump()).position_threshold, 0.5);
 }
 
 // Whatever a manifest holds, the message about it is one line that can be read.

@@ -60,7 +60,10 @@ TEST(GoldenStages, GiveThePixelsAndScoresOfThePythonSdk) {
             }
             continue;
         }
-        const Image image = decode_jpeg(jpeg.data(), jpeg.size(), min_side);
+        const Photograph photograph = decode_jpeg(jpeg.data(), jpeg.size(), min_side);
+        const Image& image = photograph.pixels;
+        EXPECT_EQ(photograph.width, expected["predictions"][0]["image"]["width"]);
+        EXPECT_EQ(photograph.height, expected["predictions"][0]["image"]["height"]);
         ASSERT_EQ(image.width(), expected["width"]);
         ASSERT_EQ(image.height(), expected["height"]);
         const Difference decoded = compare(image.view(), read_golden(name + ".decoded"));

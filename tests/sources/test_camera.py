@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acne_edge import AcneGrader, ImageDecodeError, MissingExtraError, UsageError
-from acne_edge.prediction import CountInterval, Grade, ModelInfo, Prediction
+from acne_edge.prediction import CountInterval, Grade, ImageSize, ModelInfo, Prediction
 from acne_edge.quality import Quality
 from acne_edge.sources import camera as module
 from acne_edge.sources.camera import Camera, Smoother
@@ -32,7 +32,7 @@ def prediction(count: float, probs: tuple[float, ...]) -> Prediction:
     top = int(np.argmax(probs))
     return Prediction(
         count, CountInterval(0.9, 0, 9), Grade(top, LABELS[top]), probs, (top,), "hayashi", GOOD, None,
-        ModelInfo("m", "1", "0", "b"), {},
+        ModelInfo("m", "1", "0", "b"), {}, ImageSize(600, 800), (),
     )  # fmt: skip
 
 
