@@ -1,8 +1,8 @@
 """The model card, every figure from the JSON results.
 
 The run is that of `acne-edge refit` on all photographs; beside it stand, of the runs without a part, what `acne-edge analyse`
-printed and what `python -m export evaluate` wrote (`training.run.Run` has the names). What the network is worth on folds comes from the
-tables of `acne-edge crossval`. The words are in `card.md.j2` beside this file.
+printed and what `python -m export evaluate` wrote (`training.run.Run` has the names). What the network is worth on folds comes
+from the tables of `acne-edge crossval`. The words are in `card.md.j2` beside this file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ TABLES = Path("export/checkpoints/crossval")
 TEMPLATE = Path(__file__).with_name("card.md.j2")
 
 
-def write_card(run: Path, out: Path, model: str | None = None, settings: Path = SETTINGS, tables: Path = TABLES) -> None:
+def write_card(
+    run: Path, out: Path = Path("MODEL_CARD.md"), model: str | None = None, settings: Path = SETTINGS, tables: Path = TABLES
+) -> None:
     """Write the model card of a shipped model, which acne-edge refit trained on all photographs.
 
     Args:
