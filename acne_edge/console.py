@@ -115,10 +115,25 @@ def _usage_error(error: Any, message: str) -> tuple[int, str]:
 
 
 class InterruptedWorkError(AcneEdgeError):
-    """Work was interrupted that can be gone on with; the message says how."""
+    """A signal ended work that can be gone on with; the message says how. `exit_code` is the signal's, of `SIGNALS`."""
 
     code = "interrupted"
-    exit_code = 130
+
+    def __init__(self, how_to_go_on: str, exit_code: int) -> None:
+        super().__init__(f"{SIGNALS[exit_code]}; {how_to_go_on}")
+        self.exit_code = exit_code
+
+
+@contextmanager
+def resumable(how_to_go_on: str) -> Iterator[None]:
+    """Around work that a signal may end: the one line then says how to go on. Raises InterruptedWorkError."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        code = stop.code if isinstance(stop, SystemExit) else 130
+        if not isinstance(code, int) or code not in SIGNALS:
+            raise
+        raise InterruptedWorkError(how_to_go_on, code) from stop
 
 
 def complain(message: str, program: str = "acne-edge") -> None:

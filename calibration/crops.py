@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from acne_edge import console, files
 from acne_edge.errors import UsageError
 from acne_edge.files import write
-from acne_edge.image import ImageArray, decode
-from acne_edge.preprocess import DECODE_SCALE, resize
-from acne_edge.training.data import Sample
+from acne_edge.image import ImageArray
+from acne_edge.preprocess import resize
+from acne_edge.training.data import Sample, read_photograph
 from acne_edge.training.data import image_sources as image_sources
 from calibration import MIN_CROPS
 
@@ -86,7 +86,7 @@ def _stratified(samples: Sequence[Sample], number: int, sources: dict[str, str],
 
 
 def _crop(sample: Sample, size: int, dense: float, rng: np.random.Generator) -> Crop:
-    image = decode(sample.path, min_side=DECODE_SCALE * size)
+    image = read_photograph(sample.path, size)
     box = (0.0, 0.0, 1.0, 1.0)
     if sample.boxes is not None and len(sample.boxes) and rng.random() < dense:
         box = _around(sample.boxes[rng.integers(len(sample.boxes))], rng.uniform(0.4, 0.8), rng)

@@ -52,12 +52,8 @@ def model(
     from export.gate import GateError
     from export.model import Options, export_model
 
-    try:
+    with console.resumable(f"to go on, run the same command: it measures no ranges anew that are in {out / 'ranges.json'}"):
         made = export_model(Options(run, data, crops, out, name, version, method, reduce_range, out_of_fold, patch))
-    except KeyboardInterrupt as stop:
-        raise console.InterruptedWorkError(
-            f"interrupted; to go on, run the same command: it measures no ranges anew that are in {out / 'ranges.json'}"
-        ) from stop
     console.table(*_table(made))
     if made.failures:
         raise GateError("; ".join(made.failures))
