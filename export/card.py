@@ -26,9 +26,7 @@ TABLES = Path("experiments/results")
 TEMPLATE = Path(__file__).with_name("card.md.j2")
 
 
-def write_card(
-    run: Path, out: Path = Path("MODEL_CARD.md"), model: str | None = None, settings: Path = SETTINGS, tables: Path = TABLES
-) -> None:
+def write_card(run: Path, out: Path, model: str | None = None, settings: Path = SETTINGS, tables: Path = TABLES) -> None:
     """Write the model card of a shipped model, which acne-edge refit trained on all photographs.
 
     Args:
