@@ -12,10 +12,19 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 import numpy as np
+from PIL import Image
 
 from acne_edge import image as images
 from acne_edge import preprocess, quality
-from acne_edge.errors import AcneEdgeError, BackendError, ImageDecodeError, ModelError, PoorQualityError, UsageError
+from acne_edge.errors import (
+    AcneEdgeError,
+    BackendError,
+    ImageDecodeError,
+    ImageNotFoundError,
+    ModelError,
+    PoorQualityError,
+    UsageError,
+)
 from acne_edge.grading import SeverityScale, find_scale, interpret
 from acne_edge.loader import ModelLoader
 from acne_edge.positions import locate
@@ -175,15 +184,30 @@ class AcneGrader:
             lesion_map=lesion_map,
         )
 
-    def predict_many(self, sources: Iterable[ImageSource], workers: int = 0) -> Iterator[Prediction | Failure]:
+    def __call__(self, source: ImageSource) -> Prediction:
+        """The same as `predict`."""
+        return self.predict(source)
+
+    def predict_many(
+        self, sources: Iterable[ImageSource] | str | os.PathLike[str], workers: int = 0
+    ) -> Iterator[Prediction | Failure]:
         """Predict a batch of any length, in order; an input that fails yields a `Failure` and the batch goes on.
 
+        `sources` are photographs, as for `predict`, or the path of a folder: all photographs anywhere under it, sorted.
         `workers` threads (0: one a processor) each take a photograph through all stages. A batch of more than two a worker is
         inferred on one thread a photograph, in a second session: sharing every operator among threads makes one photograph
         fast and a batch slow. At most four inputs a worker are read ahead, so memory does not grow with the batch. Closing
         the iterator cancels what has not begun.
+
+        Raises:
+            ImageNotFoundError: the folder holds no photograph.
+            UsageError: `sources` is one photograph: `predict` is for that.
+            BackendError: the grader is closed.
         """
         self._current()
+        return self._predict_many(_photographs(sources), workers)
+
+    def _predict_many(self, sources: Iterable[ImageSource], workers: int) -> Iterator[Prediction | Failure]:
         workers = workers or os.cpu_count() or 1
         rest = iter(sources)
         head = list(islice(rest, 2 * workers + 1))
@@ -309,6 +333,22 @@ class AcneGrader:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def _photographs(sources: Iterable[ImageSource] | str | os.PathLike[str]) -> Iterable[ImageSource]:
+    """What to predict one by one; see `AcneGrader.predict_many`."""
+    if isinstance(sources, (str, os.PathLike)):
+        if not os.path.isdir(sources):
+            return [sources]
+        from acne_edge.sources.paths import photographs
+
+        found = photographs(sources)
+        if not found:
+            raise ImageNotFoundError(f"{os.fspath(sources)}: folder without photographs")
+        return found
+    if isinstance(sources, (bytes, bytearray, memoryview, Image.Image)) or (isinstance(sources, np.ndarray) and sources.ndim < 4):
+        raise UsageError("predict_many takes a list of photographs, or a folder; one photograph is for predict")
+    return sources
 
 
 class _Clock:
