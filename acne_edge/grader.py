@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from functools import partial
 from itertools import chain, islice
 from threading import Lock
@@ -16,6 +15,7 @@ from PIL import Image
 
 from acne_edge import image as images
 from acne_edge import preprocess, quality
+from acne_edge.cpus import available_cpus
 from acne_edge.errors import (
     AcneEdgeError,
     BackendError,
@@ -27,12 +27,12 @@ from acne_edge.errors import (
 )
 from acne_edge.grading import SeverityScale, find_scale, interpret
 from acne_edge.loader import ModelLoader
+from acne_edge.parallel import in_order
 from acne_edge.positions import locate
 from acne_edge.prediction import CountInterval, Failure, Grade, ImageSize, ModelInfo, Prediction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from concurrent.futures import Future
+    from collections.abc import Iterable, Iterator
     from threading import Event
     from types import TracebackType
 
@@ -49,8 +49,7 @@ class AcneGrader:
     """Counts lesions and grades severity. Make one with `AcneGrader.load`; use it as a context manager or `close` it.
 
     One grader may be used by many threads at once. A process that was forked from the grader's loads the model anew on first
-    use, because the runtime's threads do not survive a fork; such a
-    process must end as those of `multiprocessing` do, by `os._exit`: ONNX Runtime hangs in a child that takes itself apart.
+    use, because the runtime's threads do not survive a fork. A fork waits for models that are being loaded.
     """
 
     def __init__(self, loader: ModelLoader, scale: str | None = None, on_poor_quality: str = "warn") -> None:
@@ -194,10 +193,10 @@ class AcneGrader:
         """Predict a batch of any length, in order; an input that fails yields a `Failure` and the batch goes on.
 
         `sources` are photographs, as for `predict`, or the path of a folder: all photographs anywhere under it, sorted.
-        `workers` threads (0: one a processor) each take a photograph through all stages. A batch of more than two a worker is
-        inferred on one thread a photograph, in a second session: sharing every operator among threads makes one photograph
-        fast and a batch slow. At most four inputs a worker are read ahead, so memory does not grow with the batch. Closing
-        the iterator cancels what has not begun.
+        `workers` threads (0: one for each processor that this process may use) each take a photograph through all stages. A batch
+        of more than two a worker is inferred on one thread a photograph, in a second session: sharing every operator among
+        threads makes one photograph fast and a batch slow. A result comes as soon as those before it are there. At most four
+        inputs a worker are read ahead, so memory does not grow with the batch. Closing the iterator cancels what has not begun.
 
         Raises:
             ImageNotFoundError: the folder holds no photograph.
@@ -208,33 +207,14 @@ class AcneGrader:
         return self._predict_many(_photographs(sources), workers)
 
     def _predict_many(self, sources: Iterable[ImageSource], workers: int) -> Iterator[Prediction | Failure]:
-        workers = workers or os.cpu_count() or 1
+        workers = workers or available_cpus()
         rest = iter(sources)
         head = list(islice(rest, 2 * workers + 1))
         if len(head) < 2:
             yield from map(self.try_predict, head)
             return
         loader = self._for_many() if len(head) > 2 * workers else self._current()
-        yield from self._in_threads(chain(head, rest), partial(self._try_predict, loader=loader), workers)
-
-    @staticmethod
-    def _in_threads(
-        sources: Iterable[ImageSource], predict: Callable[[ImageSource], Prediction | Failure], workers: int
-    ) -> Iterator[Prediction | Failure]:
-        from concurrent.futures import ThreadPoolExecutor
-
-        pending: deque[Future[Prediction | Failure]] = deque()
-        with ThreadPoolExecutor(workers, thread_name_prefix="acne-edge") as pool:
-            try:
-                for source in sources:
-                    pending.append(pool.submit(predict, source))
-                    if len(pending) >= 4 * workers:
-                        yield pending.popleft().result()
-                while pending:
-                    yield pending.popleft().result()
-            finally:
-                for future in pending:
-                    future.cancel()
+        yield from in_order(partial(self._try_predict, loader=loader), chain(head, rest), workers)
 
     def stream(
         self,
@@ -311,6 +291,11 @@ class AcneGrader:
                     self._loader, self._many, self._forked = self._loader.clone(), None, False
         return self._loader
 
+    def _settle(self) -> None:
+        for loader in (self._loader, self._many):
+            if loader is not None:
+                loader.settle()
+
     def _after_fork(self) -> None:
         """In the child: the threads of the runtime are gone, and the lock may be held by one that is."""
         for loader in (self._loader, self._many):
@@ -376,10 +361,16 @@ class _Clock:
 _graders: WeakSet[AcneGrader] = WeakSet()
 
 
+def _before_fork() -> None:
+    """Let loading end: a child cannot finish what another thread of its parent has begun to import or to load."""
+    for grader in list(_graders):
+        grader._settle()
+
+
 def _after_fork() -> None:
-    for grader in _graders:
+    for grader in list(_graders):
         grader._after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from threading import Event, Thread
+from threading import Event, Thread, current_thread
 from typing import TYPE_CHECKING
 
 from acne_edge import models, startup
@@ -93,6 +93,11 @@ class ModelLoader:
         self._thread.join()
         if self._backend is not None:
             self._backend.close()
+
+    def settle(self) -> None:
+        """Wait until the model is loaded, or could not be."""
+        if self._thread is not current_thread():
+            self._thread.join()
 
     def detach(self) -> None:
         """Never free the model: after a fork, its threads are not there to be ended, and waiting for them would not end."""

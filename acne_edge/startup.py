@@ -32,6 +32,7 @@ def import_onnxruntime() -> None:
 
 def exit_at_once(code: int) -> NoReturn:
     """End the process without taking the interpreter apart, which would free module by module what the system frees at once."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # full, or closed: what there was to say of it has been said
+            stream.flush()
     os._exit(code)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from acne_edge.backends.base import OUTPUT_NAMES, Outputs
 from acne_edge.backends.graph_cache import GraphCache
+from acne_edge.cpus import limited_cpus
 from acne_edge.errors import BackendError, ManifestError, ModelError
 from acne_edge.manifest import KEY, Manifest
 
@@ -111,7 +112,8 @@ def _session(model: bytes, threads: int, sha256: str | None) -> Any:
 
     def start(graph: bytes, optimised: bool = False, draft: str | None = None) -> Any:
         options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
+        # Left to itself it binds a thread to each core of the machine, also to those that this process may not use.
+        options.intra_op_num_threads = threads or limited_cpus()
         options.log_severity_level = 4  # errors come back as exceptions; nothing else may write to stderr
         # Threads wait for the next operator spinning, an eighth faster than asleep; but not for the next frame, which would burn
         # a battery and a core, nor for the first one, whose decoding needs that core.

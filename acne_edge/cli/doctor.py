@@ -49,11 +49,13 @@ def diagnose() -> Iterator[Check]:
     from acne_edge import __version__, models
     from acne_edge.backends import NVIDIA_DEVICE_FILES
     from acne_edge.bench.environment import environment
+    from acne_edge.cpus import available_cpus, limited_cpus
 
     env = environment()
     yield Check("acne-edge", True, f"{__version__} on Python {platform.python_version()}, {env['system']}")
     flags = " ".join(env["cpu_flags"]) or "no INT8 instructions known here"
-    yield Check("processor", True, f"{env['cpu']}, {env['cores']} cores, {flags}")
+    cpus = f"{env['cores']} cores" if not limited_cpus() else f"{available_cpus()} of {env['cores']} cores may be used here"
+    yield Check("processor", True, f"{env['cpu']}, {cpus}, {flags}")
     yield _onnxruntime()
     for name in models.index():
         yield _model(name)

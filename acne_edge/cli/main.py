@@ -20,7 +20,7 @@ RESEARCH_COMMANDS = ("train", "crossval", "refit", "compare", "analyse", "subjec
 
 def main() -> None:
     """Run the command line; errors become one line and an exit code."""
-    console.run(lambda arguments: application(arguments)(arguments, prog_name="acne-edge"), "acne-edge")
+    console.run(lambda args, **how: application(args)(args, prog_name="acne-edge", **how), "acne-edge")
 
 
 def run() -> None:

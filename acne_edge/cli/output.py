@@ -32,7 +32,7 @@ class Tally:
                 self.abstained += bool(result.abstained)
             else:
                 self.failed += 1
-                complain(f"{result.path or 'input'}: {result.error.message}")
+                complain(f"{result.path}: {result.error.message}")
             yield result
 
     @property
@@ -54,11 +54,15 @@ def _jsonl(results: Iterable[Prediction | Failure], lesion_map: bool) -> None:
 
 
 def _json(results: Iterable[Prediction | Failure], lesion_map: bool) -> None:
+    """A list; it is closed, and can be read, also when the batch is stopped."""
     separator = "["
-    for result in results:
-        print(separator + "\n" + json.dumps(_record(result, lesion_map), indent=2), end="")
-        separator = ","
-    print("\n]" if separator == "," else "[]")
+    try:
+        for result in results:
+            sys.stdout.write(separator + "\n" + json.dumps(_record(result, lesion_map), indent=2))
+            sys.stdout.flush()
+            separator = ","
+    finally:
+        print("\n]" if separator == "," else "[]")
 
 
 def _record(result: Prediction | Failure, lesion_map: bool) -> dict[str, Any]:
@@ -86,5 +90,5 @@ def _table(results: Iterable[Prediction | Failure], lesion_map: bool) -> None:
             continue
         interval = f"{r['low']}-{r['high']}"
         label = r["label"] + (" (abstained)" if r["abstained"] else "")
-        quality, path = r["quality"] or "ok", r["path"] or "-"
+        quality, path = r["quality"] or "ok", r["path"]
         print(f"{r['count']:>7.1f}  {interval:<9} {label:<16} {r['probability']:<5.2f} {quality:<12} {path}")

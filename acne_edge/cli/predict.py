@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,6 +27,7 @@ from acne_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from acne_edge.cli.save import SavedBatch
+    from acne_edge.errors import ImageError
     from acne_edge.grader import AcneGrader
     from acne_edge.prediction import Failure, Prediction
 
@@ -73,17 +75,33 @@ def _batch(folder: Path | None, resume: bool) -> SavedBatch | None:
 
 
 def _predictions(grader: AcneGrader, paths: list[str], batch: SavedBatch | None) -> Iterator[Prediction | Failure]:
-    """What holds no photograph first, as failures; then each photograph, in order."""
+    """What becomes of each path, in order."""
+    from acne_edge.errors import AcneEdgeError
     from acne_edge.prediction import Failure
     from acne_edge.sources.paths import STDIN, expand
 
-    found, empty = expand(paths)
-    for path, error in empty:
-        yield Failure(path, error)
-    sources = [sys.stdin.buffer.read() if path == STDIN else path for path in (batch.missing(found) if batch else found)]
+    expanded = batch.missing(expand(paths)) if batch else expand(paths)
+    found = [(path, error or (_stdin() if path == STDIN else path)) for path, error in expanded]
     if batch:
-        batch.stdin = next((source for source in sources if isinstance(source, bytes)), b"")
-    results: Iterable[Prediction | Failure] = grader.predict_many(sources)
-    if len(sources) > SHORT_BATCH:
-        results = console.progress(iter(results), "predicting", len(sources))
-    yield from results
+        batch.stdin = next((source for _, source in found if isinstance(source, bytes)), b"")
+    sources = [source for _, source in found if not isinstance(source, AcneEdgeError)]
+    results: Iterator[Prediction | Failure] = grader.predict_many(sources)
+    if len(sources) > SHORT_BATCH and not sys.stdout.isatty():  # there the lines themselves show it
+        results = console.progress(results, "predicting", len(sources))
+    for path, source in found:
+        result = Failure(path, source) if isinstance(source, AcneEdgeError) else next(results)
+        yield result if result.path is not None else replace(result, path=path)
+
+
+def _stdin() -> bytes | ImageError:
+    """The bytes on stdin, or what is wrong with them; of what has no end no more is read than is needed to refuse it."""
+    from acne_edge.errors import ImageNotFoundError, ImageSizeError
+    from acne_edge.image import MAX_BYTES
+
+    if sys.stdin is None:
+        return ImageNotFoundError("stdin is closed")
+    try:
+        data = sys.stdin.buffer.read(MAX_BYTES + 1)
+    except OSError as error:
+        return ImageNotFoundError(f"stdin cannot be read: {error.strerror}")
+    return data if len(data) <= MAX_BYTES else ImageSizeError(f"more than {MAX_BYTES // 1_000_000} MB on stdin")

@@ -9,21 +9,23 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from acne_edge.console import complain
+from acne_edge.cpus import available_cpus
 from acne_edge.errors import AcneEdgeError, UsageError
 from acne_edge.files import write
+from acne_edge.parallel import in_order
 from acne_edge.sources.paths import STDIN
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
+    from acne_edge.errors import ImageNotFoundError
     from acne_edge.prediction import Failure, Prediction
+
+Found: TypeAlias = "tuple[str, ImageNotFoundError | None]"
 
 RECORDS, TABLE = "predictions.jsonl", "predictions.csv"
 PICTURE = ".jpg"
@@ -52,12 +54,15 @@ class SavedBatch:
         except OSError as error:
             raise self._unusable(error) from error
 
-    def missing(self, paths: Sequence[str]) -> list[str]:
-        """The photographs that are not done yet, without the batch's own pictures; of the bytes on stdin, `-`, nobody knows."""
+    def missing(self, found: Sequence[Found]) -> list[Found]:
+        """Of what `sources.paths.expand` found, what is not done yet and is no picture of the batch; of `-` nobody knows."""
         if not self._done:
-            return list(paths)
-        missing = [path for path in paths if path == STDIN or path not in self._done]
-        missing = [path for path in missing if path == STDIN or os.path.realpath(path) not in self._pictures]
+            return list(found)
+        missing = [
+            (path, error)
+            for path, error in found
+            if path == STDIN or not (path in self._done or os.path.realpath(path) in self._pictures)
+        ]
         complain(f"{self.folder}: {len(self._done)} photographs are done, {len(missing)} are not")
         return missing
 
@@ -101,17 +106,7 @@ class SavedBatch:
 
     def _with_pictures(self, results: Iterable[Prediction | Failure]) -> Iterator[tuple[Prediction | Failure, bytes | None]]:
         """Each result and its picture, in order. Drawing, which takes longer than predicting, has threads of its own."""
-        from concurrent.futures import ThreadPoolExecutor
-
-        workers = os.cpu_count() or 1
-        drawing: deque[tuple[Prediction | Failure, Future[bytes | None] | None]] = deque()
-        with ThreadPoolExecutor(workers, thread_name_prefix="acne-edge-draw") as pool:
-            for result in results:
-                drawing.append((result, pool.submit(self._picture, result) if result.ok else None))
-                if len(drawing) > workers:
-                    yield _drawn(*drawing.popleft())
-            while drawing:
-                yield _drawn(*drawing.popleft())
+        return in_order(lambda result: (result, self._picture(result) if result.ok else None), results, available_cpus(), ahead=1)
 
     def _picture(self, result: Prediction) -> bytes | None:
         try:
@@ -164,10 +159,6 @@ class SavedBatch:
                         raise UsageError(
                             f"{self.folder / RECORDS}:{number}: is no line of a batch; name another folder"
                         ) from error
-
-
-def _drawn(result: Prediction | Failure, picture: Future[bytes | None] | None) -> tuple[Prediction | Failure, bytes | None]:
-    return result, picture.result() if picture else None
 
 
 def _open_table(path: Path, mode: str) -> IO[str]:

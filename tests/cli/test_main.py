@@ -3,7 +3,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +16,10 @@ import pytest
 from PIL import Image
 
 from acne_edge import grader, models
+from acne_edge import image as images
 from acne_edge.cli import main as cli
-from acne_edge.cli.predict import predict
+from acne_edge.cli import output
+from acne_edge.cli.predict import SHORT_BATCH, predict
 from acne_edge.errors import AcneEdgeError
 from acne_edge.evaluation.labels import list_hash, read_labels
 from tests import drawing, schema
@@ -90,11 +96,84 @@ def test_directories_and_globs_are_expanded(run, photo: Path) -> None:
     assert (code, len(out.splitlines())) == (0, 1)
 
 
-def test_stdin_is_read_for_a_dash(run, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv"])
+def test_stdin_is_a_dash_in_the_arguments_and_in_the_output(run, photo: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(photo.read_bytes())))
-    code, out, _ = run("predict", "-", "--format", "jsonl")
+    code, out, _ = run("predict", "-", "--format", form)
     assert code == 0
-    assert json.loads(out)["path"] is None
+    shown = {
+        "table": lambda: out.split()[-1],
+        "json": lambda: json.loads(out)[0]["path"],
+        "jsonl": lambda: json.loads(out)["path"],
+        "csv": lambda: next(csv.DictReader(io.StringIO(out)))["path"],
+    }
+    assert shown[form]() == "-"
+
+
+class Endless(io.RawIOBase):
+    """Zeros without end."""
+
+    def __init__(self) -> None:
+        self.given = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:
+        self.given += len(buffer)
+        return len(buffer)
+
+
+def test_stdin_without_an_end_is_refused_at_the_limit(run, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "MAX_BYTES", 2_000_000)
+    endless = Endless()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(endless)))
+    code, out, err = run("predict", photo, "-", photo, "--format", "jsonl")
+    assert code == 3
+    assert err == "acne-edge: -: more than 2 MB on stdin\n"
+    assert [json.loads(line)["path"] for line in out.splitlines()] == [str(photo), "-", str(photo)]
+    assert endless.given < 2_100_000
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="redirections of POSIX")
+def test_a_closed_stdin_is_one_line_and_exit_code_3() -> None:
+    command = ["bash", "-c", '"$0" -m acne_edge predict - -f csv <&-', sys.executable]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (3, "acne-edge: -: stdin is closed\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_a_batch_that_is_typed_at_a_terminal_fills_the_file_and_leaves_the_screen_to_the_progress(
+    tmp_path: Path, form: str
+) -> None:
+    import pty
+
+    (tmp_path / "in").mkdir()
+    for i in range(SHORT_BATCH + 1):
+        (tmp_path / "in" / f"{i}.png").write_bytes(drawing.encode(drawing.face(seed=i, width=64, height=64)))
+    terminal, side = pty.openpty()
+    with (tmp_path / "out").open("wb") as out:
+        command = [sys.executable, "-m", "acne_edge", "predict", str(tmp_path / "in"), "-f", form]
+        done = subprocess.run(command, stdin=side, stdout=out, stderr=side, timeout=120)
+    os.close(side)
+    os.close(terminal)
+    text = (tmp_path / "out").read_text()
+    rows = json.loads(text) if form == "json" else list(csv.DictReader(io.StringIO(text)))
+    assert (done.returncode, len(rows)) == (0, SHORT_BATCH + 1)
+
+
+def test_a_batch_that_is_stopped_leaves_json_that_can_be_read(run, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(results, *rest):
+        yield next(results)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+
+    count = output.Tally.count
+    monkeypatch.setattr(output.Tally, "count", lambda self, results: stopped(count(self, results)))
+    code, out, err = run("predict", photo, photo, "--format", "json")
+    assert (code, err) == (143, "acne-edge: terminated\n")
+    assert [r["path"] for r in json.loads(out)] == [str(photo)]
 
 
 def spoilt(tmp_path: Path, face: np.ndarray, kind: str) -> Path:

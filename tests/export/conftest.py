@@ -12,6 +12,7 @@ from acne_edge.grading import HAYASHI, CountDecoding
 from acne_edge.manifest import InputSpec, Manifest
 from acne_edge.training import checkpoint
 from acne_edge.training.model import FusionModel, ModelConfig, OutputCalibration
+from acne_edge.training.run import Run
 from calibration.ranges import Ranges, collect
 from export.graph import to_onnx
 
@@ -89,6 +90,6 @@ def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of the smallest network that a checkpoint can hold."""
     path = tmp_path_factory.mktemp("run")
     model = make_network("resnet")
-    checkpoint.save(path / "model.safetensors", model.state_dict(), {"model": model.config.to_dict()})
-    (path / "run.json").write_text('{"config": {}, "lists": {}}')
+    checkpoint.save(Run(path).model, model.state_dict(), {"model": model.config.to_dict()})
+    Run(path).results_file.write_text('{"config": {}, "lists": {}}')
     return path

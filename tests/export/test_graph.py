@@ -20,6 +20,7 @@ from acne_edge.training import checkpoint
 from acne_edge.training.calibrate import calibrated
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.model import FusionModel
+from acne_edge.training.run import Run
 from calibration.ranges import layers
 from export.graph import attach, check, read, to_onnx
 from export.parity import difference, onnx_runner, outputs, torch_runner
@@ -144,7 +145,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path, run_dir
     checkpoint.save(path, {}, {"model": {**config, "width": 3}})
     with pytest.raises(UsageError, match="of another architecture"):
         load_network(path)
-    assert np.isfinite(load_network(run_directory / "model.safetensors").count_head.weight.detach().numpy()).all()
+    assert np.isfinite(load_network(Run(run_directory).model).count_head.weight.detach().numpy()).all()
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
