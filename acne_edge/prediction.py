@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ import numpy as np
 from acne_edge.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
     from PIL import Image
 
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from acne_edge.quality import Quality
 
 THUMBNAIL = 800  # pixels of the longer side, in a notebook
+COLUMNS = (
+    "path", "count", "low", "high", "grade", "label", "probability", "grade_set", "scale", "abstained", "quality", "error",
+)  # fmt: skip
 SCHEMA = "1.1"  # a minor version adds fields and changes none
 
 
@@ -226,6 +232,14 @@ class Prediction:
             values["lesion_map"] = [[round(float(v), 5) for v in row] for row in self.lesion_map]
         return values
 
+    def to_json(self, lesion_map: bool = False, indent: int | None = None) -> str:
+        """`to_dict` as text; on one line, unless lines are indented."""
+        return json.dumps(self.to_dict(lesion_map), indent=indent)
+
+    def to_row(self) -> dict[str, Any]:
+        """The figures without structure, by COLUMNS, as a table or a CSV file has them."""
+        return row(self.to_dict())
+
 
 def _words(code: str) -> str:
     """A reason code as people read it."""
@@ -247,3 +261,32 @@ class Failure:
     def to_dict(self) -> dict[str, Any]:
         """The JSON form of a failed input."""
         return {"schema": SCHEMA, "path": self.path, "error": {"code": self.error.code, "message": self.error.message}}
+
+    def to_json(self, indent: int | None = None) -> str:
+        """`to_dict` as text; on one line, unless lines are indented."""
+        return json.dumps(self.to_dict(), indent=indent)
+
+    def to_row(self) -> dict[str, Any]:
+        """By COLUMNS: the path, and the code of the error."""
+        return row(self.to_dict())
+
+
+def row(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON form of a result as one row of a table, by COLUMNS; what a result does not have is None."""
+    r = record
+    if "error" in r:
+        return {**dict.fromkeys(COLUMNS), "path": r["path"], "error": r["error"]["code"]}
+    return {
+        "path": r["path"],
+        "count": r["count"],
+        "low": r["count_interval"]["low"],
+        "high": r["count_interval"]["high"],
+        "grade": r["grade"]["index"],
+        "label": r["grade"]["label"],
+        "probability": r["grade_probs"][r["grade"]["index"]],
+        "grade_set": " ".join(map(str, r["grade_set"])),
+        "scale": r["scale"],
+        "abstained": r["abstained"],
+        "quality": " ".join(r["quality"]["reasons"]),
+        "error": None,
+    }

@@ -1,4 +1,4 @@
-"""`python -m export positions RUN...`: the threshold of positions, fitted on what runs predict for photographs unseen."""
+"""The threshold of positions, fitted on what runs predict for photographs unseen."""
 
 from __future__ import annotations
 
@@ -6,27 +6,29 @@ import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
 
 from acne_edge.errors import UsageError
 from acne_edge.files import write
 from acne_edge.fit.positions import fit_positions
 from acne_edge.training.data import Sample, read_samples
+from acne_edge.training.run import Run
 
 
-def positions(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Finished runs; a photograph that several held out counts once.")
-    ],
-    data: Annotated[Path, typer.Option(help="ACNE04, for the boxes.")],
-    part: Annotated[str, typer.Option(help="What each run held out: test, for a run on a fold, or val.")] = "test",
-    out: Annotated[Path, typer.Option(help="A patch for python -m export restamp.")] = Path("positions.json"),
-) -> None:
-    """Fit the threshold of positions on photographs that the runs had not learned, and write it as a manifest's fields."""
+def positions(runs: Sequence[Path], data: Path, part: str, out: Path) -> dict[str, Any]:
+    """Fit the threshold of positions on photographs that the runs had not learned, and write it as a manifest's fields.
+
+    Args:
+        runs: folders of finished runs; a photograph that several held out counts once.
+        data: ACNE04, for the boxes.
+        part: what each run held out: `test`, for a run on a fold, or `val`.
+        out: a patch for `export.restamp`.
+
+    Returns the patch. Raises UsageError for runs that held nothing out, or data without boxes.
+    """
     samples, maps = held_out(runs, data, part)
     boxes = [s.boxes for s in samples]
     drawn = [b for b in boxes if b is not None]
@@ -41,7 +43,7 @@ def positions(
     decoding, measured = fit_positions(maps, boxes, fitted_on)
     patch = {"positions": vars(decoding), "metrics": {"positions": measured}}
     write(out, (json.dumps(patch, indent=2) + "\n").encode())
-    typer.echo(json.dumps(patch, indent=2))
+    return patch
 
 
 def held_out(runs: Sequence[Path], data: Path, part: str) -> tuple[list[Sample], list[NDArray[np.float32]]]:
@@ -49,13 +51,14 @@ def held_out(runs: Sequence[Path], data: Path, part: str) -> tuple[list[Sample],
     samples: list[Sample] = []
     maps: list[NDArray[np.float32]] = []
     for run in runs:
+        file = Run(run).outputs_file(part)
         try:
-            with (run / f"{part}_outputs.npz").open("rb") as stream, np.load(stream) as outputs:
+            with file.open("rb") as stream, np.load(stream) as outputs:
                 predicted = outputs["lesion_map"]
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise UsageError(f"{run}: no finished run that held out a {part} list ({error})") from error
+            raise UsageError(f"{file}: no finished run that held out a {part} list ({error})") from error
         taken = {s.name for s in samples}
-        for sample, lesion_map in zip(read_samples(data, run / f"{part}.txt"), predicted, strict=True):
+        for sample, lesion_map in zip(read_samples(data, Run(run).list_file(part)), predicted, strict=True):
             if sample.name not in taken:
                 samples.append(sample)
                 maps.append(lesion_map)
@@ -68,9 +71,9 @@ def lists(runs: Sequence[Path], part: str) -> list[str]:
 
 
 def _list_in_words(run: Path, part: str) -> str:
+    config = Run(run).results()["config"]
     try:
-        config: dict[str, Any] = json.loads((run / "run.json").read_text())["config"]
-        fold, epochs = config["cross_validation"], config["epochs"]
-        return f"{part} list of {config['protocol']} fold {fold}, {epochs} epochs" if fold else f"{part} list, {epochs} epochs"
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{run}: run.json does not name the run's fold ({error})") from error
+        fold = f" of {config['protocol']} fold {config['cross_validation']}" if config["cross_validation"] else ""
+        return f"{part} list{fold}, {config['epochs']} epochs"
+    except KeyError as error:
+        raise UsageError(f"{Run(run).results_file}: a run without the setting {error}") from error

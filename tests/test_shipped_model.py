@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from acne_edge import AcneGrader
-from acne_edge.evaluation.labels import read_labels
+from acne_edge.training.run import Run
 from tests.conftest import ASSETS
 
-RUN = Path(__file__).parents[1] / "export" / "checkpoints" / "acne-edge-s"
+RUN = Run(Path(__file__).parents[1] / "export" / "checkpoints" / "acne-edge-s")
 
 
 def test_the_golden_result_on_a_drawn_face(grader: AcneGrader) -> None:
@@ -51,11 +51,11 @@ def test_photographs_give_what_the_checkpoint_gives_in_float(grader: AcneGrader,
     from acne_edge.training.calibrate import calibrated
     from acne_edge.training.checkpoint import load_network
     from acne_edge.training.data import load_images, read_samples
-    from acne_edge.training.loop import predict
+    from acne_edge.training.inference import predict
     from acne_edge.training.model import OutputCalibration
 
-    samples = read_samples(acne04, RUN / "train.txt")[::7]
-    network, m = load_network(RUN / "model.safetensors"), grader.manifest
+    samples = read_samples(acne04, RUN.list_file("train"))[::7]
+    network, m = load_network(RUN.model), grader.manifest
     outputs = predict(network, load_images(samples, m.input.height), 32, torch.device("cpu"))
     held_out = LabelledOutputs.of(outputs, samples)
     calibration = OutputCalibration.from_dict(m.training["output_calibration"])
@@ -73,7 +73,7 @@ def test_photographs_give_what_the_checkpoint_gives_in_float(grader: AcneGrader,
 def test_decoding_at_a_reduced_scale_moves_counts_by_a_fifth_of_a_lesion_at_most(grader: AcneGrader, acne04: Path) -> None:
     """On photographs blown up to the size that the hospital's camera gave them, which the open copy has lost."""
     moved = []
-    for label in read_labels(RUN / "train.txt")[::35]:
+    for label in RUN.labels("train")[::35]:
         name = label.name
         with Image.open(acne04 / "Classification" / "JPEGImages" / name) as small:
             large = small.convert("RGB").resize((3112, 3456), Image.Resampling.LANCZOS)

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from acne_edge.prediction import Failure, Prediction
 
 Format = Literal["table", "json", "jsonl", "csv"]
-CSV_COLUMNS = (
-    "path", "count", "low", "high", "grade", "label", "probability", "grade_set", "scale", "abstained", "quality", "error",
-)  # fmt: skip
 
 
 @dataclass
@@ -75,37 +72,20 @@ def _record(result: Prediction | Failure, lesion_map: bool) -> dict[str, Any]:
 def _csv(results: Iterable[Prediction | Failure], lesion_map: bool) -> None:
     import csv
 
-    writer = csv.DictWriter(sys.stdout, CSV_COLUMNS, restval="", lineterminator="\n")
+    from acne_edge.prediction import COLUMNS
+
+    writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for result in results:
-        writer.writerow(_row(result))
-
-
-def _row(result: Prediction | Failure) -> dict[str, Any]:
-    r = result.to_dict()
-    if "error" in r:
-        return {"path": r["path"], "error": r["error"]["code"]}
-    return {
-        "path": r["path"],
-        "count": r["count"],
-        "low": r["count_interval"]["low"],
-        "high": r["count_interval"]["high"],
-        "grade": r["grade"]["index"],
-        "label": r["grade"]["label"],
-        "probability": r["grade_probs"][r["grade"]["index"]],
-        "grade_set": " ".join(map(str, r["grade_set"])),
-        "scale": r["scale"],
-        "abstained": r["abstained"] or "",
-        "quality": " ".join(r["quality"]["reasons"]),
-    }
+        writer.writerow(result.to_row())
 
 
 def _table(results: Iterable[Prediction | Failure], lesion_map: bool) -> None:
     """Aligned columns, a line as soon as its image is done; the path comes last because it has no fixed width."""
     print(f"{'lesions':>7}  {'interval':<9} {'grade':<16} {'p':<5} {'quality':<12} image")
     for result in results:
-        r = _row(result)
-        if r.get("error"):
+        r = result.to_row()
+        if r["error"]:
             print(f"{'-':>7}  {'-':<9} {'-':<16} {'-':<5} {'-':<12} {r['path']}  [{r['error']}]")
             continue
         interval = f"{r['low']}-{r['high']}"

@@ -34,7 +34,7 @@ def read_tiff(data: bytes) -> Tiff:
     """Take the first page. Raises ImageDecodeError for a directory that is damaged or runs out of the file."""
     try:
         return _first_page(data)
-    except struct.error as error:
+    except (struct.error, OverflowError) as error:
         raise ImageDecodeError("image data is damaged or cut short (its directory)") from error
 
 

@@ -10,6 +10,7 @@
 #include <new>
 #include <optional>
 
+#include "colour.h"
 #include "error.h"
 #include "grader.h"
 
@@ -133,6 +134,11 @@ acne_edge::Options read_options(const acne_edge_options* given) {
 const char* acne_edge_version(void) { return ACNE_EDGE_PROJECT_VERSION; }
 
 int32_t acne_edge_version_number(void) { return ACNE_EDGE_VERSION_NUMBER; }
+
+const char* acne_edge_colour_management(void) {
+    static const std::string name = acne_edge::colour_management();
+    return name.c_str();
+}
 
 const char* acne_edge_last_error(void) { return last_error.c_str(); }
 

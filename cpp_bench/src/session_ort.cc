@@ -5,6 +5,8 @@
 #include <functional>
 #include <numeric>
 
+#include <unistd.h>
+
 #include <onnxruntime_cxx_api.h>
 
 #include "backend.h"
@@ -84,7 +86,7 @@ Ort::Session open_model(const Ort::Env& env, ByteView model, int threads) {
 
 class OnnxRuntime final : public Backend {
 public:
-    OnnxRuntime(const ModelFile& file, int threads, const std::string& folder) {
+    OnnxRuntime(const ModelFile& file, int threads, const std::string& folder) : threads_(threads) {
         env_ = Ort::Env(ORT_LOGGING_LEVEL_FATAL, "acne_edge");
         GraphCache cache;
         if (!folder.empty()) cache = GraphCache(folder, file.sha256(), Ort::GetBuildInfoString());
@@ -104,11 +106,23 @@ public:
         check_contract(allocator);
     }
 
+    ~OnnxRuntime() override {
+        if (!is_forked()) return;
+        session_.release();  // it would wait for threads that only the parent has, and never end
+        env_.release();
+    }
+    OnnxRuntime(const OnnxRuntime&) = delete;
+    OnnxRuntime& operator=(const OnnxRuntime&) = delete;
+
     std::string name() const override { return "onnxruntime:CPUExecutionProvider"; }
     const std::string& manifest_text() const override { return manifest_text_; }
     const Manifest& manifest() const override { return manifest_; }
 
     Outputs run(const std::uint8_t* image) const override {
+        if (threads_ != 1 && is_forked()) {
+            throw Error(ACNE_EDGE_STATUS_BACKEND,
+                        "the model was opened before this process was forked; open it anew, or with threads of 1 before the fork");
+        }
         const std::array<std::int64_t, 4> shape = {1, manifest_.height, manifest_.width, 3};
         const auto bytes = static_cast<std::size_t>(manifest_.height) * manifest_.width * 3;
         try {
@@ -131,6 +145,8 @@ public:
     }
 
 private:
+    bool is_forked() const { return getpid() != process_; }
+
     static std::vector<float> read(const Ort::Value& value, const std::vector<std::int64_t>& expected) {
         const auto shape = value.GetTensorTypeAndShapeInfo().GetShape();
         if (shape != expected) {
@@ -187,6 +203,8 @@ private:
 
     [[noreturn]] static void refuse(const std::string& message) { throw Error(ACNE_EDGE_STATUS_MODEL, message); }
 
+    const int threads_;
+    const pid_t process_ = getpid();  // that opened the model
     Ort::Env env_{nullptr};
     Graph graph_;  // of the cache; the session reads from it
     // Running a session does not change it, but the C++ interface has no const for that.

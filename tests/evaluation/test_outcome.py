@@ -19,7 +19,7 @@ from acne_edge.evaluation.outcome import (
     with_intervals,
 )
 from acne_edge.grading import CountDecoding, Uncertainty
-from acne_edge.prediction import CountInterval, Grade, ModelInfo, Prediction
+from acne_edge.prediction import CountInterval, Grade, ImageSize, ModelInfo, Prediction
 from acne_edge.quality import Quality
 from tests.simulation import simulated
 
@@ -85,6 +85,8 @@ def test_predictions_of_a_device_give_the_same_figures_as_outputs_but_for_the_he
             scale="hayashi",
             quality=Quality(0, 0, 0, 0, 0, ()),
             abstained="low_confidence" if outcome.abstained[i] else None,
+            image=ImageSize(0, 0),
+            lesions=(),
             model=ModelInfo("", "", "", ""),
             timings={},
         )
