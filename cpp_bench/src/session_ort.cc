@@ -98,8 +98,7 @@ public:
         const Ort::AllocatedStringPtr text =
             session_.GetModelMetadata().LookupCustomMetadataMapAllocated(kManifestKey, allocator);
         if (text == nullptr) {
-            throw Error(ACNE_EDGE_STATUS_MANIFEST,
-                        "the ONNX file holds no acne-edge manifest: make one with `python -m export`");
+            throw Error(ACNE_EDGE_STATUS_MANIFEST, "the ONNX file holds no acne-edge manifest: make one with `python -m export`");
         }
         manifest_text_ = text.get();
         manifest_ = parse_manifest(manifest_text_);
@@ -120,8 +119,9 @@ public:
 
     Outputs run(const std::uint8_t* image) const override {
         if (threads_ != 1 && is_forked()) {
-            throw Error(ACNE_EDGE_STATUS_BACKEND,
-                        "the model was opened before this process was forked; open it anew, or with threads of 1 before the fork");
+            throw Error(
+                ACNE_EDGE_STATUS_BACKEND,
+                "the model was opened before this process was forked; open it anew, or with threads of 1 before the fork");
         }
         const std::array<std::int64_t, 4> shape = {1, manifest_.height, manifest_.width, 3};
         const auto bytes = static_cast<std::size_t>(manifest_.height) * manifest_.width * 3;

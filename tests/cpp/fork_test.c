@@ -56,8 +56,10 @@ static int try(const char *path, int threads, int orderly) {
     }
     int ended = 0;
     waitpid(child, &ended, 0);
-    if (WIFSIGNALED(ended)) printf("%d threads, %s: the child was ended by signal %d\n", threads, orderly ? "exit" : "_exit", WTERMSIG(ended));
-    else if (WEXITSTATUS(ended) != 0) printf("%d threads: the child ended with %d\n", threads, WEXITSTATUS(ended));
+    if (WIFSIGNALED(ended))
+        printf("%d threads, %s: the child was ended by signal %d\n", threads, orderly ? "exit" : "_exit", WTERMSIG(ended));
+    else if (WEXITSTATUS(ended) != 0)
+        printf("%d threads: the child ended with %d\n", threads, WEXITSTATUS(ended));
     status |= ended != 0;
     status |= predict(model) != ACNE_EDGE_STATUS_OK; /* the parent's model is as it was */
     acne_edge_close(model);
