@@ -14,7 +14,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -114,6 +114,28 @@ def _usage_error(error: Any, message: str) -> tuple[int, str]:
     return 2, message.rstrip(".") + see
 
 
+class InterruptedWorkError(AcneEdgeError):
+    """A signal ended work that can be gone on with; the message says how. `exit_code` is the signal's, of `SIGNALS`."""
+
+    code = "interrupted"
+
+    def __init__(self, how_to_go_on: str, exit_code: int) -> None:
+        super().__init__(f"{SIGNALS[exit_code]}; {how_to_go_on}")
+        self.exit_code = exit_code
+
+
+@contextmanager
+def resumable(how_to_go_on: str) -> Iterator[None]:
+    """Around work that a signal may end: the one line then says how to go on. Raises InterruptedWorkError."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        code = stop.code if isinstance(stop, SystemExit) else 130
+        if not isinstance(code, int) or code not in SIGNALS:
+            raise
+        raise InterruptedWorkError(how_to_go_on, code) from stop
+
+
 def complain(message: str, program: str = "acne-edge") -> None:
     """One line on stderr, after the program's name. A stderr that cannot be written is no reason to fail."""
     with suppress(OSError, ValueError):
@@ -125,15 +147,28 @@ def printable(text: str) -> str:
     return CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)
 
 
-def log_to_stderr(program: str = "acne-edge") -> None:
-    """Show what the package logs, from INFO up, one line a record on stderr."""
+@contextmanager
+def busy(label: str) -> Iterator[None]:
+    """A spinner on stderr, only on a terminal, for work that cannot say how far it is."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(label):
+        yield
+
+
+def log_to_stderr(program: str = "acne-edge", packages: Sequence[str] = ("acne_edge",)) -> None:
+    """Show what the packages log, from INFO up, one line a record on stderr."""
     import logging
 
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter(f"{program}: %(message)s"))
-    logger = logging.getLogger("acne_edge")
-    logger.handlers[:] = [handler]
-    logger.setLevel(logging.INFO)
+    for package in packages:
+        logger = logging.getLogger(package)
+        logger.handlers[:] = [handler]
+        logger.setLevel(logging.INFO)
     logging.raiseExceptions = False  # a full disk behind stderr is no reason to stop
 
 
@@ -244,6 +279,19 @@ class _Closed(io.StringIO):
 
     def write(self, text: str) -> int:
         raise OSError(errno.EBADF, "it is closed")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on stdout: the first column to the left, the others to the right; whole lines wherever they go."""
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for number, column in enumerate(columns):
+        shown.add_column(column, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        shown.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 500, highlight=False, markup=False).print(shown)
 
 
 @contextmanager

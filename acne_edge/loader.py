@@ -108,10 +108,11 @@ class ModelLoader:
 
 
 def _manifest(data: bytes) -> Manifest | None:
-    from acne_edge.manifest import Manifest, embedded
+    from acne_edge.manifest import Manifest
+    from acne_edge.onnx_file import manifest_text
 
-    text = embedded(data)
     try:
+        text = manifest_text(data)
         return Manifest.from_json(text) if text is not None else None
     except ManifestError:
         return None  # for the backend to say

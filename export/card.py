@@ -1,41 +1,43 @@
-"""`python -m export card RUN --out MODEL_CARD.md`: the model card, every figure from the JSON results.
+"""The model card, every figure from the JSON results.
 
-RUN is that of `acne-edge refit` on all photographs; beside it stand, of the runs without a part, what `acne-edge analyse` printed
-and what `python -m export evaluate` wrote (`training.run.Run` has the names). What the network is worth on folds comes from the
-tables of `acne-edge crossval`. The words are in `card.md.j2` beside this file.
+The run is that of `acne-edge refit` on all photographs; beside it stand, of the runs without a part, what `acne-edge analyse`
+printed and what `python -m export evaluate` wrote (`training.run.Run` has the names). What the network is worth on folds comes
+from the tables of `acne-edge crossval`. The words are in `card.md.j2` beside this file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from acne_edge import models
 from acne_edge.errors import MissingExtraError, UsageError
 from acne_edge.evaluation.tables import cell, number
+from acne_edge.files import write
 from acne_edge.fit.outputs import OutOfFold
 from acne_edge.grader import AcneGrader
 from acne_edge.training.model import DEPTH
 from acne_edge.training.run import Run, read_json
 from acne_edge.training.studies.compare import markdown
 
-EXPERIMENTS = Path("experiments")
+SETTINGS = Path("experiments/settings/refit.yaml")
+TABLES = Path("experiments/results")
 TEMPLATE = Path(__file__).with_name("card.md.j2")
 
 
-def write_card(
-    run: Annotated[Path, typer.Argument(help="Directory of the run on all photographs, with the results of its parts.")],
-    out: Annotated[Path, typer.Option(help="The card.")] = Path("MODEL_CARD.md"),
-    model: Annotated[str | None, typer.Option(help="Shipped model [the default].")] = None,
-    settings: Annotated[Path, typer.Option(help="The --config that acne-edge refit was given.")] = EXPERIMENTS
-    / "settings"
-    / "refit.yaml",
-    tables: Annotated[Path, typer.Option(help="Directory of the tables of acne-edge crossval.")] = EXPERIMENTS / "results",
-) -> None:
-    """Write the model card of a shipped model, which acne-edge refit trained on all photographs."""
+def write_card(run: Path, out: Path, model: str | None = None, settings: Path = SETTINGS, tables: Path = TABLES) -> None:
+    """Write the model card of a shipped model, which acne-edge refit trained on all photographs.
+
+    Args:
+        run: folder of that run, with the results of its parts.
+        out: the card.
+        model: shipped model; None: the default.
+        settings: what acne-edge refit was given as --config.
+        tables: folder of the tables of acne-edge crossval.
+
+    Raises UsageError if the model is not of the run, or results are missing; MissingExtraError without Jinja2.
+    """
     results = Run(run).results()
     if "val" in results["lists"]:
         raise UsageError(f"{run}: held photographs out; the card is of the run on all of them, made by acne-edge refit")
@@ -45,8 +47,7 @@ def write_card(
         raise UsageError(f"{run}: not the run of the shipped {info.name}, whose photographs are others")
     fields = {"manifest": manifest, "file": {**models.index()[info.name], "sha256": info.sha256}, "depth": DEPTH}
     fields |= {"run": run.as_posix(), "settings": settings.as_posix(), "tables": tables.as_posix(), "results": results}
-    out.write_text(render({**fields, **gather(Run(run), tables)}))
-    typer.echo(str(out))
+    write(out, render({**fields, **gather(Run(run), tables)}).encode())
 
 
 def gather(run: Run, tables: Path) -> dict[str, Any]:

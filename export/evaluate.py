@@ -1,4 +1,4 @@
-"""`python -m export evaluate RUN...`: what INT8 does to networks on photographs that these had not seen.
+"""What INT8 does to networks on photographs that these had not seen.
 
 Where a network has learned all photographs, the gate of `python -m export model` can only compare INT8 with float32 on those. How
 good INT8 is, runs tell that did without some: those of `acne-edge crossval`, and the parts of `acne-edge refit`.
@@ -6,51 +6,53 @@ good INT8 is, runs tell that did without some: those of `acne-edge crossval`, an
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 
 from acne_edge.errors import UsageError
-from acne_edge.evaluation.tables import to_json
-from acne_edge.files import write
 from acne_edge.fit.outputs import LabelledOutputs, first_of_each
 from acne_edge.grading import HAYASHI, CountDecoding
 from acne_edge.manifest import InputSpec, Manifest
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import load_images, read_samples
 from acne_edge.training.run import Run, shared_settings
-from acne_edge.training.studies.compare import compare, cross_fitted_outcomes, markdown
+from acne_edge.training.studies.compare import compare, cross_fitted_outcomes
+from calibration import Method
 from calibration import crops as crop_sets
-from calibration.ranges import METHODS, collect
-from export.gate import STATISTICS_IMAGES, runner
+from calibration.ranges import collect
 from export.gptq import covariances, round_weights
 from export.graph import to_onnx
 from export.parity import outputs
 from export.quantize import Recipe, corrected, cpu, tensorrt
+from export.search import STATISTICS_IMAGES, runner
 
 CROPS = 400
 FLOAT = "float32"
 
+logger = logging.getLogger(__name__)
+
 
 def evaluate(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Finished runs; what each did without is taken together.")],
-    data: Annotated[Path, typer.Option(help="ACNE04 in the layout of its distribution.")],
-    out: Annotated[Path, typer.Option(help="JSON results.")],
-    part: Annotated[str, typer.Option(help="What they did without: test, or val.")] = "test",
-    method: Annotated[str, typer.Option(help="Calibration method: minmax, percentile or entropy.")] = "minmax",
-    reduce_range: Annotated[bool, typer.Option(help="7-bit weights, for processors without VNNI.")] = True,
-) -> None:
+    runs: Sequence[Path], data: Path, part: str = "test", method: Method = "minmax", reduce_range: bool = True
+) -> dict[str, Any]:
     """Quantise runs as `model` first tries it, and judge them on the photographs that each did without.
 
     Crops are drawn of what a run learned. No version is chosen by its result, and no layer left in float.
+
+    Args:
+        runs: folders of finished runs; what each did without is taken together.
+        data: ACNE04.
+        part: what they did without, `test` or `val`.
+        method: how activation ranges are chosen.
+        reduce_range: 7-bit weights in the version for CPUs.
+
+    Returns `figures` by version, what INT8 `changes`, and what they are of. Raises UsageError for runs that are not finished,
+    learned all, or differ in their settings.
     """
-    if part not in ("test", "val"):
-        raise UsageError(f"unknown part {part!r}; choose test or val")
-    if method not in METHODS:
-        raise UsageError(f"unknown calibration method {method!r}; choose one of: {', '.join(METHODS)}")
     recipes = (cpu(reduce_range), tensorrt())
     parts: dict[str, list[LabelledOutputs]] = {name: [] for name in (FLOAT, *(recipe.name for recipe in recipes))}
     names: list[str] = []
@@ -61,7 +63,7 @@ def evaluate(
         if not outputs_file.is_file():
             raise UsageError(f"{run.path}: no finished run that did without photographs, as there is no {outputs_file.name}")
     for run in found:
-        typer.echo(f"{run.path}", err=True)
+        logger.info(f"{run.path}")
         names += [label.name for label in run.labels(part)]
         parts[FLOAT].append(run.outputs(part))
         for recipe, predicted in _quantised(run, part, data, method, recipes):
@@ -76,8 +78,7 @@ def evaluate(
         "method": method,
         "reduce_range": reduce_range,
     }
-    write(out, (to_json(about | results) + "\n").encode())
-    typer.echo(markdown(results))
+    return about | results
 
 
 def _settings(runs: Sequence[Run]) -> dict[str, Any]:
@@ -90,7 +91,9 @@ def _settings(runs: Sequence[Run]) -> dict[str, Any]:
     return found[0]
 
 
-def _quantised(run: Run, part: str, data: Path, method: str, recipes: Sequence[Recipe]) -> list[tuple[Recipe, LabelledOutputs]]:
+def _quantised(
+    run: Run, part: str, data: Path, method: Method, recipes: Sequence[Recipe]
+) -> list[tuple[Recipe, LabelledOutputs]]:
     """What the INT8 versions of a run's network give for the photographs that it did without."""
     network = load_network(run.model)
     config = network.config

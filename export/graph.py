@@ -37,9 +37,9 @@ class SplitAttention(Attention):
         self.proj = attention.proj
         del self.qkv
 
-    def project(self, x: Tensor, fours: Tensor) -> tuple[Tensor, ...]:
+    def project(self, x: Tensor, averages: Tensor) -> tuple[Tensor, ...]:
         """See `Attention.project`."""
-        return self.q(x), self.k(fours), self.v(fours)
+        return self.q(x), self.k(averages), self.v(averages)
 
 
 def trace(model: FusionModel, calibration: OutputCalibration | None = None) -> torch.onnx.ONNXProgram:

@@ -1,4 +1,4 @@
-"""`python -m export positions RUN...`: the threshold of positions, fitted on what runs predict for photographs unseen."""
+"""The threshold of positions, fitted on what runs predict for photographs unseen."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
 
 from acne_edge.errors import UsageError
@@ -19,15 +18,17 @@ from acne_edge.training.data import Sample, read_samples
 from acne_edge.training.run import Run
 
 
-def positions(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Finished runs; a photograph that several held out counts once.")
-    ],
-    data: Annotated[Path, typer.Option(help="ACNE04, for the boxes.")],
-    part: Annotated[str, typer.Option(help="What each run held out: test, for a run on a fold, or val.")] = "test",
-    out: Annotated[Path, typer.Option(help="A patch for python -m export restamp.")] = Path("positions.json"),
-) -> None:
-    """Fit the threshold of positions on photographs that the runs had not learned, and write it as a manifest's fields."""
+def positions(runs: Sequence[Path], data: Path, part: str, out: Path) -> dict[str, Any]:
+    """Fit the threshold of positions on photographs that the runs had not learned, and write it as a manifest's fields.
+
+    Args:
+        runs: folders of finished runs; a photograph that several held out counts once.
+        data: ACNE04, for the boxes.
+        part: what each run held out: `test`, for a run on a fold, or `val`.
+        out: a patch for `export.restamp`.
+
+    Returns the patch. Raises UsageError for runs that held nothing out, or data without boxes.
+    """
     samples, maps = held_out(runs, data, part)
     boxes = [s.boxes for s in samples]
     drawn = [b for b in boxes if b is not None]
@@ -42,7 +43,7 @@ def positions(
     decoding, measured = fit_positions(maps, boxes, fitted_on)
     patch = {"positions": vars(decoding), "metrics": {"positions": measured}}
     write(out, (json.dumps(patch, indent=2) + "\n").encode())
-    typer.echo(json.dumps(patch, indent=2))
+    return patch
 
 
 def held_out(runs: Sequence[Path], data: Path, part: str) -> tuple[list[Sample], list[NDArray[np.float32]]]:

@@ -1,27 +1,33 @@
-"""`python -m export restamp PATCH.json`: other fields in the manifests of shipped models, the networks untouched."""
+"""Other fields in the manifests of shipped models, the networks untouched."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
+import acne_edge.models
 from acne_edge.errors import UsageError
 from acne_edge.files import write
 from acne_edge.manifest import Manifest
 from acne_edge.training.run import read_json
 from export.graph import attach, read
-from export.register import FOLDER
+
+FOLDER = Path(acne_edge.models.FOLDER)
 
 
-def restamp(
-    patch: Annotated[Path, typer.Argument(help="JSON merge patch (RFC 7396) of manifest fields.")],
-    model: Annotated[list[str] | None, typer.Option(help="Shipped model (repeatable) [all of them].")] = None,
-) -> None:
-    """Change fields in the manifests of shipped models and list the new files; graphs and weights stay as they are."""
+def restamp(patch: Path, model: Sequence[str] | None = None) -> list[str]:
+    """Change fields in the manifests of shipped models and list the new files; graphs and weights stay as they are.
+
+    Args:
+        patch: JSON merge patch of manifest fields.
+        model: names of shipped models; None: all of them.
+
+    Returns a line a shipped model. Raises UsageError for an unreadable patch or an unknown name, ManifestError if a manifest
+    would not be valid; then nothing is written.
+    """
     changes = read_json(patch, "a patch of a manifest")
     index = json.loads((FOLDER / "index.json").read_text())
     listed = [entry["name"] for entry in index["models"]]
@@ -37,8 +43,7 @@ def restamp(
     for name, data in files.items():  # only once every one of them has been found to be valid
         write(FOLDER / name, data)
     write(FOLDER / "index.json", (json.dumps(index, indent=2) + "\n").encode())
-    for entry in index["models"]:
-        typer.echo(f"{entry['name']}: {entry['file']}, sha256 {entry['sha256']}")
+    return [f"{entry['name']}: {entry['file']}, sha256 {entry['sha256']}" for entry in index["models"]]
 
 
 def restamped(file: Path, changes: Any) -> bytes:

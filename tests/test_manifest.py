@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acne_edge import models
 from acne_edge.errors import ManifestError
 from acne_edge.grading import HAYASHI, CountDecoding, Uncertainty
-from acne_edge.manifest import InputSpec, Manifest, embedded
+from acne_edge.manifest import InputSpec, Manifest
 from acne_edge.positions import PositionDecoding
 
 GOOD = Manifest(
@@ -153,20 +152,3 @@ def test_any_value_in_any_field_is_taken_or_refused(field: str, value: Any) -> N
     except ManifestError:
         return
     assert Manifest.from_json(manifest.to_json()) == manifest
-
-
-def test_the_manifest_is_found_in_a_model_file_without_a_runtime() -> None:
-    text = embedded(models.load_model().data)
-    assert text is not None
-    assert Manifest.from_json(text).name == models.load_model().name
-
-
-@given(st.binary(max_size=200) | st.binary(max_size=20).map(lambda end: models.load_model().data[-3000:] + end))
-def test_a_file_that_is_no_model_holds_no_manifest(data: bytes) -> None:
-    assert embedded(data) is None or "{" in str(embedded(data))
-
-
-@given(st.integers(0, 3000))
-def test_a_model_file_cut_short_holds_no_manifest_or_the_whole_one(cut: int) -> None:
-    data = models.load_model().data
-    assert embedded(data[: len(data) - cut]) in (None, embedded(data))

@@ -51,7 +51,7 @@ def test_photographs_give_what_the_checkpoint_gives_in_float(grader: AcneGrader,
     from acne_edge.training.calibrate import calibrated
     from acne_edge.training.checkpoint import load_network
     from acne_edge.training.data import load_images, read_samples
-    from acne_edge.training.loop import predict
+    from acne_edge.training.inference import predict
     from acne_edge.training.model import OutputCalibration
 
     samples = read_samples(acne04, RUN.list_file("train"))[::7]

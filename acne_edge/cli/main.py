@@ -14,8 +14,12 @@ import typer
 
 from acne_edge import __version__, console, startup
 
-DEVICE_COMMANDS = ("predict", "watch", "bench", "evaluate", "info", "doctor")
+DEVICE_COMMANDS = ("predict", "watch", "bench", "evaluate", "info", "engine", "doctor")
 RESEARCH_COMMANDS = ("train", "crossval", "refit", "compare", "analyse", "subject-groups")
+MODULES = {
+    **{name: f"acne_edge.cli.{name}" for name in DEVICE_COMMANDS},
+    **dict.fromkeys(RESEARCH_COMMANDS, "acne_edge.training.command"),
+}
 
 
 def main() -> None:
@@ -30,7 +34,7 @@ def run() -> None:
         main()
     except SystemExit as stop:
         code = stop.code
-    if "acne_edge.training" in sys.modules or not isinstance(code, int | None):
+    if "torch" in sys.modules or not isinstance(code, int | None):
         sys.exit(code)  # type: ignore[arg-type]
     startup.exit_at_once(code or 0)
 
@@ -42,14 +46,10 @@ def application(arguments: list[str]) -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(_root)
     named = next((a for a in arguments if not a.startswith("-")), None)
-    for name in DEVICE_COMMANDS:
-        if named == name or named not in (*DEVICE_COMMANDS, *RESEARCH_COMMANDS):
-            app.command(name)(getattr(import_module(f"acne_edge.cli.{name}"), name))
-    if named not in DEVICE_COMMANDS:
-        from acne_edge.cli import research
-
-        for name in RESEARCH_COMMANDS:
-            research.add(app, name)
+    everything = named not in MODULES
+    for name, module in MODULES.items():
+        if everything or name == named:
+            app.command(name)(getattr(import_module(module), name.replace("-", "_")))
     return app
 
 

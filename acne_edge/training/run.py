@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from acne_edge.errors import UsageError
 from acne_edge.evaluation.labels import Label, read_labels
@@ -88,17 +89,29 @@ class Run:
         """The photographs of a part. Raises UsageError if it has none."""
         return read_labels(self.list_file(part))
 
-    def outputs(self, part: str) -> LabelledOutputs:
-        """The outputs and labels of the `val` or `test` photographs. Raises UsageError if the run has not ended with any."""
-        rows = self.labels(part)
+    def raw_outputs(self, part: str) -> dict[str, NDArray[np.float32]]:
+        """`grade_probs` [N, G], `count_probs` [N, K] and `lesion_map` [N, h, w] of the `val` or `test` photographs.
+
+        Raises UsageError if the run has not ended with any, or they are not of its list.
+        """
+        path, number = self.outputs_file(part), len(self.labels(part))
         try:
-            with np.load(io.BytesIO(self.outputs_file(part).read_bytes())) as outputs:
-                found = LabelledOutputs.of(outputs, rows)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise UsageError(f"{self.outputs_file(part)}: not the outputs of a finished run ({error})") from error
-        if len(found.grade_probs) != len(rows):
-            raise UsageError(f"{self.outputs_file(part)}: of {len(found.grade_probs)} photographs; the list has {len(rows)}")
-        return found
+            with np.load(io.BytesIO(path.read_bytes())) as file:
+                outputs = {name: np.asarray(array) for name, array in file.items()}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise UsageError(f"{path}: not the outputs of a finished run ({error})") from error
+        for name, array in outputs.items():
+            if len(array) != number:
+                raise UsageError(f"{path}: {name} of {len(array)} photographs; the list has {number}")
+        return outputs
+
+    def outputs(self, part: str) -> LabelledOutputs:
+        """The same with the labels, lesion maps summed. Raises UsageError as `raw_outputs`."""
+        outputs = self.raw_outputs(part)
+        try:
+            return LabelledOutputs.of(outputs, self.labels(part))
+        except KeyError as error:
+            raise UsageError(f"{self.outputs_file(part)}: not the outputs of a finished run (no {error})") from error
 
     @property
     def finished(self) -> bool:

@@ -18,7 +18,7 @@ from acne_edge.training.run import Run
 from calibration.ranges import Ranges
 from export.graph import attach, to_onnx
 from export.quantize import candidates, quantize, tensorrt
-from tests.export.conftest import make_manifest
+from tests.toy_model import make_manifest
 
 
 @pytest.fixture(scope="module")

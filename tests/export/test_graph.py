@@ -4,6 +4,7 @@ import errno
 import logging
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from calibration.ranges import layers
 from export.graph import attach, check, read, to_onnx
 from export.parity import difference, onnx_runner, outputs, torch_runner
 from export.quantize import candidates
-from tests.export.conftest import draw_images, make_calibration, make_manifest, make_network
+from tests.toy_model import draw_images, make_calibration, make_manifest, make_network, narrow
 
 
 def copy(graph: onnx.ModelProto) -> onnx.ModelProto:
@@ -42,12 +43,17 @@ def test_the_graph_computes_what_torch_computes(network: FusionModel, graph: onn
     assert max(difference(expected, found).values()) < 1e-4
 
 
-def test_a_calibration_is_part_of_the_graph_and_never_quantised(network: FusionModel, graph: onnx.ModelProto) -> None:
+def test_an_output_calibration_is_part_of_the_graph_and_never_quantised(
+    network: FusionModel, graph: onnx.ModelProto, capfd: pytest.CaptureFixture[str]
+) -> None:
     calibration = make_calibration()
+    level = logging.getLogger("torch.onnx").level
     images = draw_images(5, seed=3)
     plain = LabelledOutputs.of(outputs(torch_runner(network), images)._asdict(), [Label("", 0, 1)] * 5)
     expected = calibrated(plain, calibration)
     with_calibration = to_onnx(network, calibration)
+    assert capfd.readouterr() == ("", ""), "the exporter is silent"
+    assert logging.getLogger("torch.onnx").level == level, "and its logger is as it was"
     found = outputs(onnx_runner(attach(copy(with_calibration), make_manifest())), images)
     for name in ("grade_probs", "count_probs"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-4)
@@ -64,6 +70,12 @@ def test_layers_bear_the_names_of_modules(network: FusionModel, graph: onnx.Mode
     assert {name.removesuffix(".2") for name in names} <= modules
 
 
+def test_the_graph_moves_data_no_more_than_it_must(graph: onnx.ModelProto) -> None:
+    """What arranges tokens costs runtimes time: these are as few as with reshape and permute written out."""
+    moves = Counter(node.op_type for node in graph.graph.node)
+    assert (moves["Transpose"], moves["Reshape"], moves["Concat"], moves["Shape"]) == (7, 13, 4, 1)
+
+
 def test_the_graph_says_nothing_of_this_machine(graph: onnx.ModelProto) -> None:
     text = graph.SerializeToString()
     for trace in (str(Path.cwd()), "stack_trace", "torch/", "site-packages"):
@@ -74,19 +86,12 @@ def test_the_graph_says_nothing_of_this_machine(graph: onnx.ModelProto) -> None:
 @pytest.mark.slow
 def test_another_process_exports_the_same_bytes(graph: onnx.ModelProto) -> None:
     code = (
-        "import sys; from export.graph import to_onnx; from tests.export.conftest import make_network;"
+        "import sys; from export.graph import to_onnx; from tests.toy_model import make_network;"
         "sys.stdout.buffer.write(to_onnx(make_network()).SerializeToString(deterministic=True))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert done.stdout == graph.SerializeToString(deterministic=True)
     assert done.stderr == b""
-
-
-def test_export_is_silent_and_restores_the_logger(capfd: pytest.CaptureFixture[str]) -> None:
-    level = logging.getLogger("torch.onnx").level
-    to_onnx(make_network("resnet"))
-    assert capfd.readouterr() == ("", "")
-    assert logging.getLogger("torch.onnx").level == level
 
 
 def test_external_data_is_refused(graph: onnx.ModelProto) -> None:
@@ -145,7 +150,8 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path, run_dir
     checkpoint.save(path, {}, {"model": {**config, "width": 3}})
     with pytest.raises(UsageError, match="of another architecture"):
         load_network(path)
-    assert np.isfinite(load_network(Run(run_directory).model).count_head.weight.detach().numpy()).all()
+    with narrow():
+        assert np.isfinite(load_network(Run(run_directory).model).count_head.weight.detach().numpy()).all()
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])

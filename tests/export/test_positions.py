@@ -8,6 +8,7 @@ import pytest
 
 from acne_edge.errors import UsageError
 from acne_edge.training.data import read_samples
+from acne_edge.training.run import Run
 from export.positions import held_out, positions
 from tests.training import acne04
 
@@ -21,17 +22,17 @@ def make_run(folder: Path, data: Path, fold: int, side: int = 200) -> Path:
     """A finished run on a fold whose maps hold .6 in the cell of every box's centre, and .3 in a corner where no box is."""
     folder.mkdir()
     names = (data / "Classification" / f"NNEW_test_{fold}.txt").read_text()
-    (folder / "test.txt").write_text(names)
-    samples = read_samples(data, folder / "test.txt")
+    Run(folder).list_file("test").write_text(names)
+    samples = read_samples(data, Run(folder).list_file("test"))
     maps = np.zeros((len(samples), side, side), np.float32)
     for lesion_map, sample in zip(maps, samples, strict=True):
         assert sample.boxes is not None
         x, y = ((sample.boxes[:, :2] + sample.boxes[:, 2:]) / 2 * side).astype(int).T
         np.add.at(lesion_map, (y, x), 0.6)
         lesion_map[0, 0] = 0.3
-    np.savez(folder / "test_outputs.npz", lesion_map=maps)
+    np.savez(Run(folder).outputs_file("test"), lesion_map=maps)
     config = {"protocol": "official", "cross_validation": fold, "epochs": 3}
-    (folder / "run.json").write_text(json.dumps({"config": config}))
+    Run(folder).results_file.write_text(json.dumps({"config": config}))
     return folder
 
 
@@ -57,8 +58,8 @@ def test_a_run_that_held_nothing_out_is_refused(data: Path, tmp_path: Path) -> N
     run = make_run(tmp_path / "a", data, 1)
     with pytest.raises(UsageError, match="no finished run that held out a val list"):
         positions([run], data, "val", tmp_path / "positions.json")
-    (run / "test_outputs.npz").write_bytes(b"PK\x03\x04")
-    with pytest.raises(UsageError, match="no finished run"):
+    Run(run).outputs_file("test").write_bytes(b"PK\x03\x04")
+    with pytest.raises(UsageError, match="not the outputs of a finished run"):
         positions([run], data, "test", tmp_path / "positions.json")
     assert not (tmp_path / "positions.json").exists()
 

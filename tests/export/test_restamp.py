@@ -8,11 +8,12 @@ import onnx
 import pytest
 
 from acne_edge.errors import ManifestError, UsageError
-from acne_edge.manifest import Manifest, embedded
+from acne_edge.manifest import Manifest
+from acne_edge.onnx_file import manifest_text
 from export import restamp as module
 from export.graph import attach
 from export.restamp import merged, restamp
-from tests.export.conftest import make_manifest
+from tests.toy_model import make_manifest
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def write_patch(folder: Path, **fields: object) -> Path:
 
 
 def manifest_of(file: Path) -> Manifest:
-    text = embedded(file.read_bytes())
+    text = manifest_text(file.read_bytes())
     assert text is not None
     return Manifest.from_json(text)
 

@@ -20,7 +20,7 @@ from acne_edge.fit.positions import measure_positions
 from acne_edge.training.calibrate import calibrated, cross_fitted, fit_calibration
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import Sample, image_sources, load_images, read_groups, read_samples
-from acne_edge.training.loop import predict
+from acne_edge.training.inference import predict
 from acne_edge.training.model import FusionModel, Normalize
 from acne_edge.training.run import Run
 

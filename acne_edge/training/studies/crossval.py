@@ -7,7 +7,8 @@ runs predict for their own test images, so that no image has a part in the const
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,19 @@ from acne_edge.fit.constants import LEVEL
 from acne_edge.fit.outputs import LabelledOutputs, OutOfFold
 from acne_edge.grading import HAYASHI
 from acne_edge.training.calibrate import Postprocessing
-from acne_edge.training.config import TrainConfig
+from acne_edge.training.config import TrainConfig, renamed
 from acne_edge.training.loop import Trainer
 from acne_edge.training.run import Run, read_json, shared_settings
 
 Overrides = Mapping[str, Any]  # what a row of a table sets otherwise than the settings that all rows share
 
+logger = logging.getLogger(__name__)
+
 STUDIES: dict[str, dict[str, Overrides]] = {
     "methods": {"ViT": {"method": "vit"}, "ResNet": {"method": "resnet"}, "fusion": {}},
     "losses": {
         "LDL": {},
-        "report": {"loss": "report"},
+        "LDL-grade": {"loss": "ldl-grade"},
         "LDS": {"loss": "lds", "lam": 0.3},
         "L2": {"loss": "l2"},
         "cross-entropy": {"loss": "ce"},
@@ -78,7 +81,6 @@ def train_rows(
     weights: Path | None,
     out: Path,
     device: str = "auto",
-    say: Callable[[str], None] = print,
 ) -> None:
     """Train every row on every fold; runs that are finished are kept, one that was stopped goes on.
 
@@ -90,8 +92,8 @@ def train_rows(
             run = fold_run(out, config, overrides)
             if finished(run, config):
                 continue
-            say(f"{label}, fold {fold}, {config.protocol} protocol: {run.path}")
-            Trainer(config, data, run.path, initial_weights(weights, config, overrides), device).fit(resume=True, say=say)
+            logger.info("%s, fold %d, %s protocol: %s", label, fold, config.protocol, run.path)
+            Trainer(config, data, run.path, initial_weights(weights, config, overrides), device).fit(resume=True)
             run.forget_last()
 
 
@@ -175,7 +177,7 @@ def earlier_rows(base: TrainConfig, out: Path) -> list[dict[str, Any]]:
         table = read_json(path, "a table of acne-edge crossval; move it away")
         try:
             found = table["rows"] if TrainConfig.from_dict(table["base"]) == base else []
-            rows += [{"overrides": row["overrides"], "folds": row["folds"], **row} for row in found]
+            rows += [{**row, "overrides": renamed(row["overrides"]), "folds": row["folds"]} for row in found]
         except (KeyError, TypeError) as error:
             raise UsageError(f"{path}: cannot be read as a table of acne-edge crossval; move it away ({error!r})") from error
     return rows

@@ -7,7 +7,7 @@ one before it, had seen; and the runs that measure have nearly as many photograp
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from acne_edge.training.loop import Trainer
 from acne_edge.training.run import Run, shared_settings
 from acne_edge.training.studies.crossval import finished
 
+logger = logging.getLogger(__name__)
+
 
 def refit(
     earlier: Path,
@@ -27,7 +29,6 @@ def refit(
     config: Path | None,
     parts: int,
     device: str = "auto",
-    say: Callable[[str], None] = print,
 ) -> None:
     """Train `out/part-1` and so on, then `out/all`; what is finished is kept, one that was stopped goes on.
 
@@ -43,8 +44,8 @@ def refit(
 
     def train(run: Run, settled: TrainConfig, lists: dict[str, list[Sample]]) -> None:
         if not finished(run, settled):
-            say(f"{run.path}: on {len(lists['train'])} photographs")
-            Trainer(settled, data, run.path, begun.model, device, lists).fit(resume=True, say=say)
+            logger.info("%s: on %d photographs", run.path, len(lists["train"]))
+            Trainer(settled, data, run.path, begun.model, device, lists).fit(resume=True)
 
     groups = group_ids([s.name for s in held], read_pairs(data / "duplicates.csv"))
     runs: dict[int, Run] = {}

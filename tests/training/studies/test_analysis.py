@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from acne_edge.cli import main as cli
-from acne_edge.training import data as acne04_data
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.config import TrainConfig
-from acne_edge.training.data import load_images, read_samples
-from acne_edge.training.loop import Trainer, predict
+from acne_edge.training.data import load_images, read_samples, splits
+from acne_edge.training.inference import predict
+from acne_edge.training.loop import Trainer
 from acne_edge.training.run import Run
 from acne_edge.training.studies.analysis import (
     analyse,
@@ -30,7 +30,7 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of one epoch."""
     config = TrainConfig(train_size=32, image_resize=36, epochs=1, batch_size=8, frequency=1, num_workers=1, val_folds=2)
     folder = tmp_path_factory.mktemp("run")
-    Trainer(config, data, folder, None, "cpu").fit(say=lambda line: None)
+    Trainer(config, data, folder, None, "cpu").fit()
     return folder
 
 
@@ -60,7 +60,7 @@ def test_the_probe_reads_a_source_that_the_features_hold_and_no_other() -> None:
 def test_the_command_prints_every_part_as_json(
     data: Path, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["acne-edge", "analyse", str(run), "--data", str(data)])
+    monkeypatch.setattr(sys, "argv", ["acne-edge", "analyse", str(run), "--data", str(data), "--format", "json"])
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert not stop.value.code
@@ -88,8 +88,8 @@ def test_look_alikes_are_looked_for_in_the_training_list(
     names = [s.name for s in trained + held]
     groups = np.arange(len(names))
     groups[-1] = groups[0]  # the last of the held-out photographs looks like the first of the others
-    acne04_data.write_groups(tmp_path / "groups.csv", names, groups)
-    monkeypatch.setattr(acne04_data, "GROUPS", tmp_path / "groups.csv")
+    splits.write_groups(tmp_path / "groups.csv", names, groups)
+    monkeypatch.setattr(splits, "GROUPS", tmp_path / "groups.csv")
     met = met_in_training(Run(run), held)
     assert met is not None
     assert met.tolist() == [False] * (len(held) - 1) + [True]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,16 +26,18 @@ ROWS = {"ViT": {"method": "vit"}, "ResNet": {"method": "resnet"}}
 def out(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two rows trained on fold 1."""
     folder = tmp_path_factory.mktemp("crossval")
-    crossval.train_rows(TrainConfig(**QUICK), ROWS, [1], data, None, folder, "cpu", say=lambda line: None)
+    crossval.train_rows(TrainConfig(**QUICK), ROWS, [1], data, None, folder, "cpu")
     return folder
 
 
-def test_a_finished_run_is_kept_and_one_with_other_settings_refused(data: Path, out: Path) -> None:
-    said: list[str] = []
-    crossval.train_rows(TrainConfig(**QUICK), ROWS, [1], data, None, out, "cpu", said.append)
-    assert said == []
+def test_a_finished_run_is_kept_and_one_with_other_settings_refused(
+    data: Path, out: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "acne_edge"):
+        crossval.train_rows(TrainConfig(**QUICK), ROWS, [1], data, None, out, "cpu")
+    assert not caplog.records
     with pytest.raises(UsageError, match="other settings; choose another --out"):
-        crossval.train_rows(TrainConfig(**{**QUICK, "epochs": 2}), ROWS, [1], data, None, out, "cpu", said.append)
+        crossval.train_rows(TrainConfig(**{**QUICK, "epochs": 2}), ROWS, [1], data, None, out, "cpu")
 
 
 def test_rows_with_the_same_settings_share_a_run(tmp_path: Path) -> None:
@@ -104,16 +107,16 @@ def test_runs_go_on_from_those_of_an_earlier_cross_validation(data: Path, out: P
     with pytest.raises(UsageError, match="no such run to go on from"):
         crossval.initial_weights(out, config, {"loss": "report"})
     longer = TrainConfig(**{**QUICK, "train_size": 64})
-    crossval.train_rows(longer, {"ViT": ROWS["ViT"]}, [1], data, out, tmp_path, "cpu", say=lambda line: None)
+    crossval.train_rows(longer, {"ViT": ROWS["ViT"]}, [1], data, out, tmp_path, "cpu")
     assert crossval.fold_run(tmp_path, config, ROWS["ViT"]).results()["initial"]["weights"] == "model.safetensors"
 
 
 def test_where_nothing_is_held_out_the_other_folds_calibrate(data: Path, tmp_path: Path) -> None:
     base, rows = TrainConfig(**{**QUICK, "val_folds": 0}), {"ViT": ROWS["ViT"]}
-    crossval.train_rows(base, rows, [1], data, None, tmp_path, "cpu", say=lambda line: None)
+    crossval.train_rows(base, rows, [1], data, None, tmp_path, "cpu")
     with pytest.raises(UsageError, match="is the only fold, so nothing can be calibrated; train a second one"):
         crossval.summarize(base, rows, crossval.FOLDS, tmp_path, repeats=10)
-    crossval.train_rows(base, rows, [2], data, None, tmp_path, "cpu", say=lambda line: None)
+    crossval.train_rows(base, rows, [2], data, None, tmp_path, "cpu")
     runs = {k: crossval.fold_run(tmp_path, TrainConfig(cross_validation=k), ROWS["ViT"]) for k in (1, 2)}
     own, other = (runs[k].outputs("test") for k in (1, 2))
     fitted = crossval.constants_data(runs, 1)
