@@ -65,6 +65,7 @@ std::string tiff(const char* hex) {
     return bytes;
 }
 
+// clang-format off: a field a string
 TEST(Exif, ReadsAnOrientationInEitherByteOrder) {
     EXPECT_EQ(exif_orientation(tiff("49492a0008000000" "0100" "120103000100000006000000" "00000000")), 6);
     EXPECT_EQ(exif_orientation(tiff("4d4d002a00000008" "0001" "011200030000000100080000" "00000000")), 8);
@@ -86,6 +87,7 @@ TEST(Exif, WhatIsDamagedIsNoOrientation) {
     EXPECT_EQ(exif_orientation(tiff("49492a0008000000" "0100" "120103000100000009000000")), 1);   // no such orientation
     EXPECT_EQ(exif_orientation(tiff("49492a0008000000" "ffff" "0f0103000100000006000000")), 0);   // more entries than data
 }
+// clang-format on
 
 TEST(Exif, AValueThatIsNotThereIsUprightOrSaysNothing) {
     EXPECT_EQ(exif_orientation(tiff("49492a0008000000" "0100" "120103000000000006000000" "00000000")), 1);  // count 0
