@@ -98,8 +98,7 @@ public:
         const Ort::AllocatedStringPtr text =
             session_.GetModelMetadata().LookupCustomMetadataMapAllocated(kManifestKey, allocator);
         if (text == nullptr) {
-            throw Error(ACNE_EDGE_STATUS_MANIFEST,
-                        "the ONNX file holds no acne-edge manifest: make one with `python -m export`");
+            throw Error(ACNE_EDGE_STATUS_MANIFEST, "the ONNX file holds no acne-edge manifest: make one with `python -m export`");
         }
         manifest_text_ = text.get();
         manifest_ = parse_manifest(manifest_text_);

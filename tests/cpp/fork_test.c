@@ -55,8 +55,8 @@ static int try(const char *path, int threads, int orderly) {
     int ended = 0;
     waitpid(child, &ended, 0);
     if (ended != 0) {
-        printf("%d threads, %s: signal %d, code %d\n", threads, orderly ? "exit" : "_exit", WIFSIGNALED(ended) ? WTERMSIG(ended) : 0,
-               WIFEXITED(ended) ? WEXITSTATUS(ended) : 0);
+        printf("%d threads, %s: signal %d, code %d\n", threads, orderly ? "exit" : "_exit",
+               WIFSIGNALED(ended) ? WTERMSIG(ended) : 0, WIFEXITED(ended) ? WEXITSTATUS(ended) : 0);
     }
     status |= ended != 0;
     status |= predict(model) != ACNE_EDGE_STATUS_OK; /* the parent's model is as it was */

@@ -90,10 +90,25 @@ TEST(Exif, WhatIsDamagedIsNoOrientation) {
 // clang-format on
 
 TEST(Exif, AValueThatIsNotThereIsUprightOrSaysNothing) {
-    EXPECT_EQ(exif_orientation(tiff("49492a0008000000" "0100" "120103000000000006000000" "00000000")), 1);  // count 0
-    EXPECT_EQ(exif_orientation(tiff("49492a0008000000" "0100" "120102000100000006000000" "00000000")), 1);  // text
-    EXPECT_EQ(exif_orientation(tiff("49492a0008000000" "0100" "1201030001000000")), 0);                     // cut before the value
-    EXPECT_EQ(exif_orientation(tiff("49492a0008000000" "0200" "120103000100000003000000" "120103000100000006000000")), 3);
+    EXPECT_EQ(exif_orientation(tiff("49492a0008000000"
+                                    "0100"
+                                    "120103000000000006000000"
+                                    "00000000")),
+              1);  // count 0
+    EXPECT_EQ(exif_orientation(tiff("49492a0008000000"
+                                    "0100"
+                                    "120102000100000006000000"
+                                    "00000000")),
+              1);  // text
+    EXPECT_EQ(exif_orientation(tiff("49492a0008000000"
+                                    "0100"
+                                    "1201030001000000")),
+              0);                     // cut before the value
+    EXPECT_EQ(exif_orientation(tiff("49492a0008000000"
+                                    "0200"
+                                    "120103000100000003000000"
+                                    "120103000100000006000000")),
+              3);
 }
 
 TEST(Exif, ReadsXmp) {
@@ -106,7 +121,15 @@ TEST(Exif, ReadsXmp) {
 
 // The frame and the first scan's start of a JPEG of 100 x 90 pixels, 4:2:0.
 std::string frame(const char* marker, const char* scan = "ffda000c03010002110311003f00") {
-    return tiff(marker) + tiff("001108" "005a0064" "03" "012200" "021101" "031101") + tiff(scan);
+    return tiff(marker) +
+           tiff(
+               "001108"
+               "005a0064"
+               "03"
+               "012200"
+               "021101"
+               "031101") +
+           tiff(scan);
 }
 
 JpegHeader header_of(const std::string& behind_start) {
@@ -129,7 +152,9 @@ TEST(JpegHeader, SeveralScansAreBuffered) {
 }
 
 TEST(JpegHeader, CountsScans) {
-    const std::string scan = tiff("ffda0008010100003f00" "12ff00ffd034");
+    const std::string scan = tiff(
+        "ffda0008010100003f00"
+        "12ff00ffd034");
     std::string scans;
     for (int i = 0; i < 199; ++i) scans += scan;
     EXPECT_NO_THROW(header_of(frame("ffc2") + scans + tiff("ffd9")));
@@ -139,7 +164,10 @@ TEST(JpegHeader, CountsScans) {
 }
 
 TEST(JpegHeader, PassesOverWhatStandsBetweenSegments) {
-    for (const char* odd : {"ff01", "ffd3", "ffffffff", "1234ff00", "ffe00007" "4a46494600", "ffe50000", "ffe50002"}) {
+    for (const char* odd : {"ff01", "ffd3", "ffffffff", "1234ff00",
+                            "ffe00007"
+                            "4a46494600",
+                            "ffe50000", "ffe50002"}) {
         EXPECT_EQ(header_of(tiff(odd) + frame("ffc0")).width, 100) << odd;
     }
 }
