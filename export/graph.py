@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from acne_edge.errors import ManifestError, ModelError
-from acne_edge.manifest import KEY, Manifest
+from acne_edge.manifest import Manifest
+from acne_edge.onnx_file import KEY
 from acne_edge.training.model import Attention, DeployModel, FusionModel, OutputCalibration
 from calibration.ranges import layers
 
