@@ -33,7 +33,7 @@ OutputOption = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Write there instead of to stdout; a file of that name is replaced when all is done.",
+        help="Write to a file [stdout]; one of that name is replaced when all is done.",
     ),
 ]
 

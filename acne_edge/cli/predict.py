@@ -15,6 +15,7 @@ from acne_edge.cli import output as results_output
 from acne_edge.cli.options import (
     BackendOption,
     ModelOption,
+    OutputOption,
     QualityOption,
     ScaleOption,
     StrictOption,
@@ -22,6 +23,7 @@ from acne_edge.cli.options import (
     open_grader,
 )
 from acne_edge.cli.output import Format, Tally
+from acne_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from acne_edge.errors import ImageError
@@ -40,11 +42,16 @@ def predict(
     threads: ThreadsOption = 0,
     strict: StrictOption = False,
     on_poor_quality: QualityOption = "warn",
-    lesion_map: Annotated[bool, typer.Option("--lesion-map", help="Include the lesion map in json and jsonl.")] = False,
+    lesion_map: Annotated[
+        bool, typer.Option("--lesion-map", help="Include the lesion map; with --format json or jsonl, which can hold it.")
+    ] = False,
+    file: OutputOption = None,
 ) -> None:
     """Predict lesion count, interval and severity grade for each image. One bad image never stops the others."""
+    if lesion_map and output not in ("json", "jsonl"):
+        raise UsageError(f"--lesion-map goes with --format json or jsonl; {output} cannot hold it")
     tally = Tally()
-    with open_grader(model, backend, threads, strict, scale, on_poor_quality) as grader:
+    with results_output.destination(file), open_grader(model, backend, threads, strict, scale, on_poor_quality) as grader:
         results = tally.count(_predictions(grader, paths))
         first = list(islice(results, 1))  # a model that is refused is refused before anything is printed
         results_output.write(chain(first, results), output, lesion_map)
