@@ -76,7 +76,7 @@ def evaluate_list(
 
 def _read(grader: AcneGrader, images: Path, labels: Path) -> list[Label]:
     """The list, once it is known to fit the scale and the folder."""
-    rows = read_labels(labels)
+    rows = read_labels(labels, grader.scale)
     top = len(grader.scale.labels) - 1
     if any(label.grade > top for label in rows):
         raise UsageError(f"{labels}: a grade is over {top}, the highest of the scale {grader.scale.name}")

@@ -15,7 +15,7 @@ from acne_edge.prediction import Prediction
 from acne_edge.quality import Quality
 from tests.docs.pages import README, ROOT, name, pages, prose
 
-LINK = re.compile(r"(?<!\!)\[[^\]]*\]\(([^)\s]+)\)")
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")  # pictures too
 COLUMNS = 100
 DOCS, REFERENCE = ROOT / "docs", ROOT / "docs" / "reference"
 SET_UP = "python3 -m venv .venv && "
