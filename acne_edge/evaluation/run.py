@@ -99,7 +99,8 @@ def _why_no_positions(measured: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _read(grader: AcneGrader, images: Path, labels: Path, by: str | None) -> tuple[list[Label], list[Boxes | None]]:
     """The list, once it is known to fit the scale and the folder, and the boxes, or None, of each photograph."""
-    rows, boxes = _read_set(grader.scale, labels, by) if labels.suffix.lower() == ".json" else (read_labels(labels), [])
+    is_set = labels.suffix.lower() == ".json"
+    rows, boxes = _read_set(grader.scale, labels, by) if is_set else (read_labels(labels, grader.scale), [])
     top = len(grader.scale.labels) - 1
     if any(label.grade > top for label in rows):
         raise UsageError(f"{labels}: a grade is over {top}, the highest of the scale {grader.scale.name}")
