@@ -43,7 +43,7 @@ def evaluate(
         Path,
         typer.Argument(
             metavar="LIST",
-            help="Table (CSV) with the columns file, count and perhaps grade; ACNE04's 'name grade count' a line; annotated set, .json.",
+            help="CSV with the columns file, count and perhaps grade; 'name grade count' a line; or an annotated set, .json.",
         ),
     ],
     model: ModelOption = None,

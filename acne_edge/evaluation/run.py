@@ -72,8 +72,9 @@ def evaluate_list(
         logger.warning(said, labels, grader.model.name, LEARNED[learned])
     results: Results = grader.predict_many(images / label.name for label in rows)
     found = list(follow(results, len(rows)) if follow else results)
-    for row, r in zip(rows, found, strict=True) if each else ():
-        each(row, r)
+    if each:
+        for row, r in zip(rows, found, strict=True):
+            each(row, r)
     done = [(row, r) for row, r in zip(rows, found, strict=True) if r.ok]
     drawn = [b for b, r in zip(boxes, found, strict=True) if r.ok]
     failures = [r for r in found if not r.ok]
