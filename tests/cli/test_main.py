@@ -330,7 +330,7 @@ def test_evaluate_prints_a_table_and_keeps_a_row_a_photograph(run, tmp_path: Pat
     assert "1 photographs, 1 failed" in lines[0]
     assert lines[2].startswith("grades right, %")
     assert all(len(line) <= 80 for line in lines[1:3])
-    rows = list(csv.DictReader((tmp_path / "rows.csv").open()))
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "rows.csv").read_text())))
     assert [(r["file"], r["true_count"], r["true_grade"], r["error"]) for r in rows] == [
         ("face.jpg", "20", "1", ""),
         ("missing.jpg", "1", "0", "image_not_found"),
