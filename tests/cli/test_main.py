@@ -277,7 +277,7 @@ def test_only_the_command_that_is_called_is_built(arguments: list[str]) -> None:
 def test_evaluate_measures_a_labelled_list(run, tmp_path: Path, photo: Path) -> None:
     labels = tmp_path / "list.txt"
     labels.write_text("face.jpg 1 20\n")
-    code, out, err = run("evaluate", tmp_path, labels)
+    code, out, err = run("evaluate", tmp_path, labels, "--format", "json")
     assert (code, err) == (0, "")
     result = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert (result["images"], result["failed"], result["grade"]["n"]) == (1, 0, 1)
@@ -289,12 +289,12 @@ def test_evaluate_names_what_failed_and_exits_3(run, tmp_path: Path, photo: Path
     (tmp_path / "broken.jpg").write_bytes(b"no image")
     labels = tmp_path / "list.txt"
     labels.write_text("missing.jpg 0 1\nface.jpg 1 20\nbroken.jpg 0 1\n")
-    code, out, err = run("evaluate", tmp_path, labels)
+    code, out, err = run("evaluate", tmp_path, labels, "--format", "json")
     assert code == 3
     assert [("missing.jpg" in line, "broken.jpg" in line) for line in err.splitlines()] == [(True, False), (False, True)]
     assert (json.loads(out)["images"], json.loads(out)["failed"]) == (1, 2)
     labels.write_text("broken.jpg 0 1\n")
-    code, out, err = run("evaluate", tmp_path, labels)
+    code, out, err = run("evaluate", tmp_path, labels, "--format", "json")
     assert (code, out) == (3, "")
     assert "none of the 1 listed photographs can be used" in err
 
@@ -307,7 +307,7 @@ def test_evaluate_warns_of_a_list_that_the_model_has_learned(
     own = {"train": {"n": 1, "sha256": list_hash(read_labels(labels))}}
     manifest = replace(grader.AcneGrader.load().manifest, training={"lists": own})
     monkeypatch.setattr(grader.AcneGrader, "manifest", manifest)
-    code, out, err = run("evaluate", tmp_path, labels)
+    code, out, err = run("evaluate", tmp_path, labels, "--format", "json")
     assert (code, json.loads(out)["list"]["learned"]) == (0, "train")
     assert err.startswith("acne-edge: ")
     assert "was trained on exactly this list" in err
@@ -317,6 +317,22 @@ def test_evaluate_warns_of_a_list_that_the_model_has_learned(
 def test_evaluate_refuses_a_bad_list(run, tmp_path: Path, photo: Path, text: str) -> None:
     labels = tmp_path / "list.txt"
     labels.write_text(text)
-    code, _, err = run("evaluate", tmp_path, labels)
+    code, _, err = run("evaluate", tmp_path, labels, "--format", "json")
     assert code == 2
     assert err.count("\n") == 1
+
+
+def test_evaluate_prints_a_table_and_keeps_a_row_a_photograph(run, tmp_path: Path, photo: Path) -> None:
+    (tmp_path / "labels.csv").write_text("count;file\n20;face.jpg\n1;missing.jpg\n")
+    code, out, _ = run("evaluate", tmp_path, tmp_path / "labels.csv", "--predictions", tmp_path / "rows.csv")
+    assert code == 3
+    lines = out.splitlines()
+    assert "1 photographs, 1 failed" in lines[0]
+    assert lines[2].startswith("grades right, %")
+    assert all(len(line) <= 80 for line in lines[1:3])
+    rows = list(csv.DictReader((tmp_path / "rows.csv").open()))
+    assert [(r["file"], r["true_count"], r["true_grade"], r["error"]) for r in rows] == [
+        ("face.jpg", "20", "1", ""),
+        ("missing.jpg", "1", "0", "image_not_found"),
+    ]
+    assert float(rows[0]["count"]) >= 0
