@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     )
     from acne_edge.grader import AcneGrader
     from acne_edge.grading import BANDED, HAYASHI, SCALES, SeverityScale
+    from acne_edge.interop.dataframe import to_dataframe
     from acne_edge.manifest import Manifest
-    from acne_edge.prediction import CountInterval, Failure, Grade, ModelInfo, Prediction
+    from acne_edge.positions import Lesion
+    from acne_edge.prediction import CountInterval, Failure, Grade, ImageSize, ModelInfo, Prediction
     from acne_edge.quality import Quality
 
 __version__ = "0.1.0"
@@ -41,8 +43,10 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "grader": ("AcneGrader",),
-    "prediction": ("CountInterval", "Failure", "Grade", "ModelInfo", "Prediction"),
+    "prediction": ("CountInterval", "Failure", "Grade", "ImageSize", "ModelInfo", "Prediction"),
+    "positions": ("Lesion",),
     "grading": ("BANDED", "HAYASHI", "SCALES", "SeverityScale"),
+    "interop.dataframe": ("to_dataframe",),
     "manifest": ("Manifest",),
     "quality": ("Quality",),
     "errors": (
@@ -75,7 +79,9 @@ __all__ = [
     "ImageDecodeError",
     "ImageError",
     "ImageNotFoundError",
+    "ImageSize",
     "ImageSizeError",
+    "Lesion",
     "Manifest",
     "ManifestError",
     "MissingExtraError",
@@ -87,6 +93,7 @@ __all__ = [
     "Quality",
     "SeverityScale",
     "UsageError",
+    "to_dataframe",
 ]
 
 

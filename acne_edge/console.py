@@ -1,97 +1,351 @@
-"""What every command line of the project shares: one-line errors, exit codes, progress, the log on stderr.
+"""What every command line of the project shares: one-line errors, exit codes, whole lines of output, progress, the log on stderr.
 
-Exit codes: 0 ok, 1 the system failed or a defect, 2 usage, 3 some or all images failed, 4 model refused, 5 all abstained,
-130 interrupted. An `AcneEdgeError` carries its own.
+Exit codes: 0 ok, 1 the system failed or a defect, 2 usage, 3 some or all images failed, 4 model refused, 5 all abstained, and
+128 + the number of the signal that ended the program: 130 interrupted (SIGINT), 143 terminated (SIGTERM), 129 hung up (SIGHUP).
+An `AcneEdgeError` carries its own.
 """
 
 from __future__ import annotations
 
+import codecs
+import errno
+import io
 import os
+import re
+import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TextIO
 
 from acne_edge.errors import AcneEdgeError
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     import typer
 
-INTERRUPTED = 130
+SIGNALS = {130: "interrupted", 143: "terminated", 129: "hung up"}  # exit code and its word; the signal is the code - 128
+CONTROLS = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # would break a line, or drive the terminal
 
 
-def application(help_text: str) -> typer.Typer:
-    """A command line whose errors are left to `run`, and whose help is plain text."""
+def application(help_text: str, **settings: Any) -> typer.Typer:
+    """A command line whose errors are left to `run`, and whose help is plain text. `settings`: of Typer."""
     import typer
 
-    return typer.Typer(
-        add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, help=help_text
-    )
+    usual = {
+        "add_completion": False,
+        "no_args_is_help": True,
+        "rich_markup_mode": None,
+        "pretty_exceptions_enable": False,
+        "context_settings": {"help_option_names": ["-h", "--help"]},
+    }
+    return typer.Typer(help=help_text, **{**usual, **settings})
 
 
-def run(call: Callable[[list[str]], object], program: str) -> None:
-    """Call a command line with the process's arguments; errors become one line on stderr and an exit code.
+def run(call: Callable[..., object], program: str) -> None:
+    """Call a Typer application with the process's arguments; errors become one line on stderr and an exit code.
 
     `--debug`, anywhere among the arguments, shows the traceback instead.
     """
     debug = "--debug" in sys.argv[1:]
+    arguments = [a for a in sys.argv[1:] if a != "--debug"]
+    with _streams(), _signals.raised():
+        code, message = _outcome(call, arguments, debug)
+        if message:
+            complain(message, program)
+        if code:
+            sys.exit(code)
+
+
+class OutputError(Exception):
+    """Stdout, or the file in its place, cannot be written. No OSError, of which Typer would make an exit of its own."""
+
+    def __init__(self, name: str, error: OSError) -> None:
+        super().__init__(f"{name}: {error.strerror or error}")
+        self.reader_is_gone = isinstance(error, BrokenPipeError)
+
+
+def _outcome(call: Callable[..., object], arguments: list[str], debug: bool) -> tuple[int, str]:
+    """The exit code, and what to say on stderr."""
     try:
-        with _quiet_pipe():
-            call([a for a in sys.argv[1:] if a != "--debug"])
-    except AcneEdgeError as error:
-        if debug:
-            raise
-        complain(str(error), program)
-        sys.exit(error.exit_code)
+        code = _exit_code(call, arguments)
+        sys.stdout.flush()
+        return code, SIGNALS.get(code, "")
+    except OutputError as error:
+        _give_up_stdout()
+        if error.reader_is_gone:  # `acne-edge ... | head` ends without a word when head has seen enough
+            return 0, ""
+        return 1, str(error)
+    except SystemExit as stop:  # of a signal
+        return int(stop.code or 0), SIGNALS[int(stop.code or 0)]
     except KeyboardInterrupt:
-        complain("interrupted", program)
-        sys.exit(INTERRUPTED)
-    except OSError as error:
-        if debug:
-            raise
-        where = f"{error.filename}: " if error.filename else ""
-        complain(f"{where}{error.strerror or error}", program)
-        sys.exit(1)
+        return 130, SIGNALS[130]
     except Exception as error:
         if debug:
             raise
-        complain(f"internal error: {type(error).__name__}: {error}; run again with --debug and report it", program)
-        sys.exit(1)
+        return _of_error(error)
+
+
+def _exit_code(call: Callable[..., object], arguments: list[str]) -> int:
+    try:
+        result = call(arguments, standalone_mode=False)  # else Typer ends the process, in its own way
+    except SystemExit as stop:
+        if stop.code in SIGNALS:
+            raise
+        result = stop.code
+    return result if isinstance(result, int) else 0
+
+
+def _of_error(error: Exception) -> tuple[int, str]:
+    if isinstance(error, AcneEdgeError):
+        return error.exit_code, str(error)
+    if isinstance(error, OSError):
+        return 1, f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else str(error.strerror or error)
+    if type(error).__name__ == "Abort":  # Typer before 0.28, of an interrupt
+        return 130, SIGNALS[130]
+    usage = getattr(error, "format_message", None)  # of Typer's own usage errors, whose classes move between its versions
+    if usage is not None:
+        return _usage_error(error, usage())
+    return 1, f"internal error: {type(error).__name__}: {error}; run again with --debug and report it"
+
+
+def _usage_error(error: Any, message: str) -> tuple[int, str]:
+    if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
+        sys.stderr.write(message.rstrip("\n") + "\n")
+        return 2, ""
+    context = getattr(error, "ctx", None)
+    see = f"; see {context.command_path} --help" if context is not None else ""
+    return 2, message.rstrip(".") + see
+
+
+class InterruptedWorkError(AcneEdgeError):
+    """A signal ended work that can be gone on with; the message says how. `exit_code` is the signal's, of `SIGNALS`."""
+
+    code = "interrupted"
+
+    def __init__(self, how_to_go_on: str, exit_code: int) -> None:
+        super().__init__(f"{SIGNALS[exit_code]}; {how_to_go_on}")
+        self.exit_code = exit_code
+
+
+@contextmanager
+def resumable(how_to_go_on: str) -> Iterator[None]:
+    """Around work that a signal may end: the one line then says how to go on. Raises InterruptedWorkError."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        code = stop.code if isinstance(stop, SystemExit) else 130
+        if not isinstance(code, int) or code not in SIGNALS:
+            raise
+        raise InterruptedWorkError(how_to_go_on, code) from stop
 
 
 def complain(message: str, program: str = "acne-edge") -> None:
-    """One line on stderr, after the program's name."""
-    print(f"{program}: " + " ".join(message.split()), file=sys.stderr)
+    """One line on stderr, after the program's name. A stderr that cannot be written is no reason to fail."""
+    with suppress(OSError, ValueError):
+        print(f"{program}: {printable(' '.join(message.split()))}", file=sys.stderr, flush=True)
 
 
-def log_to_stderr(program: str = "acne-edge") -> None:
-    """Show what the package logs, from INFO up, one line a record on stderr."""
+def printable(text: str) -> str:
+    """The text with its control characters escaped: file names may hold line feeds, and orders to a terminal."""
+    return CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+@contextmanager
+def busy(label: str) -> Iterator[None]:
+    """A spinner on stderr, only on a terminal, for work that cannot say how far it is."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(label):
+        yield
+
+
+def log_to_stderr(program: str = "acne-edge", packages: Sequence[str] = ("acne_edge",)) -> None:
+    """Show what the packages log, from INFO up, one line a record on stderr."""
     import logging
 
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter(f"{program}: %(message)s"))
-    logger = logging.getLogger("acne_edge")
-    logger.handlers[:] = [handler]
-    logger.setLevel(logging.INFO)
+    for package in packages:
+        logger = logging.getLogger(package)
+        logger.handlers[:] = [handler]
+        logger.setLevel(logging.INFO)
+    logging.raiseExceptions = False  # a full disk behind stderr is no reason to stop
 
 
 def progress(items: Iterator[Any], label: str, total: int) -> Iterator[Any]:
-    """A progress bar on stderr, only on a terminal."""
+    """A progress bar with the time left, on stderr, only on a terminal. What others write to stderr appears above it.
+
+    Stdout is not touched, so it is for work that does not print to the same terminal meanwhile.
+    """
     if not sys.stderr.isatty():
         yield from items
         return
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
-    yield from track(items, label, total, console=Console(stderr=True), transient=True)
+    with Progress(console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
+        yield from bar.track(items, total, description=label)
+
+
+class Lines:
+    """A text stream that is written in whole lines, each at once: what is done is not lost, and what is cut short is not there.
+
+    A signal that arrives while a line is written takes effect after it. Raises OutputError for what the system refuses.
+    """
+
+    def __init__(self, stream: TextIO, name: str) -> None:
+        self._stream, self._name, self._begun = stream, name, ""
+
+    def write(self, text: str) -> int:
+        """Take in text; the lines that it completes are written."""
+        whole, feed, self._begun = (self._begun + text).rpartition("\n")
+        if feed:
+            self._put(whole + feed)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write a line that was begun, too."""
+        begun, self._begun = self._begun, ""
+        self._put(begun)
+
+    def _put(self, text: str) -> None:
+        try:
+            with _signals.held():
+                if text:
+                    self._stream.write(text)
+                self._stream.flush()
+        except OSError as error:
+            raise OutputError(self._name, error) from error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class _Signals:
+    """SIGINT, SIGTERM and SIGHUP as exceptions, which unwind what is going on; a second one does not wait for a line's end."""
+
+    def __init__(self) -> None:
+        self._writing, self._pending = False, 0
+
+    @contextmanager
+    def raised(self) -> Iterator[None]:
+        """Raise them; only the main thread can."""
+        before: dict[int, Any] = {}
+        with suppress(ValueError):
+            for code in SIGNALS:
+                number = code - 128
+                if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+                    before[number] = signal.signal(number, self._arrived)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold one back until the end of the block."""
+        self._writing = True
+        try:
+            yield
+        finally:
+            self._writing, number, self._pending = False, self._pending, 0
+        if number:
+            self._raise(number)
+
+    def _arrived(self, number: int, frame: FrameType | None) -> None:
+        if self._writing and not self._pending:
+            self._pending = number
+        else:
+            self._raise(number)
+
+    @staticmethod
+    def _raise(number: int) -> None:
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+
+_signals = _Signals()
+
+
+class _Nowhere(io.StringIO):
+    """In the place of a closed stderr: takes everything."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+class _Closed(io.StringIO):
+    """In the place of a closed stdout: takes nothing."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EBADF, "it is closed")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on stdout: the first column to the left, the others to the right; whole lines wherever they go."""
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for number, column in enumerate(columns):
+        shown.add_column(column, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        shown.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 500, highlight=False, markup=False).print(shown)
 
 
 @contextmanager
-def _quiet_pipe() -> Iterator[None]:
-    """`acne-edge ... | head` ends without a word when head has seen enough."""
+def _streams() -> Iterator[None]:
+    """Standard streams that can be relied on, whatever the caller has closed and whatever their encoding cannot hold."""
+    _keep_descriptors()
+    before = sys.stdout, sys.stderr
+    if sys.stderr is None:
+        sys.stderr = _Nowhere()
+    out = sys.stdout or _Closed()
+    errors = out.errors
+    reconfigure = getattr(out, "reconfigure", None)
+    if reconfigure:
+        reconfigure(errors=ESCAPED)
+    sys.stdout = Lines(out, "stdout")  # type: ignore[assignment]
     try:
         yield
-        sys.stdout.flush()
-    except BrokenPipeError:
+    finally:
+        sys.stdout, sys.stderr = before
+        if reconfigure:
+            with suppress(OSError):
+                reconfigure(errors=errors)
+
+
+def _keep_descriptors() -> None:
+    """Open the closed ones of 0, 1 and 2, so that no file that is opened later takes one and is written to by mistake."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY)  # takes the lowest number that is free
+
+
+def _give_up_stdout() -> None:
+    """Let what is still buffered go nowhere, so that the end of the process does not fail on it once more."""
+    with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+
+
+ESCAPED = "acne-edge-escaped"
+
+
+def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Bytes of a file name that were no text go out as they came in; other characters that the encoding lacks are escaped."""
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end]
+    if all("\udc80" <= c <= "\udcff" for c in text):
+        return codecs.lookup_error("surrogateescape")(error)
+    return codecs.lookup_error("backslashreplace")(error)
+
+
+codecs.register_error(ESCAPED, _escaped)

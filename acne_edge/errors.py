@@ -13,17 +13,37 @@
     |- MissingExtraError     an optional dependency is needed (CLI exit code 2)
     `- UsageError            a call or command that makes no sense (CLI exit code 2)
 
-Each has a `code`, a stable word for machines, and a one-line message that says what is wrong, where, and what to do.
+Each has a `code`, a stable word for machines, and a one-line message that says what is wrong, where, and what to do. All of them
+survive pickling, so a process of a pool hands them to its parent whole.
 """
 
 from __future__ import annotations
 
 
 class AcneEdgeError(Exception):
-    """Base of all errors raised by acne-edge."""
+    """Base of all errors raised by acne-edge. As text it is its `message`, behind its `path` and a colon if it has one."""
 
     code = "error"
     exit_code = 1
+    path: str | None = None  # the file that the caller named and the error is about
+
+    @property
+    def message(self) -> str:
+        """What is wrong, without the path."""
+        return " ".join(map(str, self.args))
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path is not None else self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restore, (type(self), self.args, dict(vars(self)))
+
+
+def _restore(kind: type[AcneEdgeError], args: tuple[object, ...], state: dict[str, object]) -> AcneEdgeError:
+    """An error as it was, without a call of its constructor, whose arguments may be others than the ones it passed on."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class ImageError(AcneEdgeError):

@@ -1,7 +1,8 @@
-"""Writing files so that a reader never meets half of one, and the caches they lie in."""
+"""Reading files that may be anything, writing files so that a reader never meets half of one, and the user's folders."""
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -10,6 +11,26 @@ from acne_edge.errors import AcneEdgeError, BackendError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def read(path: str | os.PathLike[str], limit: int) -> bytes:
+    """The bytes of a regular file. Raises OSError, also for a pipe or device, which may never end, and beyond `limit` bytes."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "no regular file", os.fspath(path))
+        size = min(status.st_size, limit)
+        with open(descriptor, "rb", closefd=False) as stream:
+            data = stream.read(size + 1)  # memory for the limit itself would be asked for at once
+            if size < len(data) <= limit:  # it grows, or is one of /proc, which have no size
+                data += stream.read(limit + 1 - len(data))
+    finally:
+        os.close(descriptor)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"larger than {limit / 1e6:.0f} MB", os.fspath(path))
+    return data
 
 
 def write(path: Path, data: bytes) -> None:
@@ -31,9 +52,24 @@ def write(path: Path, data: bytes) -> None:
 
 
 def cache_folder(kind: str) -> str:
-    """`$XDG_CACHE_HOME/acne-edge/KIND`, by default in `~/.cache`."""
-    root = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    """`$XDG_CACHE_HOME/acne-edge/KIND`, by default in `~/.cache`. Raises BackendError where there is no home."""
+    root = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(root):  # such a one is to be ignored, says the XDG Base Directory Specification
+        root = os.path.join(os.path.expanduser("~"), ".cache")
+    if not os.path.isabs(root):  # without HOME and an entry in passwd, as in containers
+        raise BackendError("no folder for caches: HOME is not set; set XDG_CACHE_HOME to an absolute path")
     return os.path.join(root, "acne-edge", kind)
+
+
+def state_folder(kind: str) -> str | None:
+    """Where this system keeps what a user's programs must remember; None where there is no home."""
+    import platformdirs  # here, because it takes as long to import as a photograph takes to be predicted
+
+    try:
+        root = platformdirs.user_state_dir("acne-edge", appauthor=False)
+    except RuntimeError:  # versions before 4.14 return "~"
+        return None
+    return os.path.join(root, kind) if os.path.isabs(root) else None
 
 
 def private(directory: str | os.PathLike[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from functools import partial
 from itertools import chain, islice
 from threading import Lock
@@ -12,17 +11,28 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 import numpy as np
+from PIL import Image
 
 from acne_edge import image as images
 from acne_edge import preprocess, quality
-from acne_edge.errors import AcneEdgeError, BackendError, ImageDecodeError, PoorQualityError, UsageError
-from acne_edge.grading import SeverityScale, find_scale, interpret
+from acne_edge.cpus import available_cpus
+from acne_edge.errors import (
+    AcneEdgeError,
+    BackendError,
+    ImageDecodeError,
+    ImageNotFoundError,
+    ModelError,
+    PoorQualityError,
+    UsageError,
+)
+from acne_edge.grading import SeverityScale, describe, find_scale, interpret
 from acne_edge.loader import ModelLoader
-from acne_edge.prediction import CountInterval, Failure, Grade, ModelInfo, Prediction
+from acne_edge.parallel import in_order
+from acne_edge.positions import locate
+from acne_edge.prediction import CountInterval, Failure, Grade, ImageSize, ModelInfo, Prediction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from concurrent.futures import Future
+    from collections.abc import Iterable, Iterator
     from threading import Event
     from types import TracebackType
 
@@ -39,8 +49,7 @@ class AcneGrader:
     """Counts lesions and grades severity. Make one with `AcneGrader.load`; use it as a context manager or `close` it.
 
     One grader may be used by many threads at once. A process that was forked from the grader's loads the model anew on first
-    use, because the runtime's threads do not survive a fork; such a
-    process must end as those of `multiprocessing` do, by `os._exit`: ONNX Runtime hangs in a child that takes itself apart.
+    use, because the runtime's threads do not survive a fork. A fork waits for models that are being loaded.
     """
 
     def __init__(self, loader: ModelLoader, scale: str | None = None, on_poor_quality: str = "warn") -> None:
@@ -117,10 +126,13 @@ class AcneGrader:
         """Predict one photograph.
 
         Args:
-            source: path, encoded bytes, uint8 RGB array [H, W, 3] (0..255) or PIL image. EXIF orientation is honoured.
+            source: path, encoded bytes, uint8 RGB array [H, W, 3] (0..255) or PIL image; `acne_edge.image.read` has the details.
+                EXIF orientation and colour profiles are honoured.
 
         Raises:
-            ImageError: the image cannot be used; the subclass says why.
+            ImageError: the image cannot be used; the subclass says why, and the message names the path, if the source is one.
+            MissingExtraError: a HEIC photograph without the extra `heif`.
+            ModelError: the model's outputs are not finite.
             BackendError: the grader is closed, or the runtime failed.
         """
         return self._predict(source, self._current())
@@ -129,13 +141,14 @@ class AcneGrader:
         manifest = loader.manifest()
         spec = manifest.input
         clock = _Clock()
-        rgb = images.read(source, min_side=spec.decode_scale * max(spec.height, spec.width))
+        photograph = images.photograph(source, min_side=spec.decode_scale * max(spec.height, spec.width))
         clock.lap("decode")
-        capture = quality.assess(rgb)
+        capture = quality.assess(photograph.pixels)
         clock.lap("quality")
         if capture.reasons and self._on_poor_quality == "fail":
-            raise PoorQualityError(f"poor capture: {', '.join(capture.reasons)}; take the photograph again")
-        batch = preprocess.pack([rgb], spec.height, spec.width)
+            with images.naming(source):
+                raise PoorQualityError(f"poor capture: {', '.join(capture.reasons)}; take the photograph again")
+        batch = preprocess.pack([photograph.pixels], spec.height, spec.width)
         clock.lap("preprocess")
         backend = loader.backend()
         clock.resume()  # a model that is still loading is no part of the inference
@@ -151,58 +164,65 @@ class AcneGrader:
             decoding=manifest.decoding,
             uncertainty=manifest.uncertainty,
         )
+        lesions = locate(lesion_map, manifest.positions.threshold)
+        abstained = self._abstained(capture.reasons) or result.abstained
+        labels = self.scale.labels
         clock.lap("interpretation")
         return Prediction(
             count=result.count,
             count_interval=CountInterval(manifest.uncertainty.level, *result.interval),
-            grade=Grade(result.grade, self.scale.labels[result.grade]),
+            grade=Grade(result.grade, labels[result.grade], describe(labels, result.grade_set, result.count, abstained)),
             grade_probs=tuple(float(p) for p in result.grade_probs),
             grade_set=result.grade_set,
             scale=self.scale.name,
             quality=capture,
-            abstained="poor_quality" if capture.reasons and self._on_poor_quality == "abstain" else result.abstained,
+            abstained=abstained,
             model=self.model,
             timings=clock.finish(),
+            image=ImageSize(photograph.width, photograph.height),
+            lesions=lesions,
             path=os.fspath(source) if isinstance(source, (str, os.PathLike)) else None,
             lesion_map=lesion_map,
         )
 
-    def predict_many(self, sources: Iterable[ImageSource], workers: int = 0) -> Iterator[Prediction | Failure]:
+    def _abstained(self, reasons: tuple[str, ...]) -> str | None:
+        """The reason that the capture itself gives for having no grade."""
+        if quality.BLANK in reasons:
+            return quality.BLANK
+        return "poor_quality" if reasons and self._on_poor_quality == "abstain" else None
+
+    def __call__(self, source: ImageSource) -> Prediction:
+        """The same as `predict`."""
+        return self.predict(source)
+
+    def predict_many(
+        self, sources: Iterable[ImageSource] | str | os.PathLike[str], workers: int = 0
+    ) -> Iterator[Prediction | Failure]:
         """Predict a batch of any length, in order; an input that fails yields a `Failure` and the batch goes on.
 
-        `workers` threads (0: one a processor) each take a photograph through all stages. A batch of more than two a worker is
-        inferred on one thread a photograph, in a second session: sharing every operator among threads makes one photograph
-        fast and a batch slow. At most four inputs a worker are read ahead, so memory does not grow with the batch. Closing
-        the iterator cancels what has not begun.
+        `sources` are photographs, as for `predict`, or the path of a folder: all photographs anywhere under it, sorted.
+        `workers` threads (0: one for each processor that this process may use) each take a photograph through all stages. A batch
+        of more than two a worker is inferred on one thread a photograph, in a second session: sharing every operator among
+        threads makes one photograph fast and a batch slow. A result comes as soon as those before it are there. At most four
+        inputs a worker are read ahead, so memory does not grow with the batch. Closing the iterator cancels what has not begun.
+
+        Raises:
+            ImageNotFoundError: the folder holds no photograph.
+            UsageError: `sources` is one photograph: `predict` is for that.
+            BackendError: the grader is closed.
         """
         self._current()
-        workers = workers or os.cpu_count() or 1
+        return self._predict_many(_photographs(sources), workers)
+
+    def _predict_many(self, sources: Iterable[ImageSource], workers: int) -> Iterator[Prediction | Failure]:
+        workers = workers or available_cpus()
         rest = iter(sources)
         head = list(islice(rest, 2 * workers + 1))
         if len(head) < 2:
             yield from map(self.try_predict, head)
             return
         loader = self._for_many() if len(head) > 2 * workers else self._current()
-        yield from self._in_threads(chain(head, rest), partial(self._try_predict, loader=loader), workers)
-
-    @staticmethod
-    def _in_threads(
-        sources: Iterable[ImageSource], predict: Callable[[ImageSource], Prediction | Failure], workers: int
-    ) -> Iterator[Prediction | Failure]:
-        from concurrent.futures import ThreadPoolExecutor
-
-        pending: deque[Future[Prediction | Failure]] = deque()
-        with ThreadPoolExecutor(workers, thread_name_prefix="acne-edge") as pool:
-            try:
-                for source in sources:
-                    pending.append(pool.submit(predict, source))
-                    if len(pending) >= 4 * workers:
-                        yield pending.popleft().result()
-                while pending:
-                    yield pending.popleft().result()
-            finally:
-                for future in pending:
-                    future.cancel()
+        yield from in_order(partial(self._try_predict, loader=loader), chain(head, rest), workers)
 
     def stream(
         self,
@@ -242,6 +262,8 @@ class AcneGrader:
         path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
         try:
             return self._predict(source, loader)
+        except ModelError:  # another photograph would not help
+            raise
         except AcneEdgeError as error:
             self._current()  # these raise if it is not the image that cannot be used, but the grader or the model
             loader.backend()
@@ -277,6 +299,11 @@ class AcneGrader:
                     self._loader, self._many, self._forked = self._loader.clone(), None, False
         return self._loader
 
+    def _settle(self) -> None:
+        for loader in (self._loader, self._many):
+            if loader is not None:
+                loader.settle()
+
     def _after_fork(self) -> None:
         """In the child: the threads of the runtime are gone, and the lock may be held by one that is."""
         for loader in (self._loader, self._many):
@@ -299,6 +326,22 @@ class AcneGrader:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def _photographs(sources: Iterable[ImageSource] | str | os.PathLike[str]) -> Iterable[ImageSource]:
+    """What to predict one by one; see `AcneGrader.predict_many`."""
+    if isinstance(sources, (str, os.PathLike)):
+        if not os.path.isdir(sources):
+            return [sources]
+        from acne_edge.sources.paths import photographs
+
+        found = photographs(sources)
+        if not found:
+            raise ImageNotFoundError(f"{os.fspath(sources)}: folder without photographs")
+        return found
+    if isinstance(sources, (bytes, bytearray, memoryview, Image.Image)) or (isinstance(sources, np.ndarray) and sources.ndim < 4):
+        raise UsageError("predict_many takes a list of photographs, or a folder; one photograph is for predict")
+    return sources
 
 
 class _Clock:
@@ -326,10 +369,16 @@ class _Clock:
 _graders: WeakSet[AcneGrader] = WeakSet()
 
 
+def _before_fork() -> None:
+    """Let loading end: a child cannot finish what another thread of its parent has begun to import or to load."""
+    for grader in list(_graders):
+        grader._settle()
+
+
 def _after_fork() -> None:
-    for grader in _graders:
+    for grader in list(_graders):
         grader._after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from acne_edge.errors import UsageError
+from acne_edge.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 Floats: TypeAlias = "NDArray[np.floating]"
+
+ABSURD = 1e6  # lesions
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,22 @@ class Interpretation:
     abstained: str | None  # reason code, or None
 
 
+NONE_COUNTED, NO_GRADE = "none counted", "no grade"
+
+
+def describe(labels: Sequence[str], grade_set: Sequence[int], count: float, abstained: str | None) -> str:
+    """The grade in words that fit the count: what is possible, and not only what is likeliest.
+
+    A count near the edge of a band leaves two grades possible, "mild to moderate"; under half a lesion there is nothing to grade.
+    """
+    if abstained:
+        return NO_GRADE
+    if count < 0.5:
+        return NONE_COUNTED
+    low, high = labels[min(grade_set)], labels[max(grade_set)]
+    return low if low == high else f"{low} to {high}"
+
+
 def interpret(
     grade_probs: Floats,
     count_probs: Floats,
@@ -98,8 +118,12 @@ def interpret(
     """Read one photograph's outputs: grade_probs [G], count_probs [K] over 0..K-1 lesions, and the lesion map's sum.
 
     The grade head speaks on the model's `native` scale only; on another scale the grade comes from the count alone.
+
+    Raises ModelError if the outputs are not finite: what is read from them would look like a result.
     """
     count = decode_count(count_probs, lesions, decoding)
+    if not (np.isfinite(grade_probs).all() and np.isfinite(count_probs).all() and abs(count) < ABSURD):
+        raise ModelError("the model's outputs are no numbers; the model file or the runtime is broken")
     probs = combine_grades(grade_probs, count_probs, native, scale, decoding)
     probs = temper(probs, uncertainty.temperature)
     top = int(probs.argmax())

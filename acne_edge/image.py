@@ -1,8 +1,11 @@
-"""Bytes, path, array or PIL image -> upright RGB, as a PIL image (`read`) or a uint8 array (`decode`).
+"""Bytes, path, array or PIL image -> upright sRGB, as a PIL image (`read`) or a uint8 array (`decode`).
 
 A JPEG is decoded at the smallest DCT scale (1/1, 1/2, 1/4, 1/8) that keeps both sides at or above a wanted size: a
 3112x3456 photograph costs a fifth of a full decode. The scale is a part of the preprocessing contract, because training,
 calibration and every runtime must see the same pixels.
+
+What is read, what is refused and where that differs from the C library is in `docs/explanation/decoding.md`. Pillow decodes; it
+is not asked to identify a file or to read its remarks, because that warns, through filters that belong to the whole process.
 """
 
 from __future__ import annotations
@@ -10,14 +13,18 @@ from __future__ import annotations
 import io
 import os
 import stat
-import struct
-import warnings
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from acne_edge.errors import ImageDecodeError, ImageError, ImageNotFoundError, ImageSizeError, MissingExtraError
+from acne_edge import colour
+from acne_edge.errors import AcneEdgeError, ImageDecodeError, ImageNotFoundError, ImageSizeError, MissingExtraError
+from acne_edge.formats import jpeg
+from acne_edge.formats.exif import NOTHING, Metadata
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,16 +32,33 @@ if TYPE_CHECKING:
 ImageArray: TypeAlias = "NDArray[np.uint8]"
 ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | ImageArray | Image.Image"
 
-JPEG = b"\xff\xd8\xff"
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 MIN_SIDE = 32  # pixels; below it there is nothing to count on
-MAX_PIXELS = 100_000_000  # decoded in the worst case (RGBA) to 400 MB
+MAX_PIXELS = 100_000_000  # as RGB, which Pillow keeps in fours, 400 MB; what takes more copies than that may have fewer
 MAX_BYTES = 200_000_000
-EXIF_ORIENTATION = 0x0112
-DECODE_ERRORS = (  # what Pillow's plugins raise on damaged files
-    OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError, RuntimeError, struct.error,
-)  # fmt: skip
+TURNS = {  # EXIF orientation -> what turns upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SIDEWAYS = (5, 6, 7, 8)  # of them, those that swap width and height
+BAND = 1 << 22  # pixels that are converted at once
+WEBP_COPIES = 4  # libwebp's canvases and what it hands over, and Pillow's
+MAX_RUNS, RUNS_COPIES = 4_000_000, 4  # bytes of a BMP of run lengths; not that it takes the memory, but the time
+
+
+class Photograph(NamedTuple):
+    """A photograph that is decoded, upright, of mode RGB."""
+
+    pixels: Image.Image  # perhaps at a reduced DCT scale
+    width: int  # pixels of the photograph itself, upright
+    height: int
+    profile: bytes  # the ICC profile of the pixels; none where they are sRGB
 
 
 def decode(source: ImageSource, min_side: int | None = None, *, max_pixels: int = MAX_PIXELS) -> ImageArray:
@@ -43,15 +67,33 @@ def decode(source: ImageSource, min_side: int | None = None, *, max_pixels: int 
 
 
 def read(source: ImageSource, min_side: int | None = None, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode an image to a PIL image of mode RGB, turned upright by its EXIF orientation.
+    """As `photograph`, the pixels alone."""
+    return photograph(source, min_side, max_pixels=max_pixels).pixels
+
+
+def photograph(
+    source: ImageSource, min_side: int | None = None, *, srgb: bool = True, max_pixels: int = MAX_PIXELS
+) -> Photograph:
+    """Decode an image to a PIL image of mode RGB, in sRGB, turned upright by its EXIF orientation.
 
     Pillow keeps pixels in fours: an image that goes on to be resized is spared the way to an array and back.
 
     Args:
-        source: path, encoded bytes, uint8 array ([H, W] grey, [H, W, 3] RGB or [H, W, 4] RGBA) or PIL image.
+        source: one photograph, as
+
+            * a path or the bytes of a file: JPEG, PNG, BMP, WebP, TIFF, and with the extra `heif` HEIC; of several pages or
+              frames the first; floats and 32-bit integers, whose range is unknown, are refused;
+            * an array, uint8, 0..255: [H, W] or [H, W, 1] grey, [H, W, 3] RGB or [H, W, 4] RGBA, with any strides, of a masked
+              array without masked pixels. Arrays of other types are refused, because their range cannot be told: 12 may be
+              nearly black or nearly white;
+            * a PIL image of any mode but F and I. One that is not loaded yet is loaded, in full.
+
         min_side: JPEGs may be decoded at a reduced DCT scale as long as both sides stay >= `min_side` pixels;
             None decodes in full.
-        max_pixels: larger images are refused before they are decoded.
+        srgb: False leaves colours in the space of the photograph, if that is one of RGB, and gives its profile. That is for
+            pictures to look at: the network has learned from sRGB.
+        max_pixels: larger images are refused before they are decoded; so are those over half, or a fifth, of it whose decoding
+            takes more memory than 4 bytes for each of that many pixels.
 
     Raises:
         ImageNotFoundError: no such file, or it may not be read.
@@ -59,27 +101,36 @@ def read(source: ImageSource, min_side: int | None = None, *, max_pixels: int = 
         ImageSizeError: a side under 32 pixels, or more than `max_pixels`.
         MissingExtraError: a HEIC file without the extra `heif`.
     """
-    if isinstance(source, np.ndarray):
-        _check_array(source, max_pixels)
-        return _to_rgb(Image.fromarray(source), max_pixels, min_side=None)
-    if isinstance(source, Image.Image):
-        return _to_rgb(source, max_pixels, min_side=None)
-    data = _content(source)
+    with naming(source), _refusing_damage():
+        if isinstance(source, np.ndarray):
+            return _finish(_from_array(source, max_pixels), srgb, max_pixels)
+        if isinstance(source, Image.Image):
+            return _finish(_from_pil(source), srgb, max_pixels)
+        return _finish(_from_bytes(_content(source), min_side, max_pixels), srgb, max_pixels)
+
+
+@contextmanager
+def naming(source: Any) -> Iterator[None]:
+    """Errors that are raised inside say which file they are about, if the source is a path."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of odd EXIF and of sizes that are checked here anyway
-            with _open(data, max_pixels) as image:
-                return _to_rgb(image, max_pixels, min_side)
-    except (ImageError, MissingExtraError):
+        yield
+    except AcneEdgeError as error:
+        if error.path is None and isinstance(source, (str, os.PathLike)):
+            error.path = os.fsdecode(source)
         raise
-    except Image.DecompressionBombError as error:
-        raise ImageSizeError(f"image is too large: {error}") from error
-    except UnidentifiedImageError as error:
-        raise ImageDecodeError(f"not an image in a supported format ({', '.join(FORMATS)})") from error
-    except DECODE_ERRORS as error:  # some messages have several lines
-        raise ImageDecodeError(f"image data is damaged or cut short ({' '.join(str(error).split())})") from error
+
+
+@contextmanager
+def _refusing_damage() -> Iterator[None]:
+    try:
+        yield
+    except AcneEdgeError:
+        raise
     except MemoryError as error:
         raise ImageSizeError("not enough memory to decode the image") from error
+    except Exception as error:  # Pillow's plugins raise all kinds on damaged files; some messages have several lines
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ImageDecodeError(f"image data is damaged or cut short ({reason})") from error
 
 
 def _content(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> bytes:
@@ -107,63 +158,228 @@ def _content(source: str | os.PathLike[str] | bytes | bytearray | memoryview) ->
     return data
 
 
-def _open(data: bytes, max_pixels: int) -> Image.Image:
-    if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
-        try:
-            import pillow_heif  # type: ignore[import-not-found,unused-ignore]
-        except ImportError as error:
-            raise MissingExtraError("pillow-heif", "heif", "reading HEIC photographs") from error
-        photograph = pillow_heif.open_heif(data)
-        width, height = photograph.size
-        _check_size(width, height, max_pixels)  # what follows decodes it
-        return photograph.to_pillow()  # type: ignore[no-any-return,unused-ignore]
-    if data.startswith(JPEG):
-        from PIL.JpegImagePlugin import jpeg_factory  # Image.open would import four other formats first
+@dataclass
+class _Picture:
+    """An image that is open, and perhaps not decoded yet."""
 
-        jpeg = jpeg_factory(io.BytesIO(data))
-        jpeg.decodermaxblock = len(data)  # in one piece, during which other threads are not in the way
-        return jpeg
-    return Image.open(io.BytesIO(data), formats=FORMATS)
+    image: Image.Image | None
+    metadata: Metadata = NOTHING
+    size: tuple[int, int] | None = None  # pixels of the photograph, where the image is smaller
+    copies: int = 1  # of 4 bytes a pixel, that decoding takes
+    bits: int = 8  # a sample; where they are more, they stand in 16
+    white_is_zero: bool = False  # where they are more than 8
 
 
-def _check_array(array: NDArray[np.uint8], max_pixels: int) -> None:
+def _from_array(array: NDArray[Any], max_pixels: int) -> _Picture:
+    if isinstance(array, np.ma.MaskedArray):
+        if np.ma.is_masked(array):
+            raise ImageDecodeError("array has masked pixels; fill them first")
+        array = array.data
+    array = np.asarray(array)  # of a subclass
+    shape = tuple(map(int, array.shape))
     if array.dtype != np.uint8:
-        raise ImageDecodeError(f"array has dtype {array.dtype}; expected uint8, 0..255")
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise ImageSizeError(f"array has shape {array.shape}; expected [H, W], [H, W, 3] or [H, W, 4]")
-    _check_size(array.shape[1], array.shape[0], max_pixels)
+        hint = "; of values 0..1 make (a * 255).round().astype('uint8')" if array.dtype.kind in "fc" else ""
+        raise ImageDecodeError(f"array has dtype {array.dtype}; expected uint8, 0..255{hint}")
+    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3, 4)):
+        hint = ""
+        if len(shape) == 3 and shape[0] in (1, 3, 4):
+            hint = "; channels come last: a.transpose(1, 2, 0)"
+        elif len(shape) == 4:
+            hint = "; one photograph at a time, a[0]"
+        raise ImageSizeError(f"array has shape {shape}; expected [H, W], [H, W, 1], [H, W, 3] or [H, W, 4]{hint}")
+    _check_size(shape[1], shape[0], max_pixels)
+    return _Picture(Image.fromarray(array[..., 0] if shape[2:] == (1,) else array))
 
 
-def _check_size(width: int, height: int, max_pixels: int) -> None:
+def _from_pil(image: Image.Image) -> _Picture:
+    from acne_edge.formats.tiff import BITS, PHOTOMETRIC
+
+    sixteen = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")  # the latter before Pillow 11
+    if image.mode in ("I", "F") and not sixteen:
+        raise ImageDecodeError(f"PIL image of mode {image.mode}, whose range is unknown; make it L or RGB, 0..255, first")
+    stream = getattr(image, "fp", None)
+    if image.format in ("JPEG", "MPO") and getattr(image, "tile", None) and stream is not None:
+        stream.seek(0)  # loading looks for its place itself
+        jpeg.read_header(stream.read(MAX_BYTES))
+    if not sixteen:
+        return _Picture(image, _metadata(image))
+    tags = getattr(image, "tag_v2", {})  # of a TIFF
+    return _Picture(image, _metadata(image), bits=int(tags.get(BITS, (16,))[0]), white_is_zero=tags.get(PHOTOMETRIC) == 0)
+
+
+def _metadata(image: Image.Image) -> Metadata:
+    """What Pillow has found."""
+
+    def found(*names: str) -> bytes:
+        value = next((image.info[name] for name in names if image.info.get(name)), b"")
+        return value.encode("utf-8", "replace") if isinstance(value, str) else bytes(value)
+
+    return Metadata(found("exif").removeprefix(b"Exif\0\0"), found("XML:com.adobe.xmp", "xmp"), found("icc_profile"))
+
+
+def _from_bytes(data: bytes, min_side: int | None, max_pixels: int) -> _Picture:
+    if data.startswith(jpeg.START):
+        return _jpeg(data, min_side, max_pixels)
+    if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
+        return _heif(data, max_pixels)
+    for start, opened in _OPENERS.items():
+        if data.startswith(start):
+            return opened(data, max_pixels)
+    raise ImageDecodeError(f"not an image in a supported format ({', '.join(FORMATS)})")
+
+
+def _jpeg(data: bytes, min_side: int | None, max_pixels: int) -> _Picture:
+    header = jpeg.read_header(data)
+    width, height, metadata = header.width, header.height, header.metadata
+    _check_size(width, height, max_pixels)
+    times = min(width, height) // min_side if min_side else 1
+    scale = next(scale for scale in (8, 4, 2, 1) if times >= scale or scale == 1)
+    size = -(-width // scale), -(-height // scale)
+    mode, raw = {1: ("L", "L"), 3: ("RGB", "RGB"), 4: ("CMYK", "CMYK;I")}[header.components]  # inks are written inverted
+    twice = mode != "RGB" or metadata.orientation != 1 or (metadata.profile and not colour.is_srgb(metadata.profile))
+    if header.buffered + 4 * size[0] * size[1] * (2 if twice else 1) > 4 * max_pixels:
+        raise ImageSizeError(
+            f"JPEG of {width}x{height} pixels takes too much memory to decode; save it smaller, as a baseline JPEG"
+        )
+    image = Image.new(mode, size, None)
+    image.frombytes(data, "jpeg", raw, "", scale, 0)  # libjpeg alone, with the last 0 for its slow and exact transform
+    return _Picture(image, metadata, (width, height))
+
+
+def _png(data: bytes, max_pixels: int) -> _Picture:
+    from PIL.PngImagePlugin import PngImageFile
+
+    from acne_edge.formats.png import read_png
+
+    png = read_png(data)
+    _check_size(png.width, png.height, max_pixels)
+    image = PngImageFile(io.BytesIO(png.data))
+    sixteen = image.mode == "I" or image.mode.startswith("I;16")  # I in Pillow before version 11
+    return _Picture(image, png.metadata, bits=16 if sixteen else 8)
+
+
+def _bmp(data: bytes, max_pixels: int) -> _Picture:
+    from PIL.BmpImagePlugin import BmpImageFile
+
+    image = BmpImageFile(io.BytesIO(data))
+    runs = bool(image.tile) and image.tile[0][0] == "bmp_rle"  # which Pillow unpacks in Python, pixel by pixel
+    if runs and len(data) > MAX_RUNS:
+        raise ImageSizeError(f"BMP of run lengths and over {MAX_RUNS // 1_000_000} MB; save the photograph as a JPEG or PNG")
+    return _Picture(image, copies=RUNS_COPIES if runs else 1)
+
+
+def _webp(data: bytes, max_pixels: int) -> _Picture:
+    from PIL.WebPImagePlugin import WebPImageFile
+
+    from acne_edge.formats.webp import read_size
+
+    _check_size(*read_size(data), max_pixels, WEBP_COPIES)
+    image = WebPImageFile(io.BytesIO(data))
+    return _Picture(image, _metadata(image), copies=WEBP_COPIES)
+
+
+def _tiff(data: bytes, max_pixels: int) -> _Picture:
+    from PIL.TiffImagePlugin import TiffImageFile
+
+    from acne_edge.formats.tiff import read_tiff
+
+    tiff = read_tiff(data)
+    image = TiffImageFile(tiff.page)
+    width, height = image.size
+    _check_size(width, height, max_pixels, 2)
+    if image.mode in ("I", "F"):
+        raise ImageDecodeError(
+            "TIFF of floats, or of signed or 32-bit integers, whose range is unknown; save it with 8 bits a sample"
+        )
+    metadata = Metadata(profile=bytes(image.info.get("icc_profile", b"")))  # Pillow turns it upright
+
+    bits = tiff.bits if image.mode.startswith("I;16") else 8
+    return _Picture(image, metadata, copies=2, bits=bits, white_is_zero=tiff.white_is_zero)
+
+
+def _heif(data: bytes, max_pixels: int) -> _Picture:
+    try:
+        import pillow_heif  # type: ignore[import-not-found,unused-ignore]
+    except ImportError as error:
+        raise MissingExtraError("pillow-heif", "heif", "reading HEIC photographs") from error
+    photograph = pillow_heif.open_heif(data)
+    width, height = photograph.size
+    _check_size(width, height, max_pixels, 2)  # what follows decodes it
+    image = photograph.to_pillow()
+    return _Picture(image, _metadata(image), copies=2)
+
+
+_OPENERS = {
+    b"\x89PNG\r\n\x1a\n": _png, b"RIFF": _webp, b"BM": _bmp,
+    b"II*\0": _tiff, b"MM\0*": _tiff, b"II+\0": _tiff, b"MM\0+": _tiff,  # the last two are BigTIFF
+}  # fmt: skip
+
+
+def _check_size(width: int, height: int, max_pixels: int, copies: int = 1) -> None:
     if min(width, height) < MIN_SIDE:
         raise ImageSizeError(f"image is {width}x{height} pixels; at least {MIN_SIDE} a side are needed")
-    if width * height > max_pixels:
-        raise ImageSizeError(f"image is {width}x{height} pixels; at most {max_pixels // 1_000_000} megapixels are accepted")
+    if width * height * copies > max_pixels:
+        kind = " of this kind" if copies > 1 else ""
+        limit = max_pixels // copies // 1_000_000
+        raise ImageSizeError(f"image is {width}x{height} pixels; at most {limit} megapixels are accepted{kind}")
 
 
-def _to_rgb(image: Image.Image, max_pixels: int, min_side: int | None) -> Image.Image:
-    _check_size(*image.size, max_pixels)
-    if min_side is not None and image.format in ("JPEG", "MPO"):
-        image.draft(None, (min_side, min_side))  # type: ignore[arg-type]
+def _finish(picture: _Picture, srgb: bool, max_pixels: int) -> Photograph:
+    """Load, and make it RGB (and sRGB), opaque, upright and eight bits."""
+    image, picture.image = picture.image, None  # so that it is gone once another has taken its place
+    assert image is not None
+    mode = "L" if picture.bits > 8 else _working_mode(image)
+    profile = picture.metadata.profile
+    convert = colour.converter(profile, mode)
+    kept = not srgb and mode in ("RGB", "RGBA") and (convert is not None or colour.is_srgb(profile))
+    convert = None if kept else convert
+    plain = image.mode == mode == "RGB" and convert is None
+    turn = TURNS.get(picture.metadata.orientation)
+    width, height = image.size
+    _check_size(width, height, max_pixels, max(picture.copies, 1 if plain and turn is None else 2))
     image.load()
-    image = _upright(image)
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    elif image.mode in ("I", "F"):
-        image = Image.fromarray(np.clip(np.asarray(image) / 257.0, 0, 255).astype(np.uint8))
-    elif "A" in image.getbands() or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        image = Image.new("RGBA", rgba.size, "white")
-        image.alpha_composite(rgba)
-    return image if image.mode == "RGB" else image.convert("RGB")
+    if picture.bits > 8:
+        values = np.asarray(image) >> picture.bits - 8
+        image = Image.fromarray((255 - values if picture.white_is_zero else values).astype(np.uint8))
+    if not plain:
+        image = _in_bands(image, lambda band: _to_rgb(band, mode, convert))
+    width, height = picture.size or image.size
+    if turn is not None:
+        image = image.transpose(turn)
+        if picture.metadata.orientation in SIDEWAYS:
+            width, height = height, width
+    return Photograph(image, width, height, profile if kept else b"")
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        if image.getexif().get(EXIF_ORIENTATION, 1) == 1:
-            return image
-        from PIL import ImageOps
+def _working_mode(image: Image.Image) -> str:
+    """The mode, of 8 bits a sample, in which the image is brought to sRGB."""
+    if "transparency" in image.info or {"A", "a"} & set(image.getbands()):
+        return "RGBA"
+    return {"1": "L"}.get(image.mode, image.mode if image.mode in ("L", "CMYK", "LAB") else "RGB")
 
-        return ImageOps.exif_transpose(image) or image
-    except Exception:  # a damaged block must not cost the photograph
-        return image
+
+def _in_bands(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """Convert to RGB a few rows at a time, so that a large image does not take a third or fourth copy of itself."""
+    width, height = image.size
+    rows = max(1, BAND // width)
+    if rows >= height:
+        return convert(image)
+    whole = Image.new("RGB", image.size, None)
+    for top in range(0, height, rows):
+        box = (0, top, width, min(top + rows, height))
+        whole.paste(convert(image.crop(box)), box)
+    return whole
+
+
+def _to_rgb(band: Image.Image, mode: str, convert: Callable[[Image.Image], Image.Image] | None) -> Image.Image:
+    if band.mode == "La":  # grey multiplied by its opacity has no shorter way
+        band = band.convert("LA")
+    if band.mode != mode:
+        band = band.convert(mode)
+    if convert is not None:
+        band = convert(band)
+    if mode == "RGBA":
+        white = Image.new("RGBA", band.size, "white")
+        white.alpha_composite(band)
+        band = white
+    return band if band.mode == "RGB" else band.convert("RGB")

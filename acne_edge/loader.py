@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from threading import Event, Thread
+from threading import Event, Thread, current_thread
 from typing import TYPE_CHECKING
 
 from acne_edge import models, startup
@@ -94,6 +94,11 @@ class ModelLoader:
         if self._backend is not None:
             self._backend.close()
 
+    def settle(self) -> None:
+        """Wait until the model is loaded, or could not be."""
+        if self._thread is not current_thread():
+            self._thread.join()
+
     def detach(self) -> None:
         """Never free the model: after a fork, its threads are not there to be ended, and waiting for them would not end."""
         if self._backend is not None:
@@ -103,10 +108,11 @@ class ModelLoader:
 
 
 def _manifest(data: bytes) -> Manifest | None:
-    from acne_edge.manifest import Manifest, embedded
+    from acne_edge.manifest import Manifest
+    from acne_edge.onnx_file import manifest_text
 
-    text = embedded(data)
     try:
+        text = manifest_text(data)
         return Manifest.from_json(text) if text is not None else None
     except ManifestError:
         return None  # for the backend to say

@@ -10,20 +10,16 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from acne_edge.errors import ManifestError
 from acne_edge.grading import CountDecoding, SeverityScale, Uncertainty
+from acne_edge.positions import CROSS, PositionDecoding
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-KEY = "acne_edge.manifest"
 SCHEMA = "1.1"  # a minor version adds what a reader may ignore; what it may not ignore, `requires` names
 MAX_CHARS = 256 * 1024
 UNDERSTOOD: tuple[str, ...] = ()  # what a model may require of this version
 MAX_REQUIRED = 64
-METADATA_PROPS = 14  # field of ONNX's ModelProto
 
 
 @dataclass(frozen=True)
@@ -52,6 +48,7 @@ class Manifest:
     scale: SeverityScale  # the scale that the grade head was trained on
     decoding: CountDecoding = field(default_factory=CountDecoding)
     uncertainty: Uncertainty = field(default_factory=Uncertainty)
+    positions: PositionDecoding = field(default_factory=PositionDecoding)
     licence: str = ""
     intended_use: str = ""
     training: dict[str, Any] = field(default_factory=dict)
@@ -79,6 +76,7 @@ class Manifest:
             raise ManifestError(
                 f"the manifest has schema {top.text('schema')}; this version reads {SCHEMA.split('.')[0]}.x: update acne-edge"
             )
+        requires = _requires(top)  # before the other fields: what a reader does not understand it may not even be able to read
         manifest = Manifest(
             name=top.text("name"),
             version=top.text("version"),
@@ -87,64 +85,19 @@ class Manifest:
             scale=_scale(top.section("scale")),
             decoding=_decoding(top.section("decoding")),
             uncertainty=_uncertainty(top.section("uncertainty")),
+            positions=_positions(top.section("positions")) if "positions" in top.value else PositionDecoding(),
             licence=top.text("licence"),
             intended_use=top.text("intended_use"),
             training=top.mapping("training"),
             metrics=top.mapping("metrics"),
             quantisation=top.mapping("quantisation"),
-            requires=_requires(top),
+            requires=requires,
         )
         if manifest.scale.lower[-1] >= manifest.count_bins:
             raise ManifestError(
                 f"manifest.scale.lower: {manifest.scale.lower[-1]} lies beyond the {manifest.count_bins} count bins"
             )
         return manifest
-
-
-def embedded(model: bytes) -> str | None:
-    """The manifest's text in the metadata of an ONNX file, found without a runtime; None where there is none.
-
-    Only the outermost fields of the protocol buffer are walked, so the size of the graph does not matter.
-    """
-    try:
-        for field_number, value in _fields(memoryview(model)):
-            if field_number == METADATA_PROPS:
-                entry = {number: bytes(text) for number, text in _fields(value)}
-                if entry.get(1) == KEY.encode():
-                    return entry[2].decode()
-    except (ValueError, IndexError, KeyError):
-        pass  # no ONNX file: for the runtime to say
-    return None
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """The length-delimited fields of a protocol buffer, by number; the others are passed over."""
-    at = 0
-
-    def varint() -> int:
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = message[at]
-            at += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-            if shift > 63:
-                raise ValueError("not a protocol buffer")
-
-    while at < len(message):
-        number, wire = divmod(varint(), 8)
-        if wire == 0:
-            varint()
-            continue
-        size = {1: 8, 5: 4}[wire] if wire != 2 else varint()
-        if at + size > len(message):
-            raise ValueError("cut short")
-        if wire == 2:
-            yield number, message[at : at + size]
-        at += size
 
 
 class _Reader:
@@ -261,5 +214,13 @@ def _uncertainty(reader: _Reader) -> Uncertainty:
         count_quantile=reader.number("count_quantile", 0, 1),
         grade_quantile=reader.number("grade_quantile", 0, 1),
         abstain_below=reader.number("abstain_below", 0, 1),
+        fitted_on=reader.text("fitted_on"),
+    )
+
+
+def _positions(reader: _Reader) -> PositionDecoding:
+    return PositionDecoding(
+        rule=reader.choice("rule", CROSS),
+        threshold=reader.number("threshold", 0, 1),
         fitted_on=reader.text("fitted_on"),
     )

@@ -10,10 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NoReturn
-
-if TYPE_CHECKING:
-    from PIL import Image
+from typing import NoReturn
 
 
 @contextmanager
@@ -33,15 +30,9 @@ def import_onnxruntime() -> None:
         import onnxruntime  # noqa: F401
 
 
-def open_jpeg(stream: Any) -> Image.Image:
-    """Open a JPEG by Pillow's plugin for it; `Image.open` would import the plugins of four other formats first."""
-    from PIL.JpegImagePlugin import jpeg_factory
-
-    return jpeg_factory(stream)
-
-
 def exit_at_once(code: int) -> NoReturn:
     """End the process without taking the interpreter apart, which would free module by module what the system frees at once."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # full, or closed: what there was to say of it has been said
+            stream.flush()
     os._exit(code)

@@ -1,8 +1,10 @@
-"""Draws the crops on which activation ranges are measured: whole frames and lesion-dense parts, all severities alike."""
+"""Draws the INT8 calibration crops, on which activation ranges are measured.
+
+Whole frames and lesion-dense parts, all severities alike.
+"""
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
@@ -15,14 +17,16 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from acne_edge.errors import ImageError, UsageError
+from acne_edge import console, files
+from acne_edge.errors import UsageError
 from acne_edge.files import write
-from acne_edge.image import ImageArray, decode
-from acne_edge.preprocess import DECODE_SCALE, resize
-from acne_edge.training.data import Sample
+from acne_edge.image import ImageArray
+from acne_edge.preprocess import resize
+from acne_edge.training.data import Sample, read_photograph
+from acne_edge.training.data import image_sources as image_sources
+from calibration import MIN_CROPS
 
-MIN_CROPS, MAX_CROPS = 100, 1000
-HOSPITAL_SIZE = (3112, 3456)  # pixels of the photographs taken in the hospital; the others come from the web
+MAX_BYTES = 1 << 32  # of a set
 
 
 @dataclass(frozen=True)
@@ -52,18 +56,6 @@ def pixel_hash(image: ImageArray) -> str:
     return hashlib.sha256(image.tobytes()).hexdigest()
 
 
-def image_sources(data: Path) -> dict[str, str]:
-    """`hospital` or `web` for each photograph, by its original size in `Classification/images.csv`; empty without that file."""
-    path = data / "Classification" / "images.csv"
-    if not path.is_file():
-        return {}
-    with path.open(newline="") as stream:
-        return {
-            row["file"]: "hospital" if (int(row["original_width"]), int(row["original_height"])) == HOSPITAL_SIZE else "web"
-            for row in csv.DictReader(stream)
-        }
-
-
 def draw(
     samples: Sequence[Sample], number: int, size: int, seed: int = 0, dense: float = 0.3, sources: dict[str, str] | None = None
 ) -> list[Crop]:
@@ -77,7 +69,8 @@ def draw(
             f"{min(number, len(samples))} calibration photographs; at least {MIN_CROPS} are needed for stable ranges"
         )
     rng = np.random.default_rng(seed)
-    return [_crop(sample, size, dense, rng) for sample in _stratified(samples, min(number, len(samples)), sources or {}, rng)]
+    chosen = _stratified(samples, min(number, len(samples)), sources or {}, rng)
+    return [_crop(sample, size, dense, rng) for sample in console.progress(iter(chosen), "drawing crops", len(chosen))]
 
 
 def _stratified(samples: Sequence[Sample], number: int, sources: dict[str, str], rng: np.random.Generator) -> list[Sample]:
@@ -93,10 +86,7 @@ def _stratified(samples: Sequence[Sample], number: int, sources: dict[str, str],
 
 
 def _crop(sample: Sample, size: int, dense: float, rng: np.random.Generator) -> Crop:
-    try:
-        image = decode(sample.path, min_side=DECODE_SCALE * size)
-    except ImageError as error:
-        raise type(error)(f"{sample.path}: {error}") from error
+    image = read_photograph(sample.path, size)
     box = (0.0, 0.0, 1.0, 1.0)
     if sample.boxes is not None and len(sample.boxes) and rng.random() < dense:
         box = _around(sample.boxes[rng.integers(len(sample.boxes))], rng.uniform(0.4, 0.8), rng)
@@ -129,9 +119,9 @@ def load(path: Path, size: int) -> CropSet:
     """
     listing = path.with_suffix(".json")
     try:
-        with np.load(io.BytesIO(path.read_bytes())) as file:
+        with np.load(io.BytesIO(files.read(path, MAX_BYTES))) as file:
             images = np.asarray(file["images"])
-        records = [(str(r["name"]), str(r["sha256"])) for r in json.loads(listing.read_text())["crops"]]
+        records = [(str(r["name"]), str(r["sha256"])) for r in json.loads(files.read(listing, MAX_BYTES))["crops"]]
     except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
         raise UsageError(f"{path}: not a calibration set; make one with python -m calibration crops ({error})") from error
     if len(images) < MIN_CROPS:

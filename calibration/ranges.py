@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import io
 import json
+import logging
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -24,19 +25,23 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.quantization.calibrate import HistogramCollector
 
+from acne_edge import console, files
 from acne_edge.errors import ModelError, UsageError
 from acne_edge.files import write
 from acne_edge.manifest import InputSpec
+from calibration import METHODS
 from calibration.crops import CropSet
 
-METHODS = ("minmax", "percentile", "entropy")
 PERCENTILE = 99.999
 BINS = 512  # of a histogram, before it grows with the values
 SAMPLE = 1 << 15  # values of one tensor in one batch that enter its histogram
 BATCH = 8
+MAX_CACHE = 1 << 26  # bytes
 
 Range = tuple[float, float]
 Ranges = dict[str, Range]  # by tensor
+
+logger = logging.getLogger(__name__)
 
 
 class StaleRangesError(UsageError):
@@ -69,7 +74,8 @@ def collect(graph: onnx.ModelProto, images: NDArray[np.uint8], methods: Collecti
     histograms = HistogramCollector("entropy", symmetric=False, num_bins=BINS, num_quantized_bins=128,
                                     percentile=PERCENTILE, scenario=None)  # fmt: skip
     compute = {"percentile": histograms.compute_percentile, "entropy": histograms.compute_entropy}
-    for start in range(0, len(images), BATCH):
+    starts = range(0, len(images), BATCH)
+    for start in console.progress(iter(starts), "measuring activation ranges", len(starts)):
         values = dict(zip(names, session.run(names, {"image": images[start : start + BATCH]}), strict=True))
         for name, value in values.items():
             extremes[name].append((float(value.min()), float(value.max())))
@@ -142,7 +148,7 @@ def load(path: Path, wanted: dict[str, str]) -> dict[str, Ranges]:
     Raises StaleRangesError, naming what differs, if their key is not `wanted`; UsageError if the file cannot be read.
     """
     try:
-        stored = json.loads(path.read_text())
+        stored = json.loads(files.read(path, MAX_CACHE))
         found = dict(stored["key"])
         ranges = {m: {name: (float(low), float(high)) for name, (low, high) in r.items()} for m, r in stored["ranges"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -153,18 +159,22 @@ def load(path: Path, wanted: dict[str, str]) -> dict[str, Ranges]:
     return ranges
 
 
-def load_or_collect(path: Path, graph: onnx.ModelProto, crops: CropSet, spec: InputSpec) -> tuple[dict[str, Ranges], str]:
+def load_or_collect(path: Path, graph: onnx.ModelProto, crops: CropSet, spec: InputSpec) -> dict[str, Ranges]:
     """The ranges in the cache at `path` if they are those of this graph and crops; else new ones, which replace it.
 
-    Also returns a sentence that says which of the two happened.
+    Which of the two happened is logged.
     """
     wanted = key(graph, crops, spec)
     reason = "none cached"
     if path.is_file():
         try:
-            return load(path, wanted), f"ranges read from {path}"
+            ranges = load(path, wanted)
         except UsageError as error:
             reason = str(error)
+        else:
+            logger.info(f"ranges read from {path}")
+            return ranges
     ranges = collect(graph, crops.images)
     save(path, ranges, wanted)
-    return ranges, f"ranges measured on {len(crops.images)} crops ({reason}) and cached in {path}"
+    logger.info(f"ranges measured on {len(crops.images)} crops ({reason}) and cached in {path}")
+    return ranges

@@ -3,7 +3,7 @@
 #
 #   bash cpp_bench/setup.sh             for this machine
 #   bash cpp_bench/setup.sh aarch64     for a cross build: also a user-mode emulator, and a Python with the SDK's packages to run in it
-#   bash cpp_bench/setup.sh tools       as root: installs clang, for the fuzz targets, and valgrind
+#   bash cpp_bench/setup.sh tools       as root: installs clang, for the fuzz targets, valgrind, and what compares ABIs
 #
 # Headers and libraries are Debian packages, unpacked and not installed. ONNX Runtime's library comes from its Python wheel,
 # which has no headers; Debian 13 has them, and the C API is versioned, so older headers serve a newer library.
@@ -15,7 +15,8 @@ case $arch in
     tools)
         apt-get update -qq
         # valgrind needs the loader's debug symbols.
-        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends clang libclang-rt-dev valgrind libc6-dbg
+        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends abigail-tools clang libclang-rt-dev valgrind \
+            libc6-dbg
         exit
         ;;
     x86_64) debian_arch=amd64 ;;
@@ -64,7 +65,7 @@ wheels() {  # into, Python's version, packages...
         --platform "manylinux_2_28_$arch" --platform "manylinux_2_27_$arch" --platform "manylinux2014_$arch" --dest "$into" "$@"
 }
 unpack trixie "$root" libonnxruntime-dev
-unpack "$codename" "$root" libjpeg62-turbo libjpeg62-turbo-dev nlohmann-json3-dev libgtest-dev
+unpack "$codename" "$root" libjpeg62-turbo libjpeg62-turbo-dev liblcms2-2 liblcms2-dev nlohmann-json3-dev libgtest-dev
 if [ "$arch" != "$(uname -m)" ]; then
     # qemu-user of Debian 12 crashes in ONNX Runtime's look at the processor; that of Debian 13 does not.
     emulator_arch=$(dpkg --print-architecture)

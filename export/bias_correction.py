@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from acne_edge import console
 from calibration.ranges import layers, observed
 
 BATCH = 8
@@ -24,7 +25,8 @@ def shifts(graph: onnx.ModelProto, quantised: onnx.ModelProto, images: NDArray[n
     probe, outputs = _side_by_side(graph, quantised)
     session = observed(probe, list(outputs.values()))
     totals: list[NDArray[np.float64]] = [np.zeros(1)] * len(outputs)
-    for start in range(0, len(images), BATCH):
+    starts = range(0, len(images), BATCH)
+    for start in console.progress(iter(starts), "measuring what rounding adds", len(starts)):
         batch = images[start : start + BATCH]
         for i, value in enumerate(session.run(None, {"image": batch})):
             totals[i] = totals[i] + value.astype(np.float64) * (len(batch) / len(images))

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from acne_edge import console
 from calibration.ranges import layers, observed
 from export.quantize import Recipe, candidates, channel_axis, channel_scale
 
@@ -32,7 +33,8 @@ def covariances(graph: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str, 
     shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.graph.initializer}
     session = observed(graph, names)
     sums: dict[str, tuple[torch.Tensor, torch.Tensor, int]] = {}
-    for start in range(0, len(images), BATCH):
+    starts = range(0, len(images), BATCH)
+    for start in console.progress(iter(starts), "measuring how inputs vary together", len(starts)):
         values = dict(zip(names, session.run(names, {"image": images[start : start + BATCH]}), strict=True))
         for node in nodes:
             rows = _rows(node, torch.from_numpy(values[node.input[0]]), shapes[node.input[1]])
@@ -67,9 +69,8 @@ def round_weights(
     """
     constants = {tensor.name: tensor for tensor in graph.graph.initializer}
     found = {}
-    for node in layers(graph):
-        if node.name not in covariance:
-            continue
+    nodes = [node for node in layers(graph) if node.name in covariance]
+    for node in console.progress(iter(nodes), "rounding weights", len(nodes)):
         weight = numpy_helper.to_array(constants[node.input[1]])
         axis = channel_axis(node)
         scale = channel_scale(weight, axis, recipe)

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from acne_edge import console
 from acne_edge.backends.base import Outputs
 from calibration.ranges import Ranges
 from export.bias_correction import shifts
@@ -43,7 +44,8 @@ def layer_effects(
     def alone(name: str) -> onnx.ModelProto:
         return quantize(graph, ranges, recipe, [other for other in names if other != name], shift, integers)
 
-    effects = {name: divergence(reference, run(alone(name), images)) for name in names}
+    one_by_one = console.progress(iter(names), "ranking layers", len(names))
+    effects = {name: divergence(reference, run(alone(name), images)) for name in one_by_one}
     return dict(sorted(effects.items(), key=lambda item: -item[1]))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,11 +12,15 @@ import torch
 from numpy.typing import NDArray
 
 from acne_edge.backends.base import Outputs
+from acne_edge.errors import UsageError
 from acne_edge.preprocess import resize
+from acne_edge.training.checkpoint import load_network
+from acne_edge.training.data import load_images, read_samples
 from acne_edge.training.model import FusionModel, OutputCalibration
+from acne_edge.training.run import Run
 from calibration.ranges import layers, observed
-from export.graph import trace
-from export.parity import Images
+from export.graph import read, to_onnx, trace
+from export.parity import Images, Runner, onnx_runner, outputs, simulated_runner, torch_runner
 
 # Largest absolute difference of each output; the lesion map in lesions a cell. A float version may differ by rounding only.
 # An INT8 or FP16 version may move probability between neighbouring counts; what it does to readings is the gate's business.
@@ -40,6 +45,101 @@ class Row:
     def ok(self) -> bool:
         """Within the tolerance; nan is not."""
         return self.difference <= self.tolerance
+
+
+@dataclass(frozen=True)
+class Version:
+    """A model file in one runtime."""
+
+    title: str
+    run: Runner
+    graph: onnx.ModelProto
+    exact: bool  # float: it may differ from the checkpoint by rounding only
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a version compares with the checkpoint, and the first layer that diverges if it does not agree."""
+
+    version: str
+    rows: list[Row]
+    failure: str  # one line; empty if all rows are ok
+
+
+def compare(run: Path, files: Sequence[Path], data: Path | None, number: int, with_engine: bool = False) -> list[Verdict]:
+    """Compare model files with a run's checkpoint in each runtime that can run them.
+
+    Args:
+        run: folder of a training run.
+        files: model files.
+        data: ACNE04, for `number` photographs of the run's validation list, or its training list if it has no other; None: only
+            adversarial images are compared.
+        number: photographs.
+        with_engine: in TensorRT too, on this machine's GPU.
+
+    Raises UsageError for files that do not go with the checkpoint or with each other, ModelError for one that cannot be read.
+    """
+    network = load_network(Run(run).model)
+    size = network.config.image_size
+    sets = adversarial(size)
+    if data is not None:
+        shown = Run(run).list_file("val" if Run(run).has("val") else "train")
+        sets = {"photographs": load_images(read_samples(data, shown)[:number], size)} | sets
+    calibration = _output_calibration(files)
+    reference = {name: outputs(torch_runner(network, calibration), images) for name, images in sets.items()}
+    return [
+        _verdict(version, network, calibration, sets, reference)
+        for file in files
+        for version in _versions(file, size, with_engine)
+    ]
+
+
+def _verdict(
+    version: Version,
+    network: FusionModel,
+    calibration: OutputCalibration | None,
+    sets: Mapping[str, Images],
+    reference: Mapping[str, Outputs],
+) -> Verdict:
+    tolerances = EXACT if version.exact else REDUCED
+    found = [
+        row for name, images in sets.items() for row in rows(name, reference[name], outputs(version.run, images), tolerances)
+    ]
+    wrong = next((row for row in found if not row.ok), None)
+    if wrong is None:
+        return Verdict(version.title, found, "")
+    image = sets[wrong.images][:1]
+    if version.exact:
+        layer = first_diverging_layer_from_torch(network, version.graph, image, LAYER_EXACT, calibration)
+    else:
+        layer = first_diverging_layer(to_onnx(network, calibration), version.graph, image, LAYER_REDUCED)
+    where = f"first diverging layer: {layer or 'none alone'}"
+    return Verdict(version.title, found, f"{version.title} differs in {wrong.output} on {wrong.images}; {where}")
+
+
+def _output_calibration(files: Sequence[Path]) -> OutputCalibration | None:
+    """That of the model files, which was fitted when they were exported and is not in the checkpoint."""
+    found = [read(file)[1].training.get("output_calibration") for file in files]
+    if any(other != found[0] for other in found):
+        raise UsageError("the model files differ in their output calibration: they come of several exports; verify them apart")
+    return OutputCalibration.from_dict(found[0])
+
+
+def _versions(file: Path, size: int, with_engine: bool) -> Iterator[Version]:
+    """A model file in each runtime that can run it."""
+    graph, manifest = read(file)
+    if manifest.input.height != size:
+        raise UsageError(f"{file}: takes {manifest.input.height} pixels a side; the checkpoint takes {size}")
+    content = file.read_bytes()
+    recipe = str(manifest.quantisation.get("recipe", ""))
+    if recipe.startswith("S8S8"):
+        yield Version(f"{file.name} simulated", simulated_runner(content), graph, False)
+    else:
+        yield Version(f"{file.name} in ONNX Runtime", onnx_runner(content), graph, not recipe)
+    if with_engine and not recipe.startswith("U8S8"):
+        from acne_edge.backends.tensorrt.backend import TensorRTBackend
+
+        yield Version(f"{file.name} in TensorRT", TensorRTBackend(content).run, graph, False)
 
 
 def adversarial(size: int) -> dict[str, Images]:

@@ -15,9 +15,10 @@ ASSETS = Path(__file__).parent / "assets"
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Graphs and engines are kept in a folder of this run, not in the user's."""
+    """Graphs, engines and journals are kept in folders of this run, not in the user's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
 
 

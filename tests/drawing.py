@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageCms, ImageDraw, ImageFilter
 
 
 def face(lesions: int = 20, seed: int = 0, width: int = 576, height: int = 640) -> np.ndarray:
@@ -39,3 +40,19 @@ def with_orientation(image: np.ndarray, orientation: int) -> bytes:
     exif = Image.Exif()
     exif[0x0112] = orientation
     return encode(image, "JPEG", quality=95, subsampling=0, exif=exif)
+
+
+def display_p3() -> bytes:
+    """A profile with the primaries of Display P3: that of sRGB with others in their place."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    primaries = {
+        b"rXYZ": (0.51512, 0.24120, -0.00105),
+        b"gXYZ": (0.29198, 0.69225, 0.04189),
+        b"bXYZ": (0.15710, 0.06657, 0.78407),
+    }
+    for name, xyz in primaries.items():
+        entry = profile.index(name)
+        (offset,) = struct.unpack_from(">L", profile, entry + 4)
+        struct.pack_into(">3l", profile, offset + 8, *(round(value * 65536) for value in xyz))
+    profile[24:36] = bytes(12)  # the time at which it was made
+    return bytes(profile)

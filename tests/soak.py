@@ -18,7 +18,7 @@ from acne_edge import AcneGrader
 from acne_edge.sources import camera
 from acne_edge.sources.camera import Camera
 from tests import drawing
-from tests.backends.test_onnxruntime import model
+from tests.toy_model import toy_model
 
 GROWTH = 0.02
 FACE = np.ascontiguousarray(drawing.face(width=96, height=112)[..., ::-1])
@@ -59,7 +59,7 @@ def main(frames: int) -> int:
     camera.FIRST_WAIT = camera.LONGEST_WAIT = 0.001
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "tiny.onnx"
-        file.write_bytes(model())
+        file.write_bytes(toy_model())
         with AcneGrader.load(file) as grader:
             memory = opened = 0
             for seen in grader.stream(Camera(str(file), open_capture=lambda source: Capture(frames))):

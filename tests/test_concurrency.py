@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -94,6 +96,42 @@ def test_a_grader_made_before_a_fork_works_in_parent_and_child() -> None:
             assert count == pytest.approx(before, abs=1e-4)
             assert of_many == pytest.approx(many, abs=1e-4)
         assert grader.predict(FACES[1]).count == before
+
+
+FORK = """
+import os, sys, threading, time, warnings
+from acne_edge import AcneGrader
+from tests import drawing
+warnings.simplefilter("ignore", DeprecationWarning)
+face = drawing.face(width=64, height=72)
+
+class SlowImport:  # of what the loading thread imports in the middle of another module
+    def find_spec(name, path, target=None):
+        if name == "acne_edge.backends.graph_cache":
+            importing.set()
+            time.sleep(0.5)
+
+importing = threading.Event()
+sys.meta_path.insert(0, SlowImport)
+grader = AcneGrader.load(threads=2, background=sys.argv[1] == "loading")
+if sys.argv[1] == "loaded":
+    list(grader.predict_many([face] * 6, workers=2))
+assert importing.wait(30)
+child = os.fork()
+if not child:
+    assert grader.predict(face).ok
+    grader.close()
+    sys.exit(0)  # and takes the interpreter apart, the parent's model included
+_, status = os.waitpid(child, 0)
+os._exit(status != 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("when", ["loading", "loaded"])
+def test_a_child_predicts_closes_and_ends_whenever_it_was_forked(when: str) -> None:
+    done = subprocess.run([sys.executable, "-c", FORK, when], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_spawned_processes_load_their_own(grader: AcneGrader) -> None:

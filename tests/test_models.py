@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,18 @@ def test_a_missing_model_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_an_unreadable_path_names_the_shipped_models(path: str) -> None:
     with pytest.raises(ModelError, match=next(iter(models.index()))):
         models.load_model(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system")
+def test_a_path_that_never_ends_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe.onnx")
+    for path in (tmp_path / "pipe.onnx", "/dev/zero"):
+        with pytest.raises(ModelError, match="no regular file"):
+            models.load_model(path)
+    monkeypatch.setattr(models, "MAX_BYTES", 3)
+    (tmp_path / "large.onnx").write_bytes(b"1234")
+    with pytest.raises(ModelError, match="larger than"):
+        models.load_model(tmp_path / "large.onnx")
 
 
 def test_a_file_is_read_by_path(tmp_path: Path) -> None:

@@ -14,15 +14,16 @@ import pytest
 from PIL import Image
 
 from acne_edge import AcneGrader
-from acne_edge.evaluation.labels import read_labels
+from acne_edge.training.run import Run
 from tests.conftest import ASSETS
 
-RUN = Path(__file__).parents[1] / "export" / "checkpoints" / "acne-edge-s"
+RUN = Run(Path(__file__).parents[1] / "export" / "checkpoints" / "acne-edge-s")
 
 
 def test_the_golden_result_on_a_drawn_face(grader: AcneGrader) -> None:
     golden = json.loads((ASSETS / "golden.jsonl").read_text())
-    result = grader.predict(ASSETS / "drawn_face.png").to_dict()
+    prediction = grader.predict(ASSETS / "drawn_face.png")
+    result = prediction.to_dict()
     assert result["model"]["sha256"] == golden["model"]["sha256"]
     assert result["grade"] == golden["grade"]
     # Processors differ in how they sum products, hence the tolerances.
@@ -31,6 +32,21 @@ def test_the_golden_result_on_a_drawn_face(grader: AcneGrader) -> None:
     for end in ("low", "high"):
         assert result["count_interval"][end] == pytest.approx(golden["count_interval"][end], abs=1)
     assert result["quality"] == golden["quality"]
+    assert result["image"] == golden["image"]
+    # A place whose score is near the threshold may be there on one processor and not on another.
+    sure = [lesion for lesion in golden["lesions"] if lesion["score"] > grader.manifest.positions.threshold + 0.05]
+    assert sure
+    for lesion in sure:
+        assert any(abs(lesion["x"] - x) + abs(lesion["y"] - y) < 0.01 for x, y, _ in prediction.lesions)
+
+
+def test_the_threshold_of_positions_was_fitted_on_photographs_that_the_manifest_names(grader: AcneGrader) -> None:
+    positions = grader.manifest.positions
+    assert positions.rule == "cross"
+    assert 0.2 < positions.threshold < 0.4
+    assert "had not learned" in positions.fitted_on
+    measured = grader.manifest.metrics["positions"]
+    assert (measured["split"], measured["threshold"]) == (positions.fitted_on, positions.threshold)
 
 
 def test_the_manifest_names_its_data_and_its_gate(grader: AcneGrader) -> None:
@@ -47,19 +63,20 @@ def test_the_manifest_names_its_data_and_its_gate(grader: AcneGrader) -> None:
 def test_photographs_give_what_the_checkpoint_gives_in_float(grader: AcneGrader, acne04: Path) -> None:
     """The network has learned these photographs, so this says what INT8 changes, not how good it is."""
     torch = pytest.importorskip("torch")
+    from acne_edge.fit.outputs import LabelledOutputs
+    from acne_edge.training.calibrate import calibrated
     from acne_edge.training.checkpoint import load_network
     from acne_edge.training.data import load_images, read_samples
-    from acne_edge.training.loop import predict
+    from acne_edge.training.inference import predict
     from acne_edge.training.model import OutputCalibration
-    from acne_edge.training.uncertainty import LabelledOutputs, interpret_all
 
-    samples = read_samples(acne04, RUN / "train.txt")[::7]
-    network, m = load_network(RUN / "model.safetensors"), grader.manifest
+    samples = read_samples(acne04, RUN.list_file("train"))[::7]
+    network, m = load_network(RUN.model), grader.manifest
     outputs = predict(network, load_images(samples, m.input.height), 32, torch.device("cpu"))
-    held_out = LabelledOutputs.of(outputs, [s.grade for s in samples], [s.count for s in samples])
+    held_out = LabelledOutputs.of(outputs, samples)
     calibration = OutputCalibration.from_dict(m.training["output_calibration"])
     assert calibration is not None
-    expected = interpret_all(held_out.calibrated(calibration), m.decoding, m.uncertainty)
+    expected = calibrated(held_out, calibration).interpret(m.decoding, m.uncertainty)
     measured = [grader.predict(s.path) for s in samples]
     agree = [e.grade == p.grade.index for e, p in zip(expected, measured, strict=True)]
     apart = [abs(e.count - p.count) for e, p in zip(expected, measured, strict=True)]
@@ -72,7 +89,7 @@ def test_photographs_give_what_the_checkpoint_gives_in_float(grader: AcneGrader,
 def test_decoding_at_a_reduced_scale_moves_counts_by_a_fifth_of_a_lesion_at_most(grader: AcneGrader, acne04: Path) -> None:
     """On photographs blown up to the size that the hospital's camera gave them, which the open copy has lost."""
     moved = []
-    for label in read_labels(RUN / "train.txt")[::35]:
+    for label in RUN.labels("train")[::35]:
         name = label.name
         with Image.open(acne04 / "Classification" / "JPEGImages" / name) as small:
             large = small.convert("RGB").resize((3112, 3456), Image.Resampling.LANCZOS)

@@ -22,12 +22,12 @@ class GraphCache:
     """The place of one model's graphs. `sha256`: of the model file, hexadecimal."""
 
     def __init__(self, sha256: str) -> None:
-        self._folder = cache_folder("graphs")
         self._key = hashlib.sha256(f"{sha256}\n{processor()}".encode()).hexdigest()[:32]
         self.draft: str | None = None  # the file that ONNX Runtime is to write the graph to; None: the cache is of no use
         if os.environ.get(SWITCH) == "0" or not hasattr(os, "getuid"):
             return
         try:
+            self._folder = cache_folder("graphs")
             private(self._folder)
         except BackendError:
             return

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from acne_edge.backends.base import OUTPUT_NAMES, Outputs
 from acne_edge.backends.graph_cache import GraphCache
+from acne_edge.cpus import limited_cpus
 from acne_edge.errors import BackendError, ManifestError, ModelError
-from acne_edge.manifest import KEY, Manifest
+from acne_edge.manifest import Manifest
+from acne_edge.onnx_file import KEY, refuse_external_data
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,15 +27,20 @@ class OnnxRuntimeBackend:
         threads: threads inside an operator; 0 lets the runtime choose.
         sha256: of `model`; with it, the optimised graph is taken from the cache, or kept there.
 
-    Raises ModelError for bytes that are no ONNX model or do not keep the contract, ManifestError for a bad manifest.
+    Raises ModelError for bytes that are no ONNX model, refer to other files or do not keep the contract, ManifestError for a bad
+    manifest.
     """
 
     def __init__(self, model: bytes, threads: int = 0, sha256: str | None = None) -> None:
+        refuse_external_data(model)
         try:
             self._session: Any = _session(model, threads, sha256)
         except Exception as error:  # the runtime's exceptions share no public base class
             raise ModelError(f"ONNX Runtime cannot load the model: {_first_line(error)}") from error
-        text = self._session.get_modelmeta().custom_metadata_map.get(KEY)
+        try:
+            text = self._session.get_modelmeta().custom_metadata_map.get(KEY)
+        except UnicodeDecodeError as error:
+            raise ManifestError("the model's metadata is not UTF-8 text; export the model again") from error
         if text is None:
             raise ManifestError("the ONNX file holds no acne-edge manifest: make one with `python -m export`")
         self.manifest = Manifest.from_json(text)
@@ -111,7 +118,8 @@ def _session(model: bytes, threads: int, sha256: str | None) -> Any:
 
     def start(graph: bytes, optimised: bool = False, draft: str | None = None) -> Any:
         options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
+        # Left to itself it binds a thread to each core of the machine, also to those that this process may not use.
+        options.intra_op_num_threads = threads or limited_cpus()
         options.log_severity_level = 4  # errors come back as exceptions; nothing else may write to stderr
         # Threads wait for the next operator spinning, an eighth faster than asleep; but not for the next frame, which would burn
         # a battery and a core, nor for the first one, whose decoding needs that core.

@@ -7,7 +7,6 @@ medians from one run; milliseconds belong to one machine at one moment.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from acne_edge.bench.statistics import stage_report
+from acne_edge.cpus import available_cpus
 from acne_edge.errors import MissingExtraError, UsageError
 from acne_edge.grader import AcneGrader
 from acne_edge.image import decode
@@ -152,7 +152,7 @@ def throughput(grader: AcneGrader, photograph: bytes, images: int, rounds: int =
         loops.append(looped - start)
     del loops[0], batches[0]  # the first batch loads what batches run on
     return {
-        "streams": os.cpu_count() or 1,
+        "streams": available_cpus(),
         "loop_images_per_second": each / float(np.median(loops)),
         "images_per_second": each / float(np.median(batches)),
         "ratio": float(np.median(np.divide(loops, batches))),

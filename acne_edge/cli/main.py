@@ -8,19 +8,53 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
-from acne_edge import __version__, console, startup
+from acne_edge import console, startup
 
-DEVICE_COMMANDS = ("predict", "watch", "bench", "evaluate", "info", "doctor")
+DEVICE_COMMANDS = ("predict", "watch", "evaluate", "info", "doctor", "bench", "engine")
 RESEARCH_COMMANDS = ("train", "crossval", "refit", "compare", "analyse", "subject-groups")
+MODULES = {
+    **{name: f"acne_edge.cli.{name}" for name in DEVICE_COMMANDS},
+    **dict.fromkeys(RESEARCH_COMMANDS, "acne_edge.training.command"),
+}
+GROUPS = {"Commands on a device": DEVICE_COMMANDS, "Research commands (extra `train`)": RESEARCH_COMMANDS}
+HELP = "Count acne lesions and grade severity from photographs, on this device, offline. Not a medical device."
+EPILOG = """\b
+Exit codes:
+  0    ok
+  1    the system failed (a full disk, say), or a defect of acne-edge itself
+  2    usage: an unknown option, an unreadable list, a missing extra
+  3    some or all photographs failed
+  4    the model was refused, or the runtime cannot run it
+  5    every photograph was abstained on
+  129, 130, 143    ended by SIGHUP, SIGINT (Ctrl-C), SIGTERM
+"""
+
+
+class Commands(typer.core.TyperGroup):
+    """A group whose help lists the commands by what they are for, with all that is said of each."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the lists."""
+        known = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        for title, names in GROUPS.items():
+            rows = [(name, _first_paragraph(known[name])) for name in names if known.get(name)]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+def _first_paragraph(command: Any) -> str:
+    return " ".join((command.help or "").split("\n\n")[0].split())
 
 
 def main() -> None:
     """Run the command line; errors become one line and an exit code."""
-    console.run(lambda arguments: application(arguments)(arguments, prog_name="acne-edge"), "acne-edge")
+    console.run(lambda args, **how: application(args)(args, prog_name="acne-edge", **how), "acne-edge")
 
 
 def run() -> None:
@@ -30,33 +64,31 @@ def run() -> None:
         main()
     except SystemExit as stop:
         code = stop.code
-    if "acne_edge.training" in sys.modules or not isinstance(code, int | None):
+    if "torch" in sys.modules or not isinstance(code, int | None):
         sys.exit(code)  # type: ignore[arg-type]
     startup.exit_at_once(code or 0)
 
 
 def application(arguments: list[str]) -> typer.Typer:
     """The command line with the command that `arguments` name first, or with all of them."""
-    app = console.application(
-        "Count acne lesions and grade severity from photographs, on this device, offline. Not a medical device."
-    )
+    app = console.application(HELP, cls=Commands, epilog=EPILOG, add_completion=True)
     app.callback(invoke_without_command=True)(_root)
     named = next((a for a in arguments if not a.startswith("-")), None)
-    for name in DEVICE_COMMANDS:
-        if named == name or named not in (*DEVICE_COMMANDS, *RESEARCH_COMMANDS):
-            app.command(name)(getattr(import_module(f"acne_edge.cli.{name}"), name))
-    if named not in DEVICE_COMMANDS:
-        from acne_edge.cli import research
-
-        for name in RESEARCH_COMMANDS:
-            research.add(app, name)
+    everything = named not in MODULES
+    for name, module in MODULES.items():
+        if everything or name == named:
+            app.command(name)(getattr(import_module(module), name.replace("-", "_")))
     return app
 
 
 def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", "-V", help="Print the versions of the package, its models and the runtime.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,  # `console.run` reads it
 ) -> None:
     if version:
-        print(f"acne-edge {__version__}")
+        from acne_edge.cli.version import versions
+
+        print(versions())
         raise typer.Exit

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +16,7 @@ from acne_edge.cli import output as results_output
 from acne_edge.cli.options import (
     BackendOption,
     ModelOption,
+    OutputOption,
     QualityOption,
     ScaleOption,
     StrictOption,
@@ -21,8 +24,11 @@ from acne_edge.cli.options import (
     open_grader,
 )
 from acne_edge.cli.output import Format, Tally
+from acne_edge.errors import UsageError
 
 if TYPE_CHECKING:
+    from acne_edge.cli.save import SavedBatch
+    from acne_edge.errors import ImageError
     from acne_edge.grader import AcneGrader
     from acne_edge.prediction import Failure, Prediction
 
@@ -38,28 +44,70 @@ def predict(
     threads: ThreadsOption = 0,
     strict: StrictOption = False,
     on_poor_quality: QualityOption = "warn",
-    lesion_map: Annotated[bool, typer.Option("--lesion-map", help="Include the lesion map in json and jsonl.")] = False,
+    lesion_map: Annotated[
+        bool, typer.Option("--lesion-map", help="Include the lesion map; with --format json or jsonl, which can hold it.")
+    ] = False,
+    file: OutputOption = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep a picture a photograph, predictions.jsonl and predictions.csv there.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the batch in --save DIR: do what is missing or failed.")
+    ] = False,
 ) -> None:
     """Predict lesion count, interval and severity grade for each image. One bad image never stops the others."""
+    if lesion_map and output not in ("json", "jsonl"):
+        raise UsageError(f"--lesion-map goes with --format json or jsonl; {output} cannot hold it")
+    if resume and save is None:
+        raise UsageError("--resume goes on with the batch in --save DIR")
     tally = Tally()
-    with open_grader(model, backend, threads, strict, scale, on_poor_quality) as grader:
-        results = tally.count(_predictions(grader, paths))
+    with results_output.destination(file), open_grader(model, backend, threads, strict, scale, on_poor_quality) as grader:
+        batch = _batch(save, resume)
+        results = _predictions(grader, paths, batch)
+        results = tally.count(batch.keep(results) if batch else results)
         first = list(islice(results, 1))  # a model that is refused is refused before anything is printed
         results_output.write(chain(first, results), output, lesion_map)
-    if tally.exit_code:
-        raise typer.Exit(tally.exit_code)
+    code = tally.exit_code or (3 if batch and batch.failed else 0)
+    if code:
+        raise typer.Exit(code)
 
 
-def _predictions(grader: AcneGrader, paths: list[str]) -> Iterator[Prediction | Failure]:
-    """What holds no photograph first, as failures; then each photograph, in order."""
+def _batch(folder: Path | None, resume: bool) -> SavedBatch | None:
+    if folder is None:
+        return None
+    from acne_edge.cli.save import SavedBatch
+
+    return SavedBatch(folder, resume)
+
+
+def _predictions(grader: AcneGrader, paths: list[str], batch: SavedBatch | None) -> Iterator[Prediction | Failure]:
+    """What becomes of each path, in order."""
+    from acne_edge.errors import AcneEdgeError
     from acne_edge.prediction import Failure
     from acne_edge.sources.paths import STDIN, expand
 
-    found, empty = expand(paths)
-    for path, error in empty:
-        yield Failure(path, error)
-    sources = [sys.stdin.buffer.read() if path == STDIN else path for path in found]
-    results: Iterable[Prediction | Failure] = grader.predict_many(sources)
-    if len(sources) > SHORT_BATCH:
-        results = console.progress(iter(results), "predicting", len(sources))
-    yield from results
+    expanded = batch.missing(expand(paths)) if batch else expand(paths)
+    found = [(path, error or (_stdin() if path == STDIN else path)) for path, error in expanded]
+    if batch:
+        batch.stdin = next((source for _, source in found if isinstance(source, bytes)), b"")
+    sources = [source for _, source in found if not isinstance(source, AcneEdgeError)]
+    results: Iterator[Prediction | Failure] = grader.predict_many(sources)
+    if len(sources) > SHORT_BATCH and not sys.stdout.isatty():  # there the lines themselves show it
+        results = console.progress(results, "predicting", len(sources))
+    for path, source in found:
+        result = Failure(path, source) if isinstance(source, AcneEdgeError) else next(results)
+        yield result if result.path is not None else replace(result, path=path)
+
+
+def _stdin() -> bytes | ImageError:
+    """The bytes on stdin, or what is wrong with them; of what has no end no more is read than is needed to refuse it."""
+    from acne_edge.errors import ImageNotFoundError, ImageSizeError
+    from acne_edge.image import MAX_BYTES
+
+    if sys.stdin is None:
+        return ImageNotFoundError("stdin is closed")
+    try:
+        data = sys.stdin.buffer.read(MAX_BYTES + 1)
+    except OSError as error:
+        return ImageNotFoundError(f"stdin cannot be read: {error.strerror}")
+    return data if len(data) <= MAX_BYTES else ImageSizeError(f"more than {MAX_BYTES // 1_000_000} MB on stdin")

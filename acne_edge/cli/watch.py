@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,7 +20,11 @@ from acne_edge.cli.options import (
     ThreadsOption,
     open_grader,
 )
-from acne_edge.errors import UsageError
+from acne_edge.errors import ImageNotFoundError, MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    from acne_edge.grader import AcneGrader
+    from acne_edge.sources.folder import WatchedFolder
 
 
 def watch(
@@ -60,9 +63,23 @@ def watch(
     from acne_edge.sources.folder import WatchedFolder
 
     folder = WatchedFolder(directory, settle)
-    with open_grader(model, backend, threads, strict, scale, on_poor_quality) as grader:
-        grader.warmup()
-        for path in folder.files(stop):
-            output.write(output.Tally().count([grader.try_predict(path)]), "jsonl")
-            sys.stdout.flush()
-            folder.done(path)
+    try:
+        with open_grader(model, backend, threads, strict, scale, on_poor_quality) as grader:
+            grader.warmup()
+            for path in folder.files(stop):
+                _predict(grader, folder, path)
+    finally:
+        folder.close()
+
+
+def _predict(grader: AcneGrader, folder: WatchedFolder, path: Path) -> None:
+    result = grader.try_predict(path)
+    error = None if result.ok else result.error
+    if isinstance(error, ImageNotFoundError):
+        folder.again(path, error.message)
+        return
+    output.write(output.Tally().count([result]), "jsonl")
+    if isinstance(error, MissingExtraError):
+        folder.passed_over(path)  # it can be predicted when the extra is installed
+    else:
+        folder.done(path)

@@ -1,8 +1,11 @@
-"""Figures of merit for grades and counts, in the form of the acne-grading literature. All pure functions of arrays."""
+"""Figures of merit for grades and counts, in the form of the acne-grading literature. All pure functions of arrays.
+
+A figure that does not exist for the photographs at hand (the sensitivity of a grade that none of them has) is nan here, so that
+arrays of figures can be computed with; it is null in every JSON (`tables.to_json`), and `outcome.REASONS` says why.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -49,9 +52,48 @@ def grade_metrics(truth: ArrayLike, predicted: ArrayLike, grades: int) -> dict[s
 
 
 def count_metrics(truth: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
-    """Mean absolute error, root mean squared error (which this literature prints as "MSE") and bias, in lesions."""
+    """Mean absolute error, root mean squared error (which this literature prints as "MSE") and bias, in lesions.
+
+    All are nan without photographs.
+    """
     error = np.asarray(predicted, np.float64) - np.asarray(truth, np.float64)
+    if not len(error):
+        return dict.fromkeys(("mae", "rmse", "bias"), float("nan"))
     return {"mae": float(np.abs(error).mean()), "rmse": float(np.sqrt((error**2).mean())), "bias": float(error.mean())}
+
+
+def agreement(ratings: ArrayLike) -> float:
+    """ICC(2,1), the agreement of single raters drawn at random, of `ratings` [n photographs, k raters] (Shrout and Fleiss 1979).
+
+    In a two-way analysis of variance with the mean squares BMS between photographs, JMS between raters and EMS of what is left:
+
+        ICC(2,1) = (BMS - EMS) / (BMS + (k - 1) EMS + k (JMS - EMS) / n)
+
+    Psychological Bulletin 86, 420-428, case 2. Unlike a correlation, it falls where one rater always counts more. It is nan for
+    fewer than two photographs or raters, and where all ratings are equal.
+    """
+    x = np.asarray(ratings, np.float64)
+    n, k = x.shape
+    if n < 2 or k < 2:
+        return float("nan")
+    centre, rows, columns = x.mean(), x.mean(1), x.mean(0)
+    bms = k * ((rows - centre) ** 2).sum() / (n - 1)
+    jms = n * ((columns - centre) ** 2).sum() / (k - 1)
+    ems = ((x - rows[:, None] - columns + centre) ** 2).sum() / ((n - 1) * (k - 1))
+    whole = bms + (k - 1) * ems + k * (jms - ems) / n
+    return float((bms - ems) / whole) if whole else float("nan")
+
+
+def limits_of_agreement(truth: ArrayLike, predicted: ArrayLike) -> tuple[float, float]:
+    """The 95 % limits of agreement (Bland and Altman, Lancet 1986): mean difference -+ 1.96 standard deviations, in lesions.
+
+    If differences are distributed normally, 95 % of them lie between. Both are nan for fewer than two photographs.
+    """
+    error = np.asarray(predicted, np.float64) - np.asarray(truth, np.float64)
+    if len(error) < 2:
+        return float("nan"), float("nan")
+    reach = 1.96 * error.std(ddof=1)
+    return float(error.mean() - reach), float(error.mean() + reach)
 
 
 def expected_calibration_error(truth: ArrayLike, probs: NDArray[np.floating], bins: int = 10) -> float:
@@ -75,36 +117,6 @@ def ece_if_calibrated(probs: NDArray[np.floating], bins: int = 10, repeats: int 
     return float(np.mean(sum(gaps)) / len(confidence))
 
 
-def _mean(values: NDArray[np.floating]) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
-
-
-def bootstrap(
-    figures: Callable[[NDArray[np.int64]], Mapping[str, float]], n: int, repeats: int = 1000, level: float = 0.95, seed: int = 0
-) -> dict[str, dict[str, float]]:
-    """Percentile bootstrap (Efron 1979) over `n` images: {name: {value, low, high}} of what `figures(indices)` returns.
-
-    A figure that is nan in a resample (a grade without images) is left out of that figure's percentiles.
-    """
-    rng = np.random.default_rng(seed)
-    values = figures(np.arange(n))
-    draws = [figures(rng.integers(0, n, n)) for _ in range(repeats)]
-    tail = 50 * (1 - level)
-    result = {}
-    for name, value in values.items():
-        drawn = np.array([d[name] for d in draws])
-        drawn = drawn[~np.isnan(drawn)]
-        low, high = np.percentile(drawn, [tail, 100 - tail]) if len(drawn) else (np.nan, np.nan)
-        result[name] = {"value": float(value), "low": float(low), "high": float(high)}
-    return result
-
-
-def changes_line(changes: Mapping[str, Mapping[str, float]]) -> str:
-    """Differences as `bootstrap` gives them, on one line."""
-    return "  ".join(f"{name} {v['value']:+.4f} [{v['low']:+.4f}, {v['high']:+.4f}]" for name, v in changes.items())
-
-
 def risk_coverage(right: ArrayLike, confidence: ArrayLike) -> dict[str, Any]:
     """Error among the most confident images, from all of them down (El-Yaniv and Wiener, JMLR 2010), and the area under it.
 
@@ -115,3 +127,8 @@ def risk_coverage(right: ArrayLike, confidence: ArrayLike) -> dict[str, Any]:
     seen = np.arange(1, len(order) + 1)
     risk = wrong.cumsum() / seen
     return {"coverage": (seen / len(order)).tolist(), "risk": risk.tolist(), "aurc": float(risk.mean())}
+
+
+def _mean(values: NDArray[np.floating]) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")

@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from functools import cache
 
+from acne_edge import files
 from acne_edge.errors import ModelError, ModelIntegrityError
 
 FOLDER = os.path.dirname(__file__)
@@ -42,9 +43,7 @@ def load_model(model: str | os.PathLike[str] | None = None) -> ModelFile:
     if name in listed:
         return _load_listed(listed[name])
     try:
-        if os.stat(name).st_size > MAX_BYTES:
-            raise ModelError(f"{name}: larger than {MAX_BYTES >> 20} MB; not a model of acne-edge")
-        data = _read(name)
+        data = files.read(name, MAX_BYTES)
     except (OSError, ValueError) as error:
         known = ", ".join(listed)
         reason = getattr(error, "strerror", None) or error
@@ -55,15 +54,10 @@ def load_model(model: str | os.PathLike[str] | None = None) -> ModelFile:
 def _load_listed(entry: dict[str, object]) -> ModelFile:
     name = str(entry["name"])
     try:
-        data = _read(os.path.join(FOLDER, str(entry["file"])))
+        data = files.read(os.path.join(FOLDER, str(entry["file"])), MAX_BYTES)
     except OSError as error:
         raise ModelIntegrityError(f"model {name}: its file is missing from the installation; reinstall acne-edge") from error
     digest = hashlib.sha256(data).hexdigest()
     if len(data) != entry["bytes"] or digest != entry["sha256"]:
         raise ModelIntegrityError(f"model {name}: the installed file is not the one that was shipped; reinstall acne-edge")
     return ModelFile(name, data, digest)
-
-
-def _read(path: str) -> bytes:
-    with open(path, "rb") as stream:
-        return stream.read()

@@ -1,102 +1,152 @@
-"""Directories watched for new photographs: each file once, never half-written, across restarts.
+"""Folders watched for new photographs: each file once, never half-written, across restarts.
 
-Files are polled, because network shares and removable cards - where capture devices write - do not notify.
+Files are polled, because network shares and removable cards - where capture devices write - do not notify. Which files are
+photographs is said in `acne_edge.sources.paths`; what was done is kept by `acne_edge.sources.journal`.
 """
 
 from __future__ import annotations
 
-import json
+import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 from time import monotonic
+from typing import NamedTuple
 
 from acne_edge.errors import UsageError
-from acne_edge.sources.paths import SUFFIXES
+from acne_edge.sources.journal import Journal, Stamp
+from acne_edge.sources.paths import JUNK, SUFFIXES, walk
 
-STATE_NAME = ".acne-edge-watch.json"
-Stamp = tuple[int, int]  # size in bytes, modification time in ns
+logger = logging.getLogger(__name__)
+
+FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds between tries of a photograph that cannot be read
+
+
+class _Seen(NamedTuple):
+    stamp: Stamp
+    since: float  # when it was first seen with this stamp
+    changed: int  # ctime in ns: a change of its rights is seen here alone
+
+
+class _Unread(NamedTuple):
+    changed: int  # ctime in ns
+    wait: float  # seconds
+    due: float
 
 
 @dataclass
 class WatchedFolder:
-    """New images under a directory.
+    """New photographs under a folder.
 
     A file is given out when its size and modification time have not changed for `settle` seconds; one that changes later is
-    given out again. What `done` was told of is remembered in a state file in the directory, so a restart repeats nothing.
+    given out again. What `done` was told of is remembered, so a restart repeats nothing; what `again` was told of is given out
+    again after 1 s, 2 s, ... 60 s, and at once when its rights change.
 
-    Raises UsageError if the directory, or the state file in it, cannot be used.
+    Raises UsageError if there is no such folder, or its journal cannot be used.
     """
 
     directory: Path
     settle: float = 1.0  # seconds
     interval: float = 0.5  # seconds between scans
     clock: Callable[[], float] = monotonic
-    _done: dict[str, Stamp] = field(default_factory=dict, init=False)
-    _seen: dict[str, tuple[Stamp, float]] = field(default_factory=dict, init=False)
+    _journal: Journal = field(init=False)
+    _seen: dict[str, _Seen] = field(default_factory=dict, init=False)
+    _unread: dict[str, _Unread] = field(default_factory=dict, init=False)
+    _passed: dict[str, Stamp] = field(default_factory=dict, init=False)
+    _closed_folders: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         if not self.directory.is_dir():
-            raise UsageError(f"{self.directory}: no such directory to watch")
-        try:
-            values = json.loads(self._state.read_text())
-            self._done = {str(name): (int(size), int(mtime)) for name, (size, mtime) in values.items()}
-        except FileNotFoundError:
-            pass
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise UsageError(
-                f"{self._state}: cannot be read as the state of a watch; delete it to begin anew ({error})"
-            ) from error
-
-    @property
-    def _state(self) -> Path:
-        return self.directory / STATE_NAME
+            raise UsageError(f"{self.directory}: {'is no folder' if self.directory.exists() else 'no such folder'} to watch")
+        self._journal = Journal(self.directory)
 
     def files(self, stop: Event) -> Iterator[Path]:
-        """Settled new files, oldest first, until `stop` is set. Call `done` for each."""
+        """Settled new files, oldest first, until `stop` is set. Call `done`, `passed_over` or `again` for each."""
+        self._introduce()
         while not stop.is_set():
-            for path in self.scan():
+            for name in self._ready():
                 if stop.is_set():
                     return
-                yield path
+                yield self.directory / name
             stop.wait(self.interval)
 
     def scan(self) -> list[Path]:
-        """One pass over the directory: the new files that have settled by now, oldest first."""
+        """One pass over the folder: the new files that have settled by now, oldest first."""
+        return [self.directory / name for name in self._ready()]
+
+    def _ready(self) -> list[str]:
         now, present, ready = self.clock(), {}, []
-        for path in self.directory.rglob("*"):
-            if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
-                continue
+        unreadable: set[str] = set()
+        for name, entry in walk(self.directory, lambda error: unreadable.add(self._cannot_read(error))):
             try:
-                status = path.stat()
+                status = entry.stat()
             except OSError:
                 continue  # gone, or not readable yet
-            name = path.relative_to(self.directory).as_posix()
             stamp = (status.st_size, status.st_mtime_ns)
-            if self._done.get(name) == stamp:
+            if self._journal.get(name) == stamp or self._passed.get(name) == stamp:
                 continue
             before = self._seen.get(name)
-            since = before[1] if before and before[0] == stamp else now
-            present[name] = (stamp, since)
-            if status.st_size and now - since >= self.settle:
-                ready.append((status.st_mtime_ns, path))
+            since = before.since if before and before.stamp == stamp else now
+            present[name] = _Seen(stamp, since, status.st_ctime_ns)
+            unread = self._unread.get(name)
+            waits = unread is not None and unread.changed == status.st_ctime_ns and now < unread.due
+            if status.st_size and now - since >= self.settle and not waits:
+                ready.append((status.st_mtime_ns, name))
         self._seen = present
-        return [path for _, path in sorted(ready)]
+        self._unread = {name: unread for name, unread in self._unread.items() if name in present}
+        for folder in self._closed_folders - unreadable:
+            logger.info("%s: can be read again", folder)
+        self._closed_folders = unreadable
+        return [name for _, name in sorted(ready)]
 
     def done(self, path: Path) -> None:
-        """Remember a file as given out. Raises UsageError if the state cannot be written."""
-        name = path.relative_to(self.directory).as_posix()
+        """Remember a file as given out."""
+        name = self._name(path)
         seen = self._seen.pop(name, None)
+        if seen is not None:
+            self._journal.add(name, seen.stamp)
+
+    def passed_over(self, path: Path) -> None:
+        """Do not give a file out again before a restart."""
+        name = self._name(path)
+        seen = self._seen.pop(name, None)
+        if seen is not None:
+            self._passed[name] = seen.stamp
+
+    def again(self, path: Path, reason: object) -> None:
+        """Give out a file again later, because it cannot be read yet; the log says so once."""
+        name = self._name(path)
+        seen, before = self._seen.get(name), self._unread.get(name)
         if seen is None:
             return
-        self._done[name] = seen[0]
-        temporary = self._state.with_name(f"{STATE_NAME}.{os.getpid()}.tmp")
-        try:
-            temporary.write_text(json.dumps(self._done))
-            os.replace(temporary, self._state)
-        except OSError as error:
-            raise UsageError(f"{self._state}: cannot remember what was done ({error.strerror}); is the disk full?") from error
-        finally:
-            temporary.unlink(missing_ok=True)
+        if before is None and os.path.lexists(path):
+            logger.warning("%s: %s; it is tried again until it can be read", path, reason)
+        wait = min(2 * before.wait, LONGEST_WAIT) if before else FIRST_WAIT
+        self._unread[name] = _Unread(seen.changed, wait, self.clock() + wait)
+
+    def close(self) -> None:
+        """Let another process watch the folder."""
+        self._journal.close()
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.directory).as_posix()
+
+    def _cannot_read(self, error: OSError) -> str:
+        folder = os.fsdecode(error.filename)
+        if folder not in self._closed_folders:
+            logger.warning("%s: the folder cannot be read (%s); it is tried again until it can", folder, error.strerror)
+        return folder
+
+    def _introduce(self) -> None:
+        """Say what is watched and what is not, so that nothing is waited for in vain."""
+        others: list[str] = []
+        names = [name for name, _ in walk(self.directory, on_other=others.append)]
+        known = sum(self._journal.get(name) is not None for name in names)
+        logger.info("watching %s for files that end in %s", self.directory, " ".join(SUFFIXES))
+        logger.info("ignored: names that begin with a dot, folders called %s, what is no file", " ".join(sorted(JUNK)))
+        kinds = Counter(os.path.splitext(name)[1].lower() or os.path.basename(name) for name in others)
+        such = ": " + ", ".join(f"{n} {kind}" for kind, n in kinds.most_common(5)) if kinds else ""
+        logger.info("there now: %d photographs, of which %d are done; %d names ignored%s", len(names), known, len(others), such)

@@ -1,44 +1,186 @@
-"""Paths as people type them: files, folders, globs, and `-` for bytes on stdin."""
+"""Paths as people type them: files, folders, globs, and `-` for bytes on stdin. And which files of a folder are photographs.
+
+The rule, for everything that looks into folders (`predict`, `watch`, `evaluate`, lists for training). A file is a photograph if
+
+* its name ends in one of `SUFFIXES`, in capitals or not;
+* neither it nor a folder between it and the one that was named is hidden (a name that begins with a dot: `.Trash-1000`,
+  `.thumbnails`, macOS' `._IMG.jpg`) or one of `JUNK`, where systems keep what was thrown away and small copies;
+* it is a regular file: pipes, sockets and devices are not.
+
+Links are followed: to a file, unless that file is met anyway; to a folder, unless it is walked anyway or holds the folder that
+was named. So a photograph comes once however many links lead to it, and a circle ends. Two hard links are two photographs.
+
+A path that is named itself is taken at its word, whatever it is called.
+"""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
+import re
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 from acne_edge.errors import ImageNotFoundError
 
 HEIF_SUFFIXES = (".heic", ".heif", ".hif")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", *HEIF_SUFFIXES)
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", *HEIF_SUFFIXES)
+JUNK = frozenset((
+    "@eadir", "thumbnails", "thumbs", "__macosx",  # small copies and attributes: Synology, cameras and viewers, macOS' archives
+    "#recycle", "@recycle", "$recycle.bin", "recycler", "recycled", "trash", "lost+found",  # thrown away, or fallen off
+    "#snapshot", "@recently-snapshot", "@tmp", "system volume information",
+))  # fmt: skip
 STDIN = "-"
+GLOB = re.compile(r"[*?[]")
+
+OnError: TypeAlias = "Callable[[OSError], None]"
 
 
-def photographs(folder: str | os.PathLike[str]) -> list[str]:
-    """The photographs anywhere under a folder, by the endings of their names, sorted."""
-    return sorted(str(p) for p in Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+def photographs(folder: str | os.PathLike[str], on_error: OnError | None = None) -> list[str]:
+    """The photographs anywhere under a folder, by the rule above, sorted. `on_error` is told of folders that cannot be read."""
+    return sorted(os.path.join(folder, name) for name, _ in walk(folder, on_error))
 
 
-def expand(paths: list[str]) -> tuple[list[str], list[tuple[str, ImageNotFoundError]]]:
-    """Folders and globs to the photographs in them. `-` and names of files stay as they are, whether the file is there or not.
+def walk(
+    folder: str | os.PathLike[str], on_error: OnError | None = None, on_other: Callable[[str], None] | None = None
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """The photographs anywhere under a folder, in no order: the name relative to it, and the entry.
 
-    Returns the paths in order, and each folder or glob that holds none with the reason.
+    `on_error` is told of folders that cannot be read, `on_other` of the names that are no photographs.
     """
+    return _Walk(on_error or (lambda error: None), on_other or (lambda name: None)).of(os.fspath(folder))
+
+
+class _Walk:
+    """One walk through a folder. Files and folders first, then what the links among them add."""
+
+    def __init__(self, on_error: OnError, on_other: Callable[[str], None]) -> None:
+        self._on_error, self._on_other = on_error, on_other
+        self._folders: set[tuple[int, int]] = set()  # device and inode of those that were walked
+        self._files: set[tuple[int, int]] = set()
+        self._links: list[tuple[str, os.DirEntry[str]]] = []
+
+    def of(self, folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        above = os.path.realpath(folder)
+        while above != os.path.dirname(above):  # a link to one of them leads round in a circle
+            above = os.path.dirname(above)
+            self._enter(above)
+        if self._enter(folder):
+            yield from self._inside(folder, "")
+        links = iter(self._links)  # which grows meanwhile
+        for name, link in links:
+            try:
+                if link.is_dir():
+                    if self._enter(link.path):
+                        yield from self._inside(link.path, name + "/")
+                elif link.is_file() and is_photograph(link.name) and self._new_file(link):
+                    yield name, link
+                else:
+                    self._on_other(name)
+            except OSError:  # a link to itself
+                self._on_other(name)
+
+    def _inside(self, top: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        below = [(top, prefix)]
+        while below:
+            folder, prefix = below.pop()
+            try:
+                with os.scandir(folder) as entries:
+                    device = os.stat(folder).st_dev
+                    for entry in entries:
+                        name = prefix + entry.name
+                        if is_junk(entry.name):
+                            self._on_other(name)
+                        elif entry.is_symlink():
+                            self._links.append((name, entry))
+                        elif entry.is_dir(follow_symlinks=False):
+                            if self._enter(entry.path):
+                                below.append((entry.path, name + "/"))
+                        elif is_photograph(entry.name) and entry.is_file(follow_symlinks=False):
+                            self._files.add((device, entry.inode()))
+                            yield name, entry
+                        else:
+                            self._on_other(name)
+            except OSError as error:
+                self._on_error(error)
+
+    def _enter(self, folder: str) -> bool:
+        """Whether the folder is one that was not walked yet. What cannot be looked at is walked, so that it is complained of."""
+        try:
+            status = os.stat(folder)
+        except OSError:
+            return True
+        key = (status.st_dev, status.st_ino)
+        new = key not in self._folders
+        self._folders.add(key)
+        return new
+
+    def _new_file(self, link: os.DirEntry[str]) -> bool:
+        status = link.stat()
+        key = (status.st_dev, status.st_ino)
+        new = key not in self._files
+        self._files.add(key)
+        return new
+
+
+def is_photograph(name: str) -> bool:
+    """Whether a file's name has an ending of photographs."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def is_junk(name: str) -> bool:
+    """Whether a name is hidden, or that of a folder which systems keep for themselves."""
+    return name.startswith(".") or name.lower() in JUNK
+
+
+def expand(paths: list[str]) -> list[tuple[str, ImageNotFoundError | None]]:
+    """Folders and globs to the photographs in them, in order; `-` and names of files stay as they are.
+
+    With each path comes None, or the error of what holds no photograph, cannot be looked into, or is not there.
+    """
+    found: list[tuple[str, ImageNotFoundError | None]] = []
+
+    def wrong(path: str, reason: str) -> None:
+        found.append((path, ImageNotFoundError(reason)))
+
+    def unreadable(error: OSError) -> None:
+        wrong(os.fsdecode(error.filename), f"folder cannot be read: {error.strerror}")
+
+    for path in paths:
+        before = len(found)
+        if path == STDIN or os.path.isfile(path):
+            found.append((path, None))
+        elif os.path.isdir(path):
+            found += [(inside, None) for inside in photographs(path, unreadable)]
+            if len(found) == before:
+                wrong(path, f"folder without photographs ({' '.join(SUFFIXES)})")
+        elif os.path.lexists(path):
+            found.append((path, None))
+        elif GLOB.search(path):
+            found += [(match, None) for match in _matches(path, unreadable)]
+            if len(found) == before:
+                wrong(path, "no photograph matches")
+        else:
+            wrong(path, _missing(path))
+    return found
+
+
+def _missing(path: str) -> str:
+    folder = os.path.dirname(path)
+    if folder and not os.path.isdir(folder):
+        return f"no such folder: {folder}"
+    return "no such file" if is_photograph(path) else "no such file or folder"
+
+
+def _matches(pattern: str, on_error: OnError) -> list[str]:
+    """The photographs that match a glob, and those in the folders that do, each once; junk only where the glob names it."""
     from glob import glob
 
-    found: list[str] = []
-    empty: list[tuple[str, ImageNotFoundError]] = []
-    for path in paths:
-        if path == STDIN:
-            found.append(path)
-        elif os.path.isdir(path):
-            inside = photographs(path)
-            found += inside
-            if not inside:
-                empty.append((path, ImageNotFoundError(f"directory without images ({' '.join(SUFFIXES)})")))
-        elif any(c in path for c in "*?[") and not os.path.exists(path):
-            inside = sorted(glob(path, recursive=True))
-            found += inside
-            if not inside:
-                empty.append((path, ImageNotFoundError("no file matches")))
-        else:
-            found.append(path)
-    return found, empty
+    junk = JUNK - set(re.split(r"[/\\]", pattern.lower()))
+    found: dict[str, str] = {}  # by what the links in their paths lead to
+    for path in sorted(glob(pattern, recursive=True), key=lambda p: (p.count(os.sep), p)):
+        if junk & set(re.split(r"[/\\]", path.lower())):
+            continue
+        inside = photographs(path, on_error) if os.path.isdir(path) else [path] if is_photograph(path) else []
+        for photograph in filter(os.path.isfile, inside):
+            found.setdefault(os.path.realpath(photograph), photograph)
+    return sorted(found.values())

@@ -11,18 +11,24 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from acne_edge.errors import UsageError
+from acne_edge.errors import AcneEdgeError, UsageError
 from acne_edge.training.model import FusionModel, ModelConfig
 
 
 def save(path: Path, tensors: dict[str, Tensor], info: dict[str, Any]) -> None:
-    """Write tensors and a JSON header atomically: the old file stays until the new one is whole on the disk."""
+    """Write tensors and a JSON header atomically: the old file stays until the new one is whole on the disk.
+
+    Raises AcneEdgeError if it cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, {"acne_edge": json.dumps(info)})
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
         os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise AcneEdgeError(f"{path}: cannot be written ({reason}); the old file, if any, is untouched") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -1,125 +1,224 @@
-"""Every setting of a training run: defaults, a YAML file over them, the command line over both."""
+"""Every setting of a training run: its default, its meaning and its bounds. A YAML file stands over the defaults, the command
+line over both.
+
+Imports no torch, so that a command line can explain the settings without it.
+"""
 
 from __future__ import annotations
 
+import math
+import reprlib
+import stat
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 
 from acne_edge.errors import MissingExtraError, UsageError
-from acne_edge.training.losses import LOSSES
+
+Method = Literal["fusion", "resnet", "vit"]
+Loss = Literal["ldl", "ldl-grade", "lds", "l2", "ce"]
+Protocol = Literal["official", "grouped"]
+Denoiser = Literal["none", "median", "bilateral"]
+Optimizer = Literal["adam", "sgd"]
+METHODS: tuple[str, ...] = get_args(Method)
+LOSSES: tuple[str, ...] = get_args(Loss)
+
+RENAMED = {("loss", "report"): "ldl-grade"}  # settings of earlier runs, which are still read
+MAX_YAML = 100_000  # bytes; settings take one or two thousand
+MAX_SIDE = 4096  # pixels
+EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "a word", tuple: "a list of whole numbers"}
+
+_brief = reprlib.Repr()
+_brief.maxlevel = 2  # lists in lists in lists, by a YAML file's anchors, may be endless
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The settings of one run; the resolved set is saved with it and in every checkpoint."""
+    """The settings of one run; the resolved set is saved with it and in every checkpoint.
 
-    method: str = "fusion"  # fusion | resnet | vit
-    batch_size: int = 32
-    batch_size_test: int = 32
-    lr: float = 2e-4  # peak learning rate
-    weight_decay: float = 0.05  # none on norms, biases and embeddings
-    num_workers: int = 2  # threads that decode photographs
-    num_classes: int = 4
-    cross_validation: int = 0  # k: hold out fold k for testing; 0 is all of the open data, without a test list
-    protocol: str = "official"  # official: ACNE04's lists, duplicates grouped | grouped: look-alikes grouped too
-    denoise: str = "none"  # none | median | bilateral: filter on every photograph (the ablation; devices do not filter)
-    image_rotation: float = 20.0  # degrees, either way
-    image_resize: int = 288  # pixels a side that photographs are cached at
-    train_size: int = 256  # pixels a side of the network's input
-    epochs: int = 28
-    lr_steps: tuple[int, ...] = ()  # epochs at which the rate halves; empty: one cycle with cosine decay
-    sigma: float = 3.0  # lesions, of the label distribution
-    lam: float = 0.6
-    loss: str = "ldl"  # ldl | report | lds | l2 | ce
-    density_weight: float = 0.1  # of the lesion map's Poisson loss
-    zoom: float = 0.1  # share of training views that are recounted crops
-    mix: float = 0.5  # share of training views a rectangle of which comes from another photograph, recounted
-    balance: float = 0.3  # 0 draws photographs as they are, 1 draws every grade equally often, between: n^(1 - balance)
-    frequency: int = 5  # epochs between evaluations
-    optimizer: str = "adam"  # adam | sgd
-    dropout: float = 0.2
-    freeze_stem: bool = True  # keep the stem and layer1 of a pretrained ResNet: a fifth faster on a CPU
-    ema: float = 0.995  # decay of the weight average that is evaluated and exported
-    swa: float = 0.0  # share of the run, at its end, whose weights are averaged alike at a constant rate; 0: `ema` instead
-    seed: int = 0
-    val_folds: int = 7  # 1/val_folds of the training list is held out, duplicates kept together; 0: nothing is
+    The annotations say what a setting means; the command line has that from here.
+    """
+
+    method: Annotated[Method, "Network: both branches, or one of them."] = "fusion"
+    batch_size: Annotated[int, "Photographs a training step."] = 32
+    batch_size_test: Annotated[int, "Photographs a batch in evaluation."] = 32
+    lr: Annotated[float, "Peak learning rate."] = 2e-4
+    weight_decay: Annotated[float, "Weight decay; none on norms, biases and embeddings."] = 0.05
+    num_workers: Annotated[int, "Threads that decode photographs."] = 2
+    num_classes: Annotated[int, "Grades; ACNE04 has four."] = 4
+    cross_validation: Annotated[int, "Fold 1..4 to hold out for testing; 0: all photographs, no test list."] = 0
+    protocol: Annotated[Protocol, "Folds: official, ACNE04's; grouped, with photographs of one person on one side."] = "official"
+    denoise: Annotated[Denoiser, "Filter on every photograph, for the ablation: devices do not filter."] = "none"
+    image_rotation: Annotated[float, "Random rotation, degrees either way."] = 20.0
+    image_resize: Annotated[int, "Pixels a side at which photographs are kept, before augmentation."] = 288
+    train_size: Annotated[int, "Pixels a side of the network's input."] = 256
+    epochs: Annotated[int, "Passes over the training photographs. With --resume, more than the run had prolong it."] = 28
+    lr_steps: Annotated[tuple[int, ...], "Epoch at which the rate halves (repeatable); none: one cycle with cosine decay."] = ()
+    sigma: Annotated[float, "Width of the label distribution, lesions."] = 3.0
+    lam: Annotated[float, "Weight between the parts of the loss, 0..1; of the grade in ldl, lds, l2 and ce."] = 0.6
+    loss: Annotated[Loss, "Loss of grade and count; ldl-grade is ldl with more weight on the grade head."] = "ldl"
+    density_weight: Annotated[float, "Weight of the lesion map's Poisson loss."] = 0.1
+    zoom: Annotated[float, "Share of training views that are recounted crops."] = 0.1
+    mix: Annotated[float, "Share of training views with a rectangle from another photograph, recounted."] = 0.5
+    balance: Annotated[float, "0 draws photographs as they are, 1 every grade equally often; between: n^(1 - balance)."] = 0.3
+    frequency: Annotated[int, "Epochs between evaluations."] = 5
+    optimizer: Annotated[Optimizer, "AdamW, or SGD with momentum .9."] = "adam"
+    dropout: Annotated[float, "Dropout before the heads."] = 0.2
+    freeze_stem: Annotated[bool, "Keep the first stages of a pretrained ResNet: a fifth faster on a CPU."] = True
+    ema: Annotated[float, "Decay of the average of the weights that is evaluated and exported."] = 0.995
+    swa: Annotated[float, "Share of the run, at its end, whose weights are averaged alike at a constant rate; 0: --ema."] = 0.0
+    seed: Annotated[int, "Seed of everything random."] = 0
+    val_folds: Annotated[int, "1/N of the training list is held out, duplicates on one side; 0: nothing is, for a last run."] = 7
 
     def __post_init__(self) -> None:
-        checks = {
-            "method": (self.method in ("fusion", "resnet", "vit"), "fusion, resnet or vit"),
-            "loss": (self.loss in LOSSES, ", ".join(LOSSES)),
-            "protocol": (self.protocol in ("official", "grouped"), "official or grouped"),
-            "denoise": (self.denoise in ("none", "median", "bilateral"), "none, median or bilateral"),
-            "optimizer": (self.optimizer in ("adam", "sgd"), "adam or sgd"),
+        for name, (fine, expected) in {**self._choices(), **self._sizes(), **self._shares()}.items():
+            if not fine:
+                raise UsageError(f"{name.replace('_', '-')} is {getattr(self, name)!r}; expected {expected}")
+
+    def _choices(self) -> dict[str, tuple[bool, str]]:
+        choices = {"method": Method, "loss": Loss, "protocol": Protocol, "denoise": Denoiser, "optimizer": Optimizer}
+        known = {name: get_args(choice) for name, choice in choices.items()}
+        return {name: (getattr(self, name) in words, f"{', '.join(words[:-1])} or {words[-1]}") for name, words in known.items()}
+
+    def _sizes(self) -> dict[str, tuple[bool, str]]:
+        return {
+            "num_classes": (self.num_classes == 4, "4: ACNE04 has the four Hayashi grades"),
             "cross_validation": (0 <= self.cross_validation <= 4, "0..4"),
-            "train_size": (self.train_size >= 32 and self.train_size % 32 == 0, "a multiple of 32, at least 32"),
-            "image_resize": (self.image_resize >= 32, "at least 32"),
-            "epochs": (self.epochs >= 1, "at least 1"),
+            "train_size": (32 <= self.train_size <= MAX_SIDE and self.train_size % 32 == 0, f"a multiple of 32, 32..{MAX_SIDE}"),
+            "image_resize": (32 <= self.image_resize <= MAX_SIDE, f"32..{MAX_SIDE}"),
+            "epochs": (1 <= self.epochs <= 10**6, "at least 1, at most a million"),
+            "lr_steps": (all(epoch >= 1 for epoch in self.lr_steps), "epochs from 1"),
             "batch_size": (self.batch_size >= 2, "at least 2"),
             "batch_size_test": (self.batch_size_test >= 1, "at least 1"),
             "frequency": (self.frequency >= 1, "at least 1"),
-            "sigma": (self.sigma > 0, "over 0"),
+            "num_workers": (0 <= self.num_workers <= 1000, "0..1000"),
+            "val_folds": (self.val_folds == 0 or self.val_folds >= 2, "0, or at least 2"),
+            "seed": (0 <= self.seed < 2**32, "0..4294967295"),
+        }
+
+    def _shares(self) -> dict[str, tuple[bool, str]]:
+        """Of what is a number; none is nan."""
+        return {
+            "lr": (0 < self.lr < math.inf, "over 0"),
+            "weight_decay": (0 <= self.weight_decay < math.inf, "0 or more"),
+            "image_rotation": (0 <= self.image_rotation <= 180, "0..180 degrees"),
+            "sigma": (0 < self.sigma < math.inf, "over 0"),
+            "density_weight": (0 <= self.density_weight < math.inf, "0 or more"),
             "lam": (0 <= self.lam <= 1, "in 0..1"),
             "zoom": (0 <= self.zoom <= 1, "in 0..1"),
             "mix": (0 <= self.mix <= 1, "in 0..1"),
             "balance": (0 <= self.balance <= 1, "in 0..1"),
+            "dropout": (0 <= self.dropout < 1, "in 0..1 (1 excluded)"),
+            "ema": (0 <= self.ema < 1, "in 0..1 (1 excluded)"),
             "swa": (0 <= self.swa < 1 and not (self.swa and self.lr_steps), "in 0..1 (1 excluded), and 0 with lr-steps"),
-            "val_folds": (self.val_folds == 0 or self.val_folds >= 2, "0, or at least 2"),
-            "num_classes": (self.num_classes == 4, "4: ACNE04 has the four Hayashi grades"),
         }
-        for name, (fine, expected) in checks.items():
-            if not fine:
-                raise UsageError(f"{name.replace('_', '-')} is {getattr(self, name)!r}; expected {expected}")
 
     @staticmethod
     def resolve(file: Path | None, **given: Any) -> TrainConfig:
         """Defaults, then the YAML file, then the `given` values that are not None.
 
-        Raises UsageError on unknown or ill-typed keys.
+        Raises UsageError on unknown or ill-typed settings, naming the file if they are in it.
         """
-        values = read_yaml(file) if file else {}
+        values: dict[str, Any] = {}
+        if file is not None:
+            values = read_yaml(file)
+            try:
+                TrainConfig.from_dict(values)
+            except UsageError as error:
+                raise UsageError(f"{file}: {error}") from error
         return TrainConfig.from_dict({**values, **{k: v for k, v in given.items() if v is not None}})
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> TrainConfig:
-        """Build from a dictionary whose keys may use dashes. Raises UsageError on unknown or ill-typed keys."""
+        """Build from a dictionary whose keys may use dashes. Raises UsageError on unknown or ill-typed settings."""
         types: dict[str, type] = {f.name: type(f.default) for f in fields(TrainConfig)}
         clean: dict[str, Any] = {}
         for key, value in values.items():
-            name = str(key).replace("-", "_")
+            name = _name(key)
             if name not in types:
-                raise UsageError(f"unknown training setting {key!r}; known: {', '.join(types)}")
+                raise UsageError(f"unknown training setting {_brief.repr(key)}; known: {', '.join(types)}")
             try:
-                if types[name] is bool:
-                    if not isinstance(value, bool):
-                        raise ValueError
-                    clean[name] = value
-                elif types[name] is tuple:
-                    clean[name] = tuple(int(v) for v in value)
-                elif types[name] is int and (isinstance(value, bool) or int(value) != float(value)):
-                    raise ValueError
-                else:
-                    clean[name] = types[name](value)
-            except (TypeError, ValueError) as error:
-                raise UsageError(f"training setting {key!r} is {value!r}; expected {types[name].__name__}") from error
-        return replace(TrainConfig(), **clean)
+                typed = _typed(value, types[name])
+            except (TypeError, ValueError, OverflowError) as error:
+                expected = EXPECTED[types[name]]
+                raise UsageError(f"training setting {key!r} is {_brief.repr(value)}; expected {expected}") from error
+            clean[name] = typed
+        return replace(TrainConfig(), **renamed(clean))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON- and YAML-ready dictionary of all settings."""
         return {**asdict(self), "lr_steps": list(self.lr_steps)}
 
 
+def renamed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings by today's names for what was once called otherwise."""
+    return {name: RENAMED.get((name, value), value) if isinstance(value, str) else value for name, value in settings.items()}
+
+
+def _name(key: object) -> str:
+    return str(key).replace("-", "_") if isinstance(key, str) else _brief.repr(key)
+
+
+def _typed(value: Any, kind: type) -> Any:
+    """The value as a `kind`. Numbers may be words, as YAML takes 1e-4 for one. Raises TypeError, ValueError or OverflowError."""
+    if kind in (bool, str):
+        if not isinstance(value, kind):
+            raise TypeError
+        return value
+    if kind is tuple:
+        if not isinstance(value, list | tuple):
+            raise TypeError
+        return tuple(_typed(item, int) for item in value)
+    if isinstance(value, bool) or (kind is int and int(value) != float(value)):
+        raise TypeError
+    return kind(value)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file. Raises UsageError if it cannot be read or is not a mapping."""
+    """The settings in a YAML file, their names with underscores.
+
+    Raises UsageError if it cannot be read, is not one mapping, or has a name twice.
+    """
     try:
         import yaml  # type: ignore[import-untyped,unused-ignore]
     except ImportError as error:
         raise MissingExtraError("pyyaml", "train", "reading a YAML file") from error
+    content = _content(path)
     try:
-        values = yaml.safe_load(path.read_text()) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        node = yaml.compose(content, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(content)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: cannot be read as YAML ({_problem(error)})") from error
+    except (ValueError, TypeError, RecursionError) as error:  # the 13th month; lists in lists in lists
         raise UsageError(f"{path}: cannot be read as YAML ({str(error).splitlines()[0]})") from error
+    if values is None:
+        return {}
     if not isinstance(values, dict):
         raise UsageError(f"{path}: expected 'setting: value' lines")
-    return values
+    names = [_name(key.value) for key, _ in node.value]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"{path}: the setting {_brief.repr(twice)} stands there twice")
+    return {_name(key): value for key, value in values.items()}
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise UsageError(f"{path}: not a regular file")
+        with path.open("rb") as stream:
+            content = stream.read(MAX_YAML + 1)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    if len(content) > MAX_YAML:
+        raise UsageError(f"{path}: larger than {MAX_YAML // 1000} kB; no file of settings")
+    return content
+
+
+def _problem(error: Exception) -> str:
+    """What a YAML error says, on one line, with the line it is about."""
+    problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
+    if problem is None or mark is None:
+        return str(error).splitlines()[0]
+    return f"line {mark.line + 1}: {problem}"

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LOSSES = ("ldl", "report", "lds", "l2", "ce")
+from acne_edge.training.config import LOSSES
+
 EPS = 1e-8
 
 
@@ -57,7 +58,7 @@ def distribution_loss(name: str, lam: float, sigma: float, bands: Tensor) -> Cal
     cou2cls is the predicted count distribution summed over the bands; all but the last two are weighted KL divergences.
 
     * `ldl`, the published code: lam/2 (KL_cls + KL_cou2cls) + (1 - lam) KL_cou.
-    * `report` swaps count and class: lam/2 (KL_cou2cls + KL_cou) + (1 - lam) KL_cls.
+    * `ldl-grade` swaps count and class, so that the grade head weighs most: lam/2 (KL_cou2cls + KL_cou) + (1 - lam) KL_cls.
     * `lds` is `ldl` with `smoothed_labels`, and cou2cls over `five_counts` instead of the grades.
     * `ce`: lam CE(grade) + (1 - lam) CE(count), labels without a distribution.
     * `l2`: lam CE(grade) + (1 - lam) (mean of the count distribution - n)^2 / 2 sigma^2.
@@ -83,7 +84,7 @@ def distribution_loss(name: str, lam: float, sigma: float, bands: Tensor) -> Cal
         kl_count = _kl(target_count, count_logits.log_softmax(1))
         kl_grade = _kl(target_count @ bands, grade_logits.log_softmax(1))
         kl_cou2cls = _kl(target_count @ classes, (count_logits.softmax(1) @ classes + EPS).log())
-        if name == "report":
+        if name == "ldl-grade":
             return lam / 2 * (kl_cou2cls + kl_count) + (1 - lam) * kl_grade
         return lam / 2 * (kl_grade + kl_cou2cls) + (1 - lam) * kl_count
 

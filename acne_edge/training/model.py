@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
-from acne_edge.errors import UsageError
+from acne_edge.training.config import METHODS
 
-METHODS = ("fusion", "resnet", "vit")
 DEPTH = 6  # blocks of DeiT-Ti's twelve
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -67,14 +66,17 @@ class BasicBlock(nn.Module):
 class ResNetTrunk(nn.Module):
     """ResNet-18 up to layer3. [N, 3, H, W] -> features of two scales: [N, 128, H/8, W/8] and [N, 256, H/16, W/16]."""
 
+    widths = (64, 128, 256)  # channels of the three layers
+
     def __init__(self) -> None:
         super().__init__()
         self.frozen_stem = False
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.layer1 = nn.Sequential(BasicBlock(64, 64, 1), BasicBlock(64, 64, 1))
-        self.layer2 = nn.Sequential(BasicBlock(64, 128, 2), BasicBlock(128, 128, 1))
-        self.layer3 = nn.Sequential(BasicBlock(128, 256, 2), BasicBlock(256, 256, 1))
+        first, second, third = self.widths
+        self.conv1 = nn.Conv2d(3, first, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(first)
+        self.layer1 = nn.Sequential(BasicBlock(first, first, 1), BasicBlock(first, first, 1))
+        self.layer2 = nn.Sequential(BasicBlock(first, second, 2), BasicBlock(second, second, 1))
+        self.layer3 = nn.Sequential(BasicBlock(second, third, 2), BasicBlock(third, third, 1))
 
     def freeze_stem(self) -> None:
         """Keep everything up to layer1 as it is, normalisation statistics included."""
@@ -124,22 +126,23 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def project(self, x: Tensor, fours: Tensor) -> tuple[Tensor, ...]:
-        """Queries [N*T, D], keys and values [N*T/4, D] of all heads."""
+    def project(self, x: Tensor, averages: Tensor) -> tuple[Tensor, ...]:
+        """Queries [N*T, D] of the tokens `x`, keys and values [N*T/4, D] of their averages, of all heads."""
         d = x.shape[1]
         weight, bias = self.qkv.weight, self.qkv.bias
-        return F.linear(x, weight[:d], bias[:d]), *F.linear(fours, weight[d:], bias[d:]).chunk(2, 1)
+        return F.linear(x, weight[:d], bias[:d]), *F.linear(averages, weight[d:], bias[d:]).chunk(2, 1)
 
     def forward(self, x: Tensor, tokens: int) -> Tensor:
-        d = x.shape[1]
-        parts = zip(self.project(x, x.reshape(-1, 4, d).mean(1)), (tokens, tokens // 4, tokens // 4), strict=True)
-        q, k, v = (part.reshape(-1, number, self.heads, d // self.heads).transpose(1, 2) for part, number in parts)
+        # `einops.reduce` would do, but transposes what it averages, and the exported graph with it.
+        averages = rearrange(x, "(keys four) d -> keys four d", four=4).mean(1)
+        parts = zip(self.project(x, averages), (tokens, tokens // 4, tokens // 4), strict=True)
+        q, k, v = (rearrange(part, "(n t) (h d) -> n h t d", t=number, h=self.heads) for part, number in parts)
         # The exporter makes thrice as many operators of the fused one, which on CPUs is half as fast in bfloat16.
         if torch.compiler.is_exporting() or x.device.type == "cpu":
-            y = (q @ k.transpose(2, 3) * (d // self.heads) ** -0.5).softmax(3) @ v
+            y = (q @ k.transpose(2, 3) * q.shape[3] ** -0.5).softmax(3) @ v
         else:
             y = F.scaled_dot_product_attention(q, k, v)
-        return self.proj(y.transpose(1, 2).reshape(-1, d))
+        return self.proj(rearrange(y, "n h t d -> (n t) (h d)"))
 
 
 class Mlp(nn.Module):
@@ -205,24 +208,24 @@ class ViT(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         n, d, half = x.shape[0], self.dim, self.grid // 2
-        position = self.pos_embed[:, 1:].transpose(1, 2).reshape(1, d, self.grid, self.grid)
+        position = rearrange(self.pos_embed[:, 1:], "one (h w) d -> one d h w", h=self.grid)
         x = self.channel_attention(self.patch_embed(x)) + position
         # Two by two patches one after the other, and the class token four times, so that every four tokens make one key.
-        x = x.reshape(n, d, half, 2, half, 2).permute(0, 2, 4, 3, 5, 1).reshape(n, -1, d)  # [N, S*S/256, D]
+        x = rearrange(x, "n d (h a) (w b) -> n (h w a b) d", a=2, b=2)  # [N, S*S/256, D]
         x = torch.cat([(self.cls_token + self.pos_embed[:, :1]).expand(n, 4, d), x], 1)
         tokens = 4 + self.grid**2
-        x = x.reshape(-1, d)  # products of matrices, which take their bias along, not of stacks of them
+        x = rearrange(x, "n t d -> (n t) d")  # products of matrices, which take their bias along, not of stacks of them
         for block in self.blocks:
             x = block(x, tokens)
-        x = self.norm(x.reshape(-1, tokens, d))
-        patches = x[:, 4:].reshape(n, half, half, 2, 2, d).permute(0, 5, 1, 3, 2, 4)
-        return x[:, 0], patches.reshape(n, d, self.grid, self.grid)
+        x = self.norm(rearrange(x, "(n t) d -> n t d", t=tokens))
+        return x[:, 0], rearrange(x[:, 4:], "n (h w a b) d -> n d (h a) (w b)", h=half, a=2, b=2)
 
 
 class LesionMapHead(nn.Module):
     """Expected lesions per cell, at stride 8 if there is a fine feature map and at stride 16 if not.
 
-    coarse [N, C, h, w] and fine [N, 128, 2h, 2w] or None -> map [N, ., .] >= 0 and the features under it, pooled, [N, 64].
+    coarse [N, C, h, w] and fine [N, 128, 2h, 2w] or None -> map [N, ., .] >= 0 and the means of the features that it is read
+    from, [N, 64].
     """
 
     width = 64
@@ -258,8 +261,8 @@ class FusionModel(nn.Module):
         self.config = config
         self.resnet = ResNetTrunk() if config.method != "vit" else None
         self.vit = ViT(config.image_size) if config.method != "resnet" else None
-        fine = 128 if self.resnet else 0
-        coarse = (256 if self.resnet else 0) + (ViT.dim if self.vit else 0)
+        fine = ResNetTrunk.widths[1] if self.resnet else 0
+        coarse = (ResNetTrunk.widths[2] if self.resnet else 0) + (ViT.dim if self.vit else 0)
         self.lesion_map = LesionMapHead(coarse, fine)
         pooled = fine + coarse + (ViT.dim if self.vit else 0) + LesionMapHead.width + 1
         self.fuse = nn.Sequential(nn.LayerNorm(pooled), nn.Dropout(config.dropout))
@@ -277,8 +280,8 @@ class FusionModel(nn.Module):
             coarse.append(tokens)
             pooled.append(cls)
         features = torch.cat(coarse, 1)
-        lesions, under = self.lesion_map(features, fine)
-        pooled += [features.mean((2, 3)), under, torch.log1p(lesions.sum((1, 2)))[:, None]]
+        lesions, lesion_features = self.lesion_map(features, fine)
+        pooled += [features.mean((2, 3)), lesion_features, torch.log1p(lesions.sum((1, 2)))[:, None]]
         z = self.fuse(torch.cat(pooled, 1))
         return self.grade_head(z), self.count_head(z), lesions
 
@@ -302,7 +305,7 @@ class Normalize(nn.Module):
 
 
 class OutputCalibration(nn.Module):
-    """Calibrated grade and count logits from the network's three outputs.
+    """Output calibration: grade and count logits whose probabilities are right, from the network's three outputs.
 
     Training sees other shares of grades and counts than devices do, as views are drawn by grade and lose lesions, so that the
     heads alone prefer the mild. Grades are corrected by matrix scaling (Guo et al., ICML 2017, section 4.2), the count
@@ -353,7 +356,8 @@ class OutputCalibration(nn.Module):
 class DeployModel(nn.Module):
     """The network as devices see it: uint8 [N, H, W, 3] -> grade_probs [N, G], count_probs [N, K], lesion_map [N, h, w].
 
-    Without a `calibration` the probabilities are the heads' own.
+    Without an output `calibration` the probabilities are the heads' own. Calibration for INT8 is another thing: that of the
+    activations' ranges, in the folder `calibration`.
     """
 
     def __init__(self, model: FusionModel, calibration: OutputCalibration | None = None) -> None:
@@ -367,52 +371,3 @@ class DeployModel(nn.Module):
         if self.calibration is not None:
             grade, count = self.calibration(grade.softmax(1), count.softmax(1), lesions.sum((1, 2)))
         return grade.softmax(1), count.softmax(1), lesions
-
-
-def load_imagenet(model: FusionModel, weights: Path) -> None:
-    """Load the ImageNet weights of the branches that `model` has from the folder `weights`.
-
-    Expects `resnet18_tv_stem_to_layer3.safetensors` (torchvision keys) and `deit_tiny_patch16_224.safetensors` (timm keys).
-    The position embedding is resampled to the model's grid. Raises FileNotFoundError, and UsageError if a key does not fit.
-    """
-    from safetensors.torch import load_file
-
-    if model.resnet is not None:
-        state = load_file(weights / "resnet18_tv_stem_to_layer3.safetensors")
-        _load(model.resnet, {k: v for k, v in state.items() if not k.startswith(("layer4.", "fc."))}, "ResNet")
-    if model.vit is not None:
-        state = load_file(weights / "deit_tiny_patch16_224.safetensors")
-        late = [f"blocks.{i}." for i in range(len(model.vit.blocks), 12)]
-        state = {k: v for k, v in state.items() if not k.startswith(("head.", *late))}
-        state["pos_embed"] = resample_position(state["pos_embed"], model.vit.grid)
-        _load(model.vit, state, "ViT", ignore="channel_attention.")
-
-
-def _load(branch: nn.Module, state: dict[str, Tensor], name: str, ignore: str = "\0") -> None:
-    report = branch.load_state_dict(state, strict=False)
-    wrong = [k for k in report.missing_keys if not k.startswith(ignore)] + report.unexpected_keys
-    if wrong:
-        raise UsageError(f"the {name} weights do not fit the network: {', '.join(wrong[:4])}")
-
-
-def resize_input(state: dict[str, Tensor], old: int, new: int) -> dict[str, Tensor]:
-    """Carry the weights of a network for `old` pixels a side over to `new`: position embedding and lesions per cell."""
-    if old == new:
-        return state
-    state = dict(state)
-    if "vit.pos_embed" in state:
-        state["vit.pos_embed"] = resample_position(state["vit.pos_embed"], new // 16)
-    # As many lesions in more cells: softplus is nearly exp where cells hold few.
-    state["lesion_map.out.bias"] = state["lesion_map.out.bias"] + 2 * math.log(old / new)
-    return state
-
-
-def resample_position(pos_embed: Tensor, grid: int) -> Tensor:
-    """Bicubic resampling of a position embedding [1, 1 + g*g, D] to [1, 1 + grid*grid, D]; the class token's is kept."""
-    cls, patches = pos_embed[:, :1], pos_embed[:, 1:]
-    side = math.isqrt(patches.shape[1])
-    if side == grid:
-        return pos_embed
-    patches = patches.reshape(1, side, side, -1).permute(0, 3, 1, 2)
-    patches = F.interpolate(patches, size=(grid, grid), mode="bicubic", antialias=True, align_corners=False)
-    return torch.cat([cls, patches.flatten(2).transpose(1, 2)], 1)

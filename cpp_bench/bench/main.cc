@@ -18,14 +18,14 @@ using namespace bench;
 
 int exit_code(acne_edge_status status) {
     switch (status) {
-        case ACNE_EDGE_ERROR_USAGE: return 2;
-        case ACNE_EDGE_ERROR_POOR_QUALITY:
-        case ACNE_EDGE_ERROR_IMAGE_DECODE:
-        case ACNE_EDGE_ERROR_IMAGE_SIZE: return 3;
-        case ACNE_EDGE_ERROR_MODEL:
-        case ACNE_EDGE_ERROR_MANIFEST:
-        case ACNE_EDGE_ERROR_MODEL_INTEGRITY:
-        case ACNE_EDGE_ERROR_BACKEND: return 4;
+        case ACNE_EDGE_STATUS_USAGE: return 2;
+        case ACNE_EDGE_STATUS_POOR_QUALITY:
+        case ACNE_EDGE_STATUS_IMAGE_DECODE:
+        case ACNE_EDGE_STATUS_IMAGE_SIZE: return 3;
+        case ACNE_EDGE_STATUS_MODEL:
+        case ACNE_EDGE_STATUS_MANIFEST:
+        case ACNE_EDGE_STATUS_MODEL_INTEGRITY:
+        case ACNE_EDGE_STATUS_BACKEND: return 4;
         default: return 1;
     }
 }
@@ -63,7 +63,7 @@ Report measure(const Options& options) {
     Model model;
     report.cold_start.session_ms = milliseconds_of([&] { model = open_model(file, options); });
     const Result first = predict(model.get(), photograph.bytes());
-    report.cold_start.first_inference_ms = first->timings.inference;
+    report.cold_start.first_inference_ms = first->timings->inference;
     report.model = nlohmann::json::parse(to_json(first.get(), options.image))["model"].dump();
 
     SensorLog sensors;
@@ -73,7 +73,8 @@ Report measure(const Options& options) {
     for (std::size_t s = 0; s < series.size(); ++s) report.stages[s] = summarise(series[s]);
     if (options.sensors) report.sensors = sensors.mean();
     if (options.streams > 0) {
-        report.throughput = {options.streams, measure_throughput(model.get(), photograph.bytes(), options.streams, options.samples)};
+        report.throughput = {options.streams,
+                             measure_throughput(model.get(), photograph.bytes(), options.streams, options.samples)};
     }
     report.peak_rss_mb = peak_rss_mb();
     report.warnings = warnings_of(report);
@@ -86,7 +87,7 @@ void take_turns(const Options& options) {
     const Model model = open_model(find_model(options.model), options);
     for (int character; (character = std::getchar()) != EOF;) {
         if (character != '\n') continue;
-        std::puts(to_json(predict(model.get(), photograph.bytes())->timings).c_str());
+        std::puts(to_json(*predict(model.get(), photograph.bytes())->timings).c_str());
         std::fflush(stdout);
     }
 }

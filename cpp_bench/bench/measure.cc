@@ -101,7 +101,7 @@ StageSeries measure_warm(const acne_edge_model* model, Bytes jpeg, int warmup, i
     for (int i = 0; i < warmup; ++i) predict(model, jpeg);
     StageSeries series;
     for (int i = 0; i < samples; ++i) {
-        const auto stages = stages_of(predict(model, jpeg)->timings);
+        const auto stages = stages_of(*predict(model, jpeg)->timings);
         for (std::size_t s = 0; s < stages.size(); ++s) series[s].push_back(stages[s]);
         between();
     }

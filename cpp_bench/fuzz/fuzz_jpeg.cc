@@ -10,9 +10,9 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     using namespace acne_edge;
     try {
-        const Image image = decode_jpeg(data, size, 448);
-        assess(image.view());
-        resize(image.view(), 224, 224);
+        const Photograph photograph = decode_jpeg(data, size, 448);
+        assess(photograph.pixels.view());
+        resize(photograph.pixels.view(), 224, 224);
     } catch (const Error&) {
     }
     return 0;

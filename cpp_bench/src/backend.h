@@ -27,7 +27,7 @@ public:
     virtual Outputs run(const std::uint8_t* image) const = 0;
 };
 
-// Load a model. Each throws Error; a backend that is not built in throws ACNE_EDGE_ERROR_BACKEND. `cache` is the folder of
+// Load a model. Each throws Error; a backend that is not built in throws ACNE_EDGE_STATUS_BACKEND. `cache` is the folder of
 // graph_cache.h, or empty; what comes from there is
 // loaded without a look at the file, which may then still be unchecked.
 std::unique_ptr<Backend> open_onnxruntime(const ModelFile& file, int threads, const std::string& cache);

@@ -15,7 +15,7 @@ constexpr std::string_view kMagic = "ACNETRT1";
 constexpr std::size_t kStart = kMagic.size() + 4 + 8;  // where the header begins, after its length and the plan's
 constexpr std::uint64_t kMaxHeader = 1 << 20;
 
-[[noreturn]] void refuse(const std::string& message) { throw Error(ACNE_EDGE_ERROR_BACKEND, message); }
+[[noreturn]] void refuse(const std::string& message) { throw Error(ACNE_EDGE_STATUS_BACKEND, message); }
 
 std::uint64_t little_endian(const std::uint8_t* data, int bytes) {
     std::uint64_t value = 0;
@@ -31,7 +31,7 @@ bool is_engine_file(ByteView bytes) {
 
 EngineFile read_engine_file(ByteView bytes) {
     if (!is_engine_file(bytes) || bytes.size() < kStart) {
-        refuse("not an engine file of acne-edge: make one with `python -m export engine`");
+        refuse("not an engine file of acne-edge: make one with `acne-edge engine`");
     }
     const std::uint64_t header_size = little_endian(bytes.data() + kMagic.size(), 4);
     const std::uint64_t plan_size = little_endian(bytes.data() + kMagic.size() + 4, 8);

@@ -10,6 +10,7 @@
 #include "engine_file.h"
 #include "error.h"
 #include "onnx_file.h"
+#include "positions.h"
 #include "quality.h"
 #include "resize.h"
 
@@ -23,7 +24,7 @@ std::unique_ptr<Backend> open_backend(const ModelFile& file, const Options& opti
 }
 
 void check_options(const Options& options) {
-    const auto refuse = [](const std::string& message) { throw Error(ACNE_EDGE_ERROR_USAGE, message); };
+    const auto refuse = [](const std::string& message) { throw Error(ACNE_EDGE_STATUS_USAGE, message); };
     if (options.threads < 0) refuse("threads is " + std::to_string(options.threads) + "; expected 0 (automatic) or more");
     if (options.backend < ACNE_EDGE_BACKEND_AUTO || options.backend > ACNE_EDGE_BACKEND_TENSORRT) {
         refuse("unknown backend " + std::to_string(options.backend));
@@ -34,7 +35,7 @@ void check_options(const Options& options) {
 }
 
 // The manifest before the model is loaded, if it can be had.
-std::optional<Manifest> look_ahead(ByteView model) {
+std::optional<Manifest> peek_manifest(ByteView model) {
     try {
         const auto text = find_manifest(model);
         if (text) return parse_manifest(*text);
@@ -60,15 +61,25 @@ private:
 // A photograph on its way to the network.
 struct Grader::Prepared {
     Image input;
+    int width = 0;  // pixels of the photograph itself, upright
+    int height = 0;
     acne_edge_quality quality{};
     acne_edge_timings timings{};
 };
 
 Grader::Grader(const std::string& path, const Options& options) {
     check_options(options);
-    const ModelFile file(path, options.sha256);
+    *this = open(ModelFile(path, options.sha256), options);
+}
+
+Grader::Grader(ByteView file, const Options& options) {
+    check_options(options);
+    *this = open(ModelFile(file, options.sha256), options);
+}
+
+Grader Grader::open(const ModelFile& file, const Options& options) {
     const std::future<void> digesting = std::async(std::launch::async, [&] { file.digest(); });
-    *this = Grader(file, options);
+    return Grader(file, options);
 }
 
 Grader::Grader(const ModelFile& file, const Options& options) : on_poor_quality_(options.on_poor_quality) {
@@ -89,7 +100,7 @@ std::pair<std::unique_ptr<Grader>, Prediction> Grader::open_and_predict(const st
     // The model opens beside; this thread, which has the photograph in its caches, also runs it.
     std::future<std::unique_ptr<Grader>> opening =
         std::async(std::launch::async, [&] { return std::unique_ptr<Grader>(new Grader(file, options)); });
-    const std::optional<Manifest> ahead = look_ahead(file.unchecked());
+    const std::optional<Manifest> ahead = peek_manifest(file.unchecked());
     std::optional<Prepared> prepared;
     std::exception_ptr unusable;
     if (ahead) {
@@ -125,14 +136,18 @@ Prediction Grader::predict_rgb(const ImageView& image) const {
 Grader::Prepared Grader::prepare_jpeg(const Manifest& manifest, acne_edge_poor_quality policy, const std::uint8_t* data,
                                       std::size_t size) {
     Clock clock;
-    const Image image = decode_jpeg(data, size, manifest.decode_scale * std::max(manifest.height, manifest.width));
-    return prepare(manifest, policy, image.view(), clock.lap());
+    const Photograph photograph = decode_jpeg(data, size, manifest.decode_scale * std::max(manifest.height, manifest.width));
+    Prepared prepared = prepare(manifest, policy, photograph.pixels.view(), clock.lap());
+    prepared.width = photograph.width;
+    prepared.height = photograph.height;
+    return prepared;
 }
 
-Grader::Prepared Grader::prepare(const Manifest& manifest, acne_edge_poor_quality policy, const ImageView& image,
-                                 double decode) {
+Grader::Prepared Grader::prepare(const Manifest& manifest, acne_edge_poor_quality policy, const ImageView& image, double decode) {
     Clock clock;
     Prepared prepared;
+    prepared.width = image.width;
+    prepared.height = image.height;
     prepared.timings.decode = decode;
     prepared.quality = assess(image);
     prepared.timings.quality = clock.lap();
@@ -141,7 +156,7 @@ Grader::Prepared Grader::prepare(const Manifest& manifest, acne_edge_poor_qualit
         for (const auto& reason : kQualityReasons) {
             if (prepared.quality.reasons & reason.bit) reasons += (reasons.empty() ? "" : ", ") + std::string(reason.code);
         }
-        throw Error(ACNE_EDGE_ERROR_POOR_QUALITY, "poor capture: " + reasons + "; take the photograph again");
+        throw Error(ACNE_EDGE_STATUS_POOR_QUALITY, "poor capture: " + reasons + "; take the photograph again");
     }
     prepared.input = resize(image, manifest.width, manifest.height);
     prepared.timings.preprocess = clock.lap();
@@ -157,9 +172,13 @@ Prediction Grader::infer(const Prepared& prepared) const {
     Outputs outputs = backend_->run(prepared.input.view().data);
     timings.inference = clock.lap();
     prediction.interpretation = interpret(outputs, manifest.scale, scale_, manifest.decoding, manifest.uncertainty);
-    if (on_poor_quality_ == ACNE_EDGE_POOR_QUALITY_ABSTAIN && prepared.quality.reasons != 0) {
+    if ((prepared.quality.reasons & ACNE_EDGE_QUALITY_BLANK) != 0) {
+        prediction.interpretation.abstained = "blank";
+    } else if (on_poor_quality_ == ACNE_EDGE_POOR_QUALITY_ABSTAIN && prepared.quality.reasons != 0) {
         prediction.interpretation.abstained = "poor_quality";
     }
+    prediction.grade_text = describe(scale_, prediction.interpretation);
+    prediction.lesions = locate(outputs.lesion_map, outputs.map_height, outputs.map_width, manifest.position_threshold);
     timings.interpretation = clock.lap();
     timings.total = timings.decode + timings.quality + timings.preprocess + timings.inference + timings.interpretation;
 
@@ -169,6 +188,8 @@ Prediction Grader::infer(const Prepared& prepared) const {
     prediction.lesion_map = std::move(outputs.lesion_map);
     prediction.map_height = outputs.map_height;
     prediction.map_width = outputs.map_width;
+    prediction.image_width = prepared.width;
+    prediction.image_height = prepared.height;
     return prediction;
 }
 

@@ -25,8 +25,9 @@ struct Options {
 
 class Grader {
 public:
-    // Throws Error.
+    // A model file, or what is in one and must be there until this returns. Throws Error.
     Grader(const std::string& path, const Options& options);
+    Grader(ByteView file, const Options& options);
 
     // Load a model and predict a photograph, which is decoded meanwhile. Throws Error.
     static std::pair<std::unique_ptr<Grader>, Prediction> open_and_predict(const std::string& path, const Options& options,
@@ -42,6 +43,7 @@ public:
 private:
     struct Prepared;
     Grader(const ModelFile& file, const Options& options);
+    static Grader open(const ModelFile& file, const Options& options);
     static Prepared prepare_jpeg(const Manifest& manifest, acne_edge_poor_quality policy, const std::uint8_t* data,
                                  std::size_t size);
     static Prepared prepare(const Manifest& manifest, acne_edge_poor_quality policy, const ImageView& image, double decode);

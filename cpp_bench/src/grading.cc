@@ -80,8 +80,16 @@ bool all_finite(const std::vector<float>& values) {
 
 Scale find_scale(const std::string& name) {
     if (name == "hayashi") return {name, kLabels, {0, 6, 21, 51}};
-    if (name == "report") return {name, kLabels, {0, 20, 51, 66}};
-    throw Error(ACNE_EDGE_ERROR_USAGE, "unknown severity scale '" + name + "'; choose one of: hayashi, report");
+    if (name == "banded" || name == "report") return {"banded", kLabels, {0, 20, 51, 66}};  // the second is its old name
+    throw Error(ACNE_EDGE_STATUS_USAGE, "unknown severity scale '" + name + "'; choose one of: hayashi, banded");
+}
+
+std::string describe(const Scale& scale, const Interpretation& result) {
+    if (result.abstained != nullptr) return "no grade";
+    if (result.count < 0.5) return "none counted";
+    const std::string& low = scale.labels[result.grade_set.front()];
+    const std::string& high = scale.labels[result.grade_set.back()];
+    return result.grade_set.size() == 1 ? low : low + " to " + high;
 }
 
 Interpretation interpret(const Outputs& outputs, const Scale& native, const Scale& scale, const CountDecoding& decoding,
@@ -91,7 +99,7 @@ Interpretation interpret(const Outputs& outputs, const Scale& native, const Scal
     result.count = decode_count(outputs.count_probs, lesions, decoding);
     constexpr double kAbsurd = 1e6;  // and still an int
     if (!all_finite(outputs.grade_probs) || !all_finite(outputs.count_probs) || !(std::abs(result.count) < kAbsurd)) {
-        throw Error(ACNE_EDGE_ERROR_BACKEND, "the model's outputs are no numbers; the model file or the runtime is broken");
+        throw Error(ACNE_EDGE_STATUS_MODEL, "the model's outputs are no numbers; the model file or the runtime is broken");
     }
     set_interval(result, outputs.count_probs, uncertainty.count_quantile);
     result.grade_probs = combine_grades(outputs, native, scale, decoding.head_weight);

@@ -14,7 +14,7 @@ struct Scale {
     std::vector<std::int64_t> lower;
 };
 
-// A scale by its name. Throws Error for an unknown one.
+// A scale by its name, or by one that it had once. Throws Error for an unknown one.
 Scale find_scale(const std::string& name);
 
 // How one count and one grade are read off the network's three outputs.
@@ -24,7 +24,7 @@ struct CountDecoding {
     double head_weight = 0.5;
 };
 
-// Calibration constants of a model.
+// Constants of temperature scaling and of conformal prediction, fitted for a model.
 struct Uncertainty {
     double level = 0.9;
     double temperature = 1;
@@ -51,6 +51,9 @@ struct Interpretation {
     std::vector<int> grade_set;
     const char* abstained = nullptr;  // reason code, or null
 };
+
+// The grade in words that fit the count: all grades that are possible, no lesions, or no grade.
+std::string describe(const Scale& scale, const Interpretation& result);
 
 // Throws Error if the outputs are no numbers.
 Interpretation interpret(const Outputs& outputs, const Scale& native, const Scale& scale, const CountDecoding& decoding,

@@ -7,13 +7,12 @@
 
 #include <jpeglib.h>
 
+#include "colour.h"
 #include "error.h"
-#include "exif.h"
+#include "jpeg_header.h"
 
 namespace acne_edge {
 namespace {
-
-constexpr int kMaxScans = 200;  // real progressive files have about ten; thousands of them are meant to keep a device busy
 
 std::string format_size(std::int64_t width, std::int64_t height) {
     return "image is " + std::to_string(width) + "x" + std::to_string(height) + " pixels; ";
@@ -38,40 +37,10 @@ boolean on_more(j_decompress_ptr) { return FALSE; }
 void on_skip(j_decompress_ptr info, long bytes) {
     if (bytes <= 0) return;
     jpeg_source_mgr& source = *info->src;
-    const auto skipped = static_cast<std::size_t>(bytes) < source.bytes_in_buffer ? static_cast<std::size_t>(bytes)
-                                                                                    : source.bytes_in_buffer;
+    const auto skipped =
+        static_cast<std::size_t>(bytes) < source.bytes_in_buffer ? static_cast<std::size_t>(bytes) : source.bytes_in_buffer;
     source.next_input_byte += skipped;
     source.bytes_in_buffer -= skipped;
-}
-
-void on_progress(j_common_ptr info) {
-    if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number > kMaxScans) on_error(info);
-}
-
-// What the markers before the image say of its orientation.
-struct Orientation {
-    std::string exif;  // EXIF may be cut in several markers
-    std::string xmp;
-
-    int value() const {
-        const int orientation = exif_orientation(exif);
-        return orientation != 0 ? orientation : xmp_orientation(xmp);
-    }
-};
-
-Orientation read_orientation(const jpeg_decompress_struct& info) {
-    constexpr std::string_view kExif("Exif\0\0", 6);
-    constexpr std::string_view kXmp("http://ns.adobe.com/xap/1.0/\0", 29);
-    Orientation found;
-    for (const jpeg_marker_struct* marker = info.marker_list; marker != nullptr; marker = marker->next) {
-        const std::string_view data(reinterpret_cast<const char*>(marker->data), marker->data_length);
-        if (data.substr(0, kExif.size()) == kExif) {
-            found.exif += data.substr(kExif.size());
-        } else if (data.substr(0, kXmp.size()) == kXmp) {
-            found.xmp = data.substr(kXmp.size());
-        }
-    }
-    return found;
 }
 
 // Four inverted ink values a pixel, as Adobe's software writes them, to RGB with Pillow's arithmetic.
@@ -100,7 +69,6 @@ public:
         source_.term_source = on_source;
         source_.next_input_byte = data;
         source_.bytes_in_buffer = size;
-        progress_.progress_monitor = on_progress;
     }
     ~Decompressor() { jpeg_destroy_decompress(&info_); }
     Decompressor(const Decompressor&) = delete;
@@ -113,11 +81,9 @@ public:
         if (setjmp(errors_.recover) != 0) return false;
         jpeg_create_decompress(&info_);
         info_.src = &source_;
-        info_.progress = &progress_;
-        jpeg_save_markers(&info_, JPEG_APP0 + 1, 0xFFFF);
         int state = JPEG_HEADER_TABLES_ONLY;
         while (state == JPEG_HEADER_TABLES_ONLY) state = jpeg_read_header(&info_, FALSE);
-        return state == JPEG_HEADER_OK && (info_.num_components == 1 || info_.num_components >= 3);
+        return state == JPEG_HEADER_OK;
     }
 
     bool start(int scale) {
@@ -143,18 +109,28 @@ private:
     jpeg_decompress_struct info_{};
     ErrorManager errors_{};
     jpeg_source_mgr source_{};
-    jpeg_progress_mgr progress_{};
 };
+
+// The same limit as in Python, which keeps four bytes a pixel, and two copies while it converts or turns an image.
+void check_memory(const JpegHeader& header, int scale) {
+    const auto scaled = [scale](int side) { return static_cast<std::int64_t>(side + scale - 1) / scale; };
+    const int orientation = header.orientation();
+    const bool twice =
+        header.components != 3 || (orientation >= 2 && orientation <= 8) || (!header.profile.empty() && !is_srgb(header.profile));
+    if (header.buffered + 4 * scaled(header.width) * scaled(header.height) * (twice ? 2 : 1) <= 4 * kMaxPixels) return;
+    throw Error(ACNE_EDGE_STATUS_IMAGE_SIZE, "JPEG of " + std::to_string(header.width) + "x" + std::to_string(header.height) +
+                                                 " pixels takes too much memory to decode; save it smaller, as a baseline JPEG");
+}
 
 }  // namespace
 
 void check_size(std::int64_t width, std::int64_t height) {
     if (width < kMinSide || height < kMinSide) {
-        throw Error(ACNE_EDGE_ERROR_IMAGE_SIZE,
+        throw Error(ACNE_EDGE_STATUS_IMAGE_SIZE,
                     format_size(width, height) + "at least " + std::to_string(kMinSide) + " a side are needed");
     }
     if (width * height > kMaxPixels) {
-        throw Error(ACNE_EDGE_ERROR_IMAGE_SIZE,
+        throw Error(ACNE_EDGE_STATUS_IMAGE_SIZE,
                     format_size(width, height) + "at most " + std::to_string(kMaxPixels / 1000000) + " megapixels are accepted");
     }
 }
@@ -164,30 +140,43 @@ int dct_scale(int width, int height, int min_side) {
     return times >= 8 ? 8 : times >= 4 ? 4 : times >= 2 ? 2 : 1;
 }
 
-Image decode_jpeg(const std::uint8_t* data, std::size_t size, int min_side) {
-    if (size == 0) throw Error(ACNE_EDGE_ERROR_IMAGE_DECODE, "image is empty (0 bytes)");
+Photograph decode_jpeg(const std::uint8_t* data, std::size_t size, int min_side) {
+    if (size == 0) throw Error(ACNE_EDGE_STATUS_IMAGE_DECODE, "image is empty (0 bytes)");
     if (size < 3 || std::memcmp(data, "\xFF\xD8\xFF", 3) != 0) {
-        throw Error(ACNE_EDGE_ERROR_IMAGE_DECODE, "not a JPEG; decode other formats yourself and pass their pixels as RGB");
+        throw Error(ACNE_EDGE_STATUS_IMAGE_DECODE, "not a JPEG; decode other formats yourself and pass their pixels as RGB");
     }
-    const Error damaged(ACNE_EDGE_ERROR_IMAGE_DECODE, "image data is damaged or cut short");
+    const JpegHeader header = read_jpeg_header(data, size);
+    check_size(header.width, header.height);
+    const int scale = dct_scale(header.width, header.height, min_side);
+    check_memory(header, scale);
 
+    const Error damaged(ACNE_EDGE_STATUS_IMAGE_DECODE, "image data is damaged or cut short");
     Decompressor decompressor(data, size);
     if (!decompressor.read_header()) throw damaged;
     const auto& info = decompressor.info();
-    check_size(info.image_width, info.image_height);
-    const int scale = dct_scale(static_cast<int>(info.image_width), static_cast<int>(info.image_height), min_side);
-    const int orientation = read_orientation(info).value();
-    if (!decompressor.start(scale)) throw damaged;
-
+    const bool agreed = static_cast<std::int64_t>(info.image_width) == header.width &&
+                        static_cast<std::int64_t>(info.image_height) == header.height && info.num_components == header.components;
+    if (!agreed || !decompressor.start(scale)) throw damaged;  // what was checked is what is decoded
     Image image(static_cast<int>(info.output_width), static_cast<int>(info.output_height));
-    const std::unique_ptr<std::uint8_t[]> inks(decompressor.is_cmyk() ? new std::uint8_t[std::size_t{4} * info.output_width]
-                                                                      : nullptr);
+    const bool inks = decompressor.is_cmyk();
+    const auto conversion = make_conversion(header.profile, inks                     ? Pixels::kInks
+                                                            : header.components == 1 ? Pixels::kGrey
+                                                                                     : Pixels::kRgb);
+    const std::unique_ptr<std::uint8_t[]> ink_row(inks ? new std::uint8_t[std::size_t{4} * info.output_width] : nullptr);
     for (int y = 0; y < image.height(); ++y) {
-        if (!decompressor.read_row(inks ? inks.get() : image.row(y))) throw damaged;
-        if (inks) cmyk_to_rgb(inks.get(), image.row(y), image.width());
+        std::uint8_t* row = inks ? ink_row.get() : image.row(y);
+        if (!decompressor.read_row(row)) throw damaged;
+        if (conversion) {
+            conversion->run(row, image.row(y), static_cast<std::size_t>(image.width()));
+        } else if (inks) {
+            cmyk_to_rgb(row, image.row(y), image.width());
+        }
     }
     if (!decompressor.finish()) throw damaged;
-    return turn_upright(std::move(image), orientation);
+    const int orientation = header.orientation();
+    const bool sideways = orientation >= 5 && orientation <= 8;
+    return {turn_upright(std::move(image), orientation), sideways ? header.height : header.width,
+            sideways ? header.width : header.height};
 }
 
 Image turn_upright(Image image, int orientation) {
@@ -198,7 +187,8 @@ Image turn_upright(Image image, int orientation) {
     const bool from_bottom = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
     Image upright(swaps ? image.height() : image.width(), swaps ? image.width() : image.height());
     const ImageView stored = image.view();
-    const std::ptrdiff_t step = (swaps ? static_cast<std::ptrdiff_t>(stored.stride) : 3) * ((swaps ? from_bottom : from_right) ? -1 : 1);
+    const std::ptrdiff_t step =
+        (swaps ? static_cast<std::ptrdiff_t>(stored.stride) : 3) * ((swaps ? from_bottom : from_right) ? -1 : 1);
     for (int y = 0; y < upright.height(); ++y) {
         const int row = swaps ? (from_bottom ? stored.height - 1 : 0) : (from_bottom ? stored.height - 1 - y : y);
         const int column = swaps ? (from_right ? stored.width - 1 - y : y) : (from_right ? stored.width - 1 : 0);

@@ -39,6 +39,13 @@ private:
     std::unique_ptr<std::uint8_t[]> data_;
 };
 
+// A photograph that is decoded, upright.
+struct Photograph {
+    Image pixels;   // perhaps at a reduced DCT scale
+    int width = 0;  // pixels of the photograph itself
+    int height = 0;
+};
+
 // Throws Error if the sides are outside of what is accepted.
 void check_size(std::int64_t width, std::int64_t height);
 
@@ -46,7 +53,7 @@ void check_size(std::int64_t width, std::int64_t height);
 int dct_scale(int width, int height, int min_side);
 
 // Decode and turn upright. Throws Error: not a JPEG, damaged, cut short, or of a size that is not accepted.
-Image decode_jpeg(const std::uint8_t* data, std::size_t size, int min_side);
+Photograph decode_jpeg(const std::uint8_t* data, std::size_t size, int min_side);
 
 // Turn by an EXIF orientation, 1..8; others leave the image as it is.
 Image turn_upright(Image image, int orientation);

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "error.h"
+#include "positions.h"
 
 namespace acne_edge {
 namespace {
@@ -17,8 +18,18 @@ using nlohmann::json;
 
 constexpr const char* kMajor = "1";
 constexpr std::size_t kMaxChars = 256 * 1024;
+constexpr std::size_t kMaxRequired = 64;
 
-[[noreturn]] void refuse(const std::string& message) { throw Error(ACNE_EDGE_ERROR_MANIFEST, message); }
+[[noreturn]] void refuse(const std::string& message) { throw Error(ACNE_EDGE_STATUS_MANIFEST, message); }
+
+// A text of the manifest as a message shows it, which is one line: control characters escaped, and cut if it is long.
+std::string shown(const std::string& text) {
+    constexpr std::size_t kLongest = 80;
+    const auto end = std::find_if(text.begin() + static_cast<std::ptrdiff_t>(std::min(text.size(), kLongest)), text.end(),
+                                  [](char c) { return (c & 0xC0) != 0x80; });  // not within a character
+    const std::string escaped = json(std::string(text.begin(), end)).dump();
+    return escaped.substr(1, escaped.size() - 2) + (end == text.end() ? "" : "...");
+}
 
 std::string short_number(double value) {
     char text[32];
@@ -32,6 +43,8 @@ public:
     Reader(const json& value, std::string path) : value_(value), path_(std::move(path)) {
         if (!value.is_object()) refuse(path_ + ": expected a JSON object");
     }
+
+    bool has(const char* key) const { return value_.contains(key); }
 
     Reader section(const char* key) const { return {get(key, &json::is_object, "a JSON object"), path_ + "." + key}; }
 
@@ -48,7 +61,7 @@ public:
             if (value == name) return value;
             known += (known.empty() ? "" : ", ") + std::string(name);
         }
-        refuse(path_ + "." + key + " is '" + value + "'; this version knows " + known);
+        refuse(path_ + "." + key + " is '" + shown(value) + "'; this version knows " + known);
     }
 
     int integer(const char* key, int low, int high) const {
@@ -84,6 +97,21 @@ private:
     std::string path_;
 };
 
+// Before the other fields: what a reader does not understand it may not even be able to read.
+void check_requires(const Reader& reader) {
+    if (reader.text("schema") == "1.0" && !reader.has("requires")) return;  // a field since schema 1.1
+    const json& names = reader.items("requires");
+    if (names.size() > kMaxRequired ||
+        !std::all_of(names.begin(), names.end(), [](const json& name) { return name.is_string(); })) {
+        refuse("manifest.requires: expected at most " + std::to_string(kMaxRequired) + " texts");
+    }
+    for (const std::string& name : names.get<std::vector<std::string>>()) {
+        if (std::find(kUnderstood.begin(), kUnderstood.end(), name) == kUnderstood.end()) {
+            refuse("manifest.requires: this version does not know '" + shown(name) + "'; update acne-edge");
+        }
+    }
+}
+
 void read_input(const Reader& reader, Manifest& manifest) {
     if (!reader.boolean("normalised_in_graph")) {
         refuse("manifest.input.normalised_in_graph is false; this version wants normalisation in the graph");
@@ -111,8 +139,7 @@ Scale read_scale(const Reader& reader) {
     }
     Scale scale{reader.text("name"), labels.get<std::vector<std::string>>(), lower.get<std::vector<std::int64_t>>()};
     const auto not_increasing = [](std::int64_t a, std::int64_t b) { return a >= b; };
-    if (scale.lower[0] != 0 ||
-        std::adjacent_find(scale.lower.begin(), scale.lower.end(), not_increasing) != scale.lower.end()) {
+    if (scale.lower[0] != 0 || std::adjacent_find(scale.lower.begin(), scale.lower.end(), not_increasing) != scale.lower.end()) {
         refuse("manifest.scale.lower: expected increasing counts that begin at 0");
     }
     return scale;
@@ -137,6 +164,13 @@ Uncertainty read_uncertainty(const Reader& reader) {
     return uncertainty;
 }
 
+double read_positions(const Reader& reader) {
+    reader.choice("rule", {kCross});
+    const double threshold = reader.number("threshold", 0, 1);
+    reader.text("fitted_on");
+    return threshold;
+}
+
 // Characters, not bytes, are what Python counts.
 std::size_t count_characters(const std::string& utf8) {
     return static_cast<std::size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) { return (c & 0xC0) != 0x80; }));
@@ -159,8 +193,9 @@ Manifest parse_manifest(const std::string& text) {
     const Reader top(root, "manifest");
     const std::string schema = top.text("schema");
     if (schema.substr(0, schema.find('.')) != kMajor) {
-        refuse("the manifest has schema " + schema + "; this version reads " + kMajor + ".x: update acne-edge");
+        refuse("the manifest has schema " + shown(schema) + "; this version reads " + kMajor + ".x: update acne-edge");
     }
+    check_requires(top);
     Manifest manifest;
     manifest.name = top.text("name");
     manifest.version = top.text("version");
@@ -169,6 +204,7 @@ Manifest parse_manifest(const std::string& text) {
     manifest.scale = read_scale(top.section("scale"));
     manifest.decoding = read_decoding(top.section("decoding"));
     manifest.uncertainty = read_uncertainty(top.section("uncertainty"));
+    if (top.has("positions")) manifest.position_threshold = read_positions(top.section("positions"));
     // For people and tools; only their kind is checked.
     for (const char* key : {"licence", "intended_use"}) top.text(key);
     for (const char* key : {"training", "metrics", "quantisation"}) top.section(key);

@@ -1,13 +1,18 @@
 // The manifest: everything about a model that code must not assume. Read by the rules of acne_edge/manifest.py.
 #pragma once
 
+#include <array>
 #include <string>
+#include <string_view>
 
 #include "grading.h"
 
 namespace acne_edge {
 
 inline constexpr const char* kManifestKey = "acne_edge.manifest";  // in the ONNX file's metadata
+
+// A manifest may name, under "requires", what a reader must understand to give the right answer; this version understands these.
+inline constexpr std::array<std::string_view, 0> kUnderstood = {};
 
 struct Manifest {
     std::string name;
@@ -19,9 +24,11 @@ struct Manifest {
     Scale scale;           // the one that the grade head was trained on
     CountDecoding decoding;
     Uncertainty uncertainty;
+    double position_threshold = 0.5;  // the least score of a lesion; half a one where the manifest says nothing of positions
 };
 
-// Parse and validate. Throws Error with the name of the field that is wrong; unknown fields are ignored.
+// Parse and validate. Throws Error with the name of the field that is wrong or of what is required and not known;
+// unknown fields are ignored.
 Manifest parse_manifest(const std::string& text);
 
 }  // namespace acne_edge

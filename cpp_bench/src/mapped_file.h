@@ -34,6 +34,9 @@ public:
     // Throws std::system_error, with the system's word for it, if there is no such regular file.
     explicit MappedFile(const std::string& path);
 
+    // A file that someone else has put into memory, and keeps there for as long as this is used.
+    explicit MappedFile(ByteView file) : start_(std::shared_ptr<const std::uint8_t>(), file.data()), size_(file.size()) {}
+
     ByteView bytes() const { return {start_.get(), size_}; }
 
 private:

@@ -13,17 +13,11 @@ namespace {
 constexpr std::size_t kMaxModelBytes = std::size_t{1} << 30;
 
 MappedFile map_model(const std::string& path) {
-    const auto refuse = [&](const std::string& why) { throw Error(ACNE_EDGE_ERROR_MODEL, path + ": " + why); };
-    MappedFile file;
     try {
-        file = MappedFile(path);
+        return MappedFile(path);
     } catch (const std::system_error& error) {
-        refuse("cannot read the model file (" + error.code().message() + ")");
+        throw Error(ACNE_EDGE_STATUS_MODEL, path + ": cannot read the model file (" + error.code().message() + ")");
     }
-    if (file.bytes().size() > kMaxModelBytes) {
-        refuse("larger than " + std::to_string(kMaxModelBytes >> 20) + " MB; not a model of acne-edge");
-    }
-    return file;
 }
 
 std::string lower_case(std::string text) {
@@ -33,15 +27,24 @@ std::string lower_case(std::string text) {
 
 }  // namespace
 
-ModelFile::ModelFile(const std::string& path, const std::string& sha256)
-    : path_(path), expected_(lower_case(sha256)), file_(map_model(path)),
-      digest_(std::async(std::launch::deferred, [file = file_] {
-          return acne_edge::sha256(file.bytes().data(), file.bytes().size());
-      })) {}
+ModelFile::ModelFile(const std::string& path, const std::string& sha256) : ModelFile(path, map_model(path), sha256) {}
+
+ModelFile::ModelFile(ByteView file, const std::string& sha256) : ModelFile("the model in memory", MappedFile(file), sha256) {}
+
+ModelFile::ModelFile(const std::string& name, const MappedFile& file, const std::string& sha256)
+    : name_(name),
+      expected_(lower_case(sha256)),
+      file_(file),
+      digest_(std::async(std::launch::deferred, [file] { return acne_edge::sha256(file.bytes().data(), file.bytes().size()); })) {
+    if (file.bytes().size() > kMaxModelBytes) {
+        throw Error(ACNE_EDGE_STATUS_MODEL,
+                    name + ": larger than " + std::to_string(kMaxModelBytes >> 20) + " MB; not a model of acne-edge");
+    }
+}
 
 ByteView ModelFile::checked() const {
     if (!expected_.empty() && digest() != expected_) {
-        throw Error(ACNE_EDGE_ERROR_MODEL_INTEGRITY, path_ + ": the file is not the one that was shipped; reinstall it");
+        throw Error(ACNE_EDGE_STATUS_MODEL_INTEGRITY, name_ + ": the file is not the one that was shipped; reinstall it");
     }
     return file_.bytes();
 }

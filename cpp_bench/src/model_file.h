@@ -1,4 +1,4 @@
-// A model file and its digest.
+// A model file, on disk or in memory, and its digest.
 #pragma once
 
 #include <future>
@@ -13,6 +13,9 @@ public:
     // `sha256` is the digest the file must have, hexadecimal; empty: any. Throws Error if there is no such file.
     ModelFile(const std::string& path, const std::string& sha256);
 
+    // The same of a model file in memory, which must outlive this.
+    ModelFile(ByteView file, const std::string& sha256);
+
     // To look at, not to run: not yet compared with the digest.
     ByteView unchecked() const { return file_.bytes(); }
 
@@ -26,7 +29,9 @@ public:
     const std::string& sha256() const { return expected_.empty() ? digest() : expected_; }
 
 private:
-    std::string path_;
+    ModelFile(const std::string& name, const MappedFile& file, const std::string& sha256);
+
+    std::string name_;  // errors begin with it
     std::string expected_;
     MappedFile file_;
     std::shared_future<std::string> digest_;

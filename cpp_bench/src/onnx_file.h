@@ -8,7 +8,7 @@
 
 namespace acne_edge {
 
-// The manifest's text in the model's metadata, or nothing. A look ahead: what ONNX Runtime reads is what counts.
+// The manifest's text in the model's metadata, or nothing. For a first look: what ONNX Runtime reads is what counts.
 std::optional<std::string> find_manifest(ByteView model);
 
 }  // namespace acne_edge

@@ -10,6 +10,8 @@
 namespace acne_edge {
 namespace {
 
+constexpr const char* kSchema = "1.1";  // as acne_edge/prediction.schema.json describes it
+
 using json = nlohmann::ordered_json;  // keys in the order in which people read them
 
 json quality_json(const acne_edge_quality& quality) {
@@ -32,6 +34,15 @@ json timings_json(const acne_edge_timings& timings) {
             {"inference", round_decimals(timings.inference, 3)},
             {"interpretation", round_decimals(timings.interpretation, 3)},
             {"total", round_decimals(timings.total, 3)}};
+}
+
+json lesions_json(const std::vector<acne_edge_lesion>& lesions) {
+    json places = json::array();
+    for (const acne_edge_lesion& lesion : lesions) {
+        places.push_back(
+            {{"x", round_decimals(lesion.x, 5)}, {"y", round_decimals(lesion.y, 5)}, {"score", round_decimals(lesion.score, 4)}});
+    }
+    return places;
 }
 
 json lesion_map_json(const Prediction& prediction) {
@@ -59,14 +70,17 @@ std::string to_json(const Prediction& prediction, const std::optional<std::strin
     json probs = json::array();
     for (const double p : result.grade_probs) probs.push_back(round_decimals(p, 4));
     json values = {
-        {"schema", "1.0"},
+        {"schema", kSchema},
         {"path", path ? json(*path) : json(nullptr)},
         {"count", round_decimals(result.count, 2)},
         {"count_interval", {{"level", prediction.level}, {"low", result.low}, {"high", result.high}}},
-        {"grade", {{"index", result.grade}, {"label", prediction.scale.labels[result.grade]}}},
+        {"grade",
+         {{"index", result.grade}, {"label", prediction.scale.labels[result.grade]}, {"text", prediction.grade_text}}},
         {"grade_probs", probs},
         {"grade_set", result.grade_set},
         {"scale", prediction.scale.name},
+        {"image", {{"width", prediction.image_width}, {"height", prediction.image_height}}},
+        {"lesions", lesions_json(prediction.lesions)},
         {"quality", quality_json(prediction.quality)},
         {"abstained", result.abstained ? json(result.abstained) : json(nullptr)},
         {"model",

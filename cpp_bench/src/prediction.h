@@ -1,4 +1,4 @@
-// What a prediction is, and its JSON form (schema 1.0), as acne_edge/prediction.py has them.
+// What a prediction is, and its JSON form, as acne_edge/prediction.py has them.
 #pragma once
 
 #include <optional>
@@ -19,6 +19,7 @@ struct ModelInfo {
 
 struct Prediction {
     Interpretation interpretation;
+    std::string grade_text;
     double level = 0;
     Scale scale;
     acne_edge_quality quality{};
@@ -27,6 +28,9 @@ struct Prediction {
     std::vector<float> lesion_map;
     int map_height = 0;
     int map_width = 0;
+    std::vector<acne_edge_lesion> lesions;
+    int image_width = 0;  // pixels of the photograph as it was taken, upright
+    int image_height = 0;
 };
 
 std::string to_json(const Prediction& prediction, const std::optional<std::string>& path, bool lesion_map);

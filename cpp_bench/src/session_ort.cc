@@ -5,6 +5,8 @@
 #include <functional>
 #include <numeric>
 
+#include <unistd.h>
+
 #include <onnxruntime_cxx_api.h>
 
 #include "backend.h"
@@ -78,7 +80,7 @@ Ort::Session open_model(const Ort::Env& env, ByteView model, int threads) {
     try {
         return {env, model.data(), model.size(), session_options(threads)};
     } catch (const Ort::Exception& error) {
-        throw Error(ACNE_EDGE_ERROR_MODEL, "ONNX Runtime cannot load the model: " + first_line(error.what()));
+        throw Error(ACNE_EDGE_STATUS_MODEL, "ONNX Runtime cannot load the model: " + first_line(error.what()));
     }
 }
 
@@ -96,13 +98,20 @@ public:
         const Ort::AllocatedStringPtr text =
             session_.GetModelMetadata().LookupCustomMetadataMapAllocated(kManifestKey, allocator);
         if (text == nullptr) {
-            throw Error(ACNE_EDGE_ERROR_MANIFEST,
-                        "the ONNX file holds no acne-edge manifest: make one with `python -m export`");
+            throw Error(ACNE_EDGE_STATUS_MANIFEST, "the ONNX file holds no acne-edge manifest: make one with `python -m export`");
         }
         manifest_text_ = text.get();
         manifest_ = parse_manifest(manifest_text_);
         check_contract(allocator);
     }
+
+    ~OnnxRuntime() override {
+        if (getpid() == process_) return;
+        session_.release();  // it would wait for threads that only the parent has, and never end
+        env_.release();
+    }
+    OnnxRuntime(const OnnxRuntime&) = delete;
+    OnnxRuntime& operator=(const OnnxRuntime&) = delete;
 
     std::string name() const override { return "onnxruntime:CPUExecutionProvider"; }
     const std::string& manifest_text() const override { return manifest_text_; }
@@ -120,13 +129,13 @@ public:
             outputs.grade_probs = read(values[0], {1, static_cast<std::int64_t>(manifest_.scale.labels.size())});
             outputs.count_probs = read(values[1], {1, manifest_.count_bins});
             const auto map_shape = values[2].GetTensorTypeAndShapeInfo().GetShape();
-            if (map_shape.size() != 3) throw Error(ACNE_EDGE_ERROR_BACKEND, "the model's lesion map is not [N, h, w]");
+            if (map_shape.size() != 3) throw Error(ACNE_EDGE_STATUS_BACKEND, "the model's lesion map is not [N, h, w]");
             outputs.lesion_map = read(values[2], {1, map_shape[1], map_shape[2]});
             outputs.map_height = static_cast<int>(map_shape[1]);
             outputs.map_width = static_cast<int>(map_shape[2]);
             return outputs;
         } catch (const Ort::Exception& error) {
-            throw Error(ACNE_EDGE_ERROR_BACKEND, "ONNX Runtime failed: " + first_line(error.what()));
+            throw Error(ACNE_EDGE_STATUS_BACKEND, "ONNX Runtime failed: " + first_line(error.what()));
         }
     }
 
@@ -134,7 +143,7 @@ private:
     static std::vector<float> read(const Ort::Value& value, const std::vector<std::int64_t>& expected) {
         const auto shape = value.GetTensorTypeAndShapeInfo().GetShape();
         if (shape != expected) {
-            throw Error(ACNE_EDGE_ERROR_BACKEND,
+            throw Error(ACNE_EDGE_STATUS_BACKEND,
                         "the model gave an output of " + shape_text(shape) + ", not of " + shape_text(expected));
         }
         const auto* data = value.GetTensorData<float>();
@@ -185,8 +194,9 @@ private:
         return {tensor.GetElementType(), tensor.GetShape()};
     }
 
-    [[noreturn]] static void refuse(const std::string& message) { throw Error(ACNE_EDGE_ERROR_MODEL, message); }
+    [[noreturn]] static void refuse(const std::string& message) { throw Error(ACNE_EDGE_STATUS_MODEL, message); }
 
+    const pid_t process_ = getpid();  // that opened the model
     Ort::Env env_{nullptr};
     Graph graph_;  // of the cache; the session reads from it
     // Running a session does not change it, but the C++ interface has no const for that.
@@ -202,7 +212,7 @@ std::unique_ptr<Backend> open_onnxruntime(const ModelFile& file, int threads, co
     try {
         return std::make_unique<OnnxRuntime>(file, threads, cache);
     } catch (const Ort::Exception& error) {
-        throw Error(ACNE_EDGE_ERROR_MODEL, "ONNX Runtime cannot read the model: " + first_line(error.what()));
+        throw Error(ACNE_EDGE_STATUS_MODEL, "ONNX Runtime cannot read the model: " + first_line(error.what()));
     }
 }
 

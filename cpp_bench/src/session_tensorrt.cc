@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::array<const char*, 3> kOutputs = {"grade_probs", "count_probs", "lesion_map"};
 
-[[noreturn]] void fail(const std::string& message) { throw Error(ACNE_EDGE_ERROR_BACKEND, message); }
+[[noreturn]] void fail(const std::string& message) { throw Error(ACNE_EDGE_STATUS_BACKEND, message); }
 
 void check(cudaError_t code, const char* call) {
     if (code != cudaSuccess) fail(std::string(call) + ": " + cudaGetErrorString(code));

@@ -102,3 +102,12 @@ def test_only_the_newest_graphs_stay(folder: Path) -> None:
     assert len(list(folder.iterdir())) == graph_cache.KEPT
     assert GraphCache("0").load() == {}
     assert GraphCache(str(graph_cache.KEPT + 1)).load() == {"1.32.0": b"graph"}
+
+
+def test_without_a_home_nothing_is_kept_and_the_model_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as without HOME and an entry in passwd
+    file = models.load_model()
+    OnnxRuntimeBackend(file.data, 1, file.sha256).close()
+    assert list(tmp_path.iterdir()) == []

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,8 @@ from acne_edge import AcneGrader
 from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
 from acne_edge.backends.openvino import OpenVinoBackend
 from acne_edge.errors import BackendError, MissingExtraError, ModelError
-from tests.backends.test_onnxruntime import MANIFEST, SIDE, model
+from tests.test_onnx_file import with_external_weights
+from tests.toy_model import SIDE, make_manifest, toy_model
 
 FACE = Path(__file__).parents[1] / "assets" / "drawn_face.png"
 
@@ -26,7 +26,7 @@ def test_without_the_extra_its_name_is_given(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture(scope="module")
 def backend() -> OpenVinoBackend:
     pytest.importorskip("openvino")
-    return OpenVinoBackend(model(), threads=2)
+    return OpenVinoBackend(toy_model(), threads=2)
 
 
 def images(n: int) -> np.ndarray:
@@ -36,7 +36,7 @@ def images(n: int) -> np.ndarray:
 def test_it_agrees_with_onnx_runtime(backend: OpenVinoBackend) -> None:
     assert backend.name == "openvino:CPU"
     for n in (1, 3):
-        for ours, theirs in zip(backend.run(images(n)), OnnxRuntimeBackend(model()).run(images(n)), strict=True):
+        for ours, theirs in zip(backend.run(images(n)), OnnxRuntimeBackend(toy_model()).run(images(n)), strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-4)
 
 
@@ -49,7 +49,7 @@ def test_threads_share_it(backend: OpenVinoBackend) -> None:
 
 
 def quantised(reduce_range: bool) -> bytes:
-    return model(replace(MANIFEST, quantisation={"recipe": "U8S8 Q/DQ", "reduce_range": reduce_range}).to_json())
+    return toy_model(make_manifest(quantisation={"recipe": "U8S8 Q/DQ", "reduce_range": reduce_range}))
 
 
 def test_weights_that_saturate_its_sums_are_refused() -> None:
@@ -72,7 +72,16 @@ def test_bad_models_and_closed_backends_raise(tmp_path: Path) -> None:
     (tmp_path / "junk.onnx").write_bytes(b"junk")
     with pytest.raises(ModelError):
         AcneGrader.load(tmp_path / "junk.onnx", backend="openvino")
-    closed = OpenVinoBackend(model())
+    closed = OpenVinoBackend(toy_model())
     closed.close()
     with pytest.raises(BackendError, match="closed"):
         closed.run(images(1))
+
+
+def test_weights_in_the_working_directory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    model, values = with_external_weights(toy_model())
+    monkeypatch.chdir(tmp_path)
+    Path("weights.bin").write_bytes(values)
+    with pytest.raises(ModelError, match="keeps weights outside its file"):
+        OpenVinoBackend(model)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -91,6 +92,12 @@ def test_a_damaged_set_is_one_line(stored: Path, content: bytes) -> None:
     stored.write_bytes(content)
     with pytest.raises(UsageError, match="not a calibration set"):
         load(stored, SIZE)
+
+
+def test_a_set_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "crops.npz")
+    with pytest.raises(UsageError, match="not a calibration set"):
+        load(tmp_path / "crops.npz", SIZE)
 
 
 def test_a_set_without_its_list_or_too_small_or_of_another_size_is_refused(stored: Path) -> None:

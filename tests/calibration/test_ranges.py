@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from acne_edge.errors import ModelError, UsageError
 from acne_edge.manifest import InputSpec
 from calibration import ranges as module
 from calibration.crops import CropSet
-from calibration.ranges import StaleRangesError, collect, key, layers, load, load_or_collect, measured, save
+from calibration.ranges import Ranges, StaleRangesError, collect, key, layers, load, load_or_collect, measured, save
 from calibration.report import draw, outliers
 
 SPEC = InputSpec(32, 32)
@@ -94,19 +95,23 @@ def test_metadata_is_no_part_of_the_model(crops: CropSet) -> None:
     assert key(described, crops, SPEC) == key(toy(), crops, SPEC)
 
 
-def test_stale_and_damaged_caches_are_replaced(tmp_path: Path, crops: CropSet) -> None:
+def test_stale_and_damaged_caches_are_replaced(tmp_path: Path, crops: CropSet, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "calibration")
     path = tmp_path / "ranges.json"
-    first, said = load_or_collect(path, toy(), crops, SPEC)
+
+    def of(graph: onnx.ModelProto) -> tuple[dict[str, Ranges], str]:
+        return load_or_collect(path, graph, crops, SPEC), caplog.messages[-1]
+
+    first, said = of(toy())
     assert "none cached" in said
-    again, said = load_or_collect(path, toy(), crops, SPEC)
-    assert said == f"ranges read from {path}"
-    assert again == first
-    other, said = load_or_collect(path, toy(2.0), crops, SPEC)
+    assert of(toy()) == (first, f"ranges read from {path}")
+    other, said = of(toy(2.0))
     assert "model changed" in said
     assert other["minmax"]["y"][1] == 2 * first["minmax"]["y"][1]
-    path.write_text("{")
-    assert "cannot be read as activation ranges" in load_or_collect(path, toy(2.0), crops, SPEC)[1]
-    assert json.loads(path.read_text())["ranges"]["minmax"]["y"] == list(other["minmax"]["y"])
+    for damage in ("{", "\xff"):
+        path.write_bytes(damage.encode("latin-1"))
+        assert "cannot be read as activation ranges" in of(toy(2.0))[1]
+        assert json.loads(path.read_text())["ranges"]["minmax"]["y"] == list(other["minmax"]["y"])
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"key": 1}', '{"key": {}, "ranges": {"minmax": {"x": [1]}}}'])

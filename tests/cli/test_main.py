@@ -3,7 +3,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,35 +16,14 @@ import pytest
 from PIL import Image
 
 from acne_edge import grader, models
+from acne_edge import image as images
 from acne_edge.cli import main as cli
-from acne_edge.cli.predict import predict
+from acne_edge.cli import output
+from acne_edge.cli.predict import SHORT_BATCH, predict
 from acne_edge.errors import AcneEdgeError
-from tests import drawing
+from acne_edge.evaluation.labels import list_hash, read_labels
+from tests import drawing, schema
 from tests.test_image import png_header
-
-
-@pytest.fixture
-def photo(face: np.ndarray, tmp_path: Path) -> Path:
-    file = tmp_path / "face.jpg"
-    file.write_bytes(drawing.encode(face, "JPEG", quality=92))
-    return file
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    """Run the command line: (exit code, stdout, stderr)."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["acne-edge", *map(str, arguments)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 def test_the_table_shows_count_interval_and_grade(run, photo: Path) -> None:
@@ -55,6 +38,8 @@ def test_jsonl_prints_one_object_a_line_and_nothing_else(run, photo: Path) -> No
     code, out, err = run("predict", photo, "missing.jpg", photo, "--format", "jsonl")
     records = [json.loads(line) for line in out.splitlines()]
     assert code == 3
+    for record in records:
+        schema.check(record)
     assert [r.get("error", {}).get("code") for r in records] == [None, "image_not_found", None]
     assert err == "acne-edge: missing.jpg: no such file\n"
     assert "lesion_map" not in records[0]
@@ -87,11 +72,84 @@ def test_directories_and_globs_are_expanded(run, photo: Path) -> None:
     assert (code, len(out.splitlines())) == (0, 1)
 
 
-def test_stdin_is_read_for_a_dash(run, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv"])
+def test_stdin_is_a_dash_in_the_arguments_and_in_the_output(run, photo: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(photo.read_bytes())))
-    code, out, _ = run("predict", "-", "--format", "jsonl")
+    code, out, _ = run("predict", "-", "--format", form)
     assert code == 0
-    assert json.loads(out)["path"] is None
+    shown = {
+        "table": lambda: out.split()[-1],
+        "json": lambda: json.loads(out)[0]["path"],
+        "jsonl": lambda: json.loads(out)["path"],
+        "csv": lambda: next(csv.DictReader(io.StringIO(out)))["path"],
+    }
+    assert shown[form]() == "-"
+
+
+class Endless(io.RawIOBase):
+    """Zeros without end."""
+
+    def __init__(self) -> None:
+        self.given = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:
+        self.given += len(buffer)
+        return len(buffer)
+
+
+def test_stdin_without_an_end_is_refused_at_the_limit(run, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "MAX_BYTES", 2_000_000)
+    endless = Endless()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(endless)))
+    code, out, err = run("predict", photo, "-", photo, "--format", "jsonl")
+    assert code == 3
+    assert err == "acne-edge: -: more than 2 MB on stdin\n"
+    assert [json.loads(line)["path"] for line in out.splitlines()] == [str(photo), "-", str(photo)]
+    assert endless.given < 2_100_000
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="redirections of POSIX")
+def test_a_closed_stdin_is_one_line_and_exit_code_3() -> None:
+    command = ["bash", "-c", '"$0" -m acne_edge predict - -f csv <&-', sys.executable]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (3, "acne-edge: -: stdin is closed\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_a_batch_that_is_typed_at_a_terminal_fills_the_file_and_leaves_the_screen_to_the_progress(
+    tmp_path: Path, form: str
+) -> None:
+    import pty
+
+    (tmp_path / "in").mkdir()
+    for i in range(SHORT_BATCH + 1):
+        (tmp_path / "in" / f"{i}.png").write_bytes(drawing.encode(drawing.face(seed=i, width=64, height=64)))
+    terminal, side = pty.openpty()
+    with (tmp_path / "out").open("wb") as out:
+        command = [sys.executable, "-m", "acne_edge", "predict", str(tmp_path / "in"), "-f", form]
+        done = subprocess.run(command, stdin=side, stdout=out, stderr=side, timeout=120)
+    os.close(side)
+    os.close(terminal)
+    text = (tmp_path / "out").read_text()
+    rows = json.loads(text) if form == "json" else list(csv.DictReader(io.StringIO(text)))
+    assert (done.returncode, len(rows)) == (0, SHORT_BATCH + 1)
+
+
+def test_a_batch_that_is_stopped_leaves_json_that_can_be_read(run, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(results, *rest):
+        yield next(results)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+
+    count = output.Tally.count
+    monkeypatch.setattr(output.Tally, "count", lambda self, results: stopped(count(self, results)))
+    code, out, err = run("predict", photo, photo, "--format", "json")
+    assert (code, err) == (143, "acne-edge: terminated\n")
+    assert [r["path"] for r in json.loads(out)] == [str(photo)]
 
 
 def spoilt(tmp_path: Path, face: np.ndarray, kind: str) -> Path:
@@ -161,7 +219,8 @@ def test_all_abstained_is_exit_code_5(run, photo: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(grader, "interpret", unsure)
     code, out, _ = run("predict", photo)
     assert code == 5
-    assert "(abstained)" in out
+    assert "no grade" in out
+    assert "[low_confidence]" in out
 
 
 @pytest.mark.parametrize(
@@ -215,23 +274,65 @@ def test_only_the_command_that_is_called_is_built(arguments: list[str]) -> None:
         assert len(cli.application(others).registered_commands) == len(cli.DEVICE_COMMANDS + cli.RESEARCH_COMMANDS) > 8
 
 
-def test_version(run) -> None:
-    assert run("--version")[1].startswith("acne-edge 0.")
-
-
 def test_evaluate_measures_a_labelled_list(run, tmp_path: Path, photo: Path) -> None:
     labels = tmp_path / "list.txt"
-    labels.write_text("face.jpg 1 20\nmissing.jpg 0 1\n")
-    code, out, _ = run("evaluate", tmp_path, labels)
-    result = json.loads(out)
-    assert code == 0
-    assert (result["images"], result["failed"], result["grade"]["n"]) == (1, 1, 1)
+    labels.write_text("face.jpg 1 20\n")
+    code, out, err = run("evaluate", tmp_path, labels, "--format", "json")
+    assert (code, err) == (0, "")
+    result = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert (result["images"], result["failed"], result["grade"]["n"]) == (1, 0, 1)
+    assert result["grade"]["per_grade"]["SE"][0] is None
+    assert result["notes"]["grade.per_grade.SE.0"] == "no photograph is of this grade"
+
+
+def test_evaluate_names_what_failed_and_exits_3(run, tmp_path: Path, photo: Path) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    labels = tmp_path / "list.txt"
+    labels.write_text("missing.jpg 0 1\nface.jpg 1 20\nbroken.jpg 0 1\n")
+    code, out, err = run("evaluate", tmp_path, labels, "--format", "json")
+    assert code == 3
+    assert [("missing.jpg" in line, "broken.jpg" in line) for line in err.splitlines()] == [(True, False), (False, True)]
+    assert (json.loads(out)["images"], json.loads(out)["failed"]) == (1, 2)
+    labels.write_text("broken.jpg 0 1\n")
+    code, out, err = run("evaluate", tmp_path, labels, "--format", "json")
+    assert (code, out) == (3, "")
+    assert "none of the 1 listed photographs can be used" in err
+
+
+def test_evaluate_warns_of_a_list_that_the_model_has_learned(
+    run, tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = tmp_path / "list.txt"
+    labels.write_text("face.jpg 1 20\n")
+    own = {"train": {"n": 1, "sha256": list_hash(read_labels(labels))}}
+    manifest = replace(grader.AcneGrader.load().manifest, training={"lists": own})
+    monkeypatch.setattr(grader.AcneGrader, "manifest", manifest)
+    code, out, err = run("evaluate", tmp_path, labels, "--format", "json")
+    assert (code, json.loads(out)["list"]["learned"]) == (0, "train")
+    assert err.startswith("acne-edge: ")
+    assert "was trained on exactly this list" in err
 
 
 @pytest.mark.parametrize("text", ["", "face.jpg 1\n", "face.jpg one 20\n", "face.jpg 7 20\n", "missing.jpg 1 20\n"])
 def test_evaluate_refuses_a_bad_list(run, tmp_path: Path, photo: Path, text: str) -> None:
     labels = tmp_path / "list.txt"
     labels.write_text(text)
-    code, _, err = run("evaluate", tmp_path, labels)
+    code, _, err = run("evaluate", tmp_path, labels, "--format", "json")
     assert code == 2
     assert err.count("\n") == 1
+
+
+def test_evaluate_prints_a_table_and_keeps_a_row_a_photograph(run, tmp_path: Path, photo: Path) -> None:
+    (tmp_path / "labels.csv").write_text("count;file\n20;face.jpg\n1;missing.jpg\n")
+    code, out, _ = run("evaluate", tmp_path, tmp_path / "labels.csv", "--predictions", tmp_path / "rows.csv")
+    assert code == 3
+    lines = out.splitlines()
+    assert "1 photographs, 1 failed" in lines[0]
+    assert lines[2].startswith("grades right, %")
+    assert all(len(line) <= 80 for line in lines[1:3])
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "rows.csv").read_text())))
+    assert [(r["file"], r["true_count"], r["true_grade"], r["error"]) for r in rows] == [
+        ("face.jpg", "20", "1", ""),
+        ("missing.jpg", "1", "0", "image_not_found"),
+    ]
+    assert float(rows[0]["count"]) >= 0

@@ -76,25 +76,40 @@ double difference(const json& ours, const json& python) {
     return largest;
 }
 
+// The largest distance, in shares of the frame, of a lesion from the one of the same rank in Python; 1 if they are not as many.
+double distance(const json& ours, const json& python) {
+    if (ours.size() != python.size()) return 1;
+    double largest = 0;
+    for (std::size_t i = 0; i < ours.size(); ++i) {
+        for (const char* axis : {"x", "y"}) largest = std::max(largest, difference(ours[i][axis], python[i][axis]));
+    }
+    return largest;
+}
+
 // How far the network's outputs, and what is read from them, may be from Python's.
 struct Tolerance {
-    double count, grade, end_of_interval, grade_probs, lesion_map;
+    double count, grade, end_of_interval, grade_probs, lesion_map, position;
 };
 
-constexpr Tolerance kSame = {0.05, 0, 0, 0.002, 0.01};
+constexpr Tolerance kSame = {0.05, 0, 0, 0.002, 0.01, 1e-4};
 
 // Kernels for another kind of processor round floats otherwise; at a border between two integers of a quantised layer that
 // makes a step, and steps add up. It moves a few photographs by a lesion at most: as far as ONNX Runtime's levels of graph
 // optimisation move them on one and the same processor (README).
-constexpr Tolerance kOtherMachine = {1, 1, 2, 0.03, 0.06};
+constexpr Tolerance kOtherMachine = {1, 1, 2, 0.03, 0.06, 1};  // a lesion more or less, and all behind it are of another rank
+
+// Whether a count may be under half a lesion in Python and over it here.
+bool near_half(const json& count) { return std::abs(count.get<double>() - 0.5) <= kSame.count; }
 
 bool is_within(const Tolerance& allowed, const json& ours, const json& python) {
     const auto far = [&](const char* key, const char* inner) { return difference(ours[key][inner], python[key][inner]); };
     return difference(ours["count"], python["count"]) <= allowed.count && far("grade", "index") <= allowed.grade &&
            far("count_interval", "low") <= allowed.end_of_interval && far("count_interval", "high") <= allowed.end_of_interval &&
            difference(ours["grade_probs"], python["grade_probs"]) <= allowed.grade_probs &&
+           distance(ours["lesions"], python["lesions"]) <= allowed.position &&
            (!ours.contains("lesion_map") || difference(ours["lesion_map"], python["lesion_map"]) <= allowed.lesion_map) &&
-           (allowed.grade > 0 || (ours["grade_set"] == python["grade_set"] && ours["abstained"] == python["abstained"]));
+           (allowed.grade > 0 || (ours["grade_set"] == python["grade_set"] && ours["abstained"] == python["abstained"] &&
+                                  (near_half(python["count"]) || ours["grade"]["text"] == python["grade"]["text"])));
 }
 
 // Compares predictions. On another kind of processor than the golden cases' all must be close, and of the counts no more than one
@@ -106,9 +121,11 @@ public:
     int compared() const { return compared_; }
 
     void expect_same(const json& ours, const json& python) {
+        EXPECT_EQ(ours["schema"], python["schema"]);
         EXPECT_EQ(schema_of(ours), schema_of(python));
         EXPECT_EQ(ours["scale"], python["scale"]);
         EXPECT_EQ(ours["model"], python["model"]);
+        EXPECT_EQ(ours["image"], python["image"]);
         expect_same_quality(ours["quality"], python["quality"]);
         ++compared_;
         if (is_within(kSame, ours, python)) return;
@@ -138,8 +155,7 @@ void compare_scale(const char* scale, std::size_t index) {
         if (expected.contains("error")) {
             acne_edge_result* result = nullptr;
             static const std::uint8_t nothing = 0;
-            const auto status =
-                acne_edge_predict_jpeg(model.get(), jpeg.empty() ? &nothing : jpeg.data(), jpeg.size(), &result);
+            const auto status = acne_edge_predict_jpeg(model.get(), jpeg.empty() ? &nothing : jpeg.data(), jpeg.size(), &result);
             EXPECT_EQ(acne_edge_status_name(status), expected["error"]) << acne_edge_last_error();
             EXPECT_EQ(result, nullptr);
             continue;
@@ -155,7 +171,7 @@ void compare_scale(const char* scale, std::size_t index) {
 
 TEST(Api, PredictsAsPythonOnTheModelsOwnScale) { compare_scale(nullptr, 0); }
 
-TEST(Api, PredictsAsPythonOnAnotherScale) { compare_scale("report", 1); }
+TEST(Api, PredictsAsPythonOnAnotherScale) { compare_scale("banded", 1); }
 
 TEST(Api, PredictsPixelsAsPython) {
     const Model model = open_model();
@@ -173,9 +189,9 @@ TEST(Api, PredictsPixelsAsPython) {
                         padded.begin() + static_cast<std::ptrdiff_t>(y * stride));
         }
         acne_edge_result* result = nullptr;
-        ASSERT_EQ(acne_edge_predict_rgb(model.get(), padded.data(), static_cast<int>(width), static_cast<int>(height), stride,
-                                        &result),
-                  ACNE_EDGE_OK)
+        ASSERT_EQ(
+            acne_edge_predict_rgb(model.get(), padded.data(), static_cast<int>(width), static_cast<int>(height), stride, &result),
+            ACNE_EDGE_OK)
             << acne_edge_last_error();
         comparison.expect_same(to_json(Result(result).get(), nullptr, false), expected["from_pixels"]);
     }
@@ -223,11 +239,11 @@ TEST(Api, OpensAndPredictsInOne) {
         return acne_edge_open_and_predict(golden_path(file).c_str(), nullptr, photograph.data(), photograph.size(), &model,
                                           &result);
     };
-    EXPECT_EQ(open_and_predict("model.onnx", read_golden("cut_0.3.jpg")), ACNE_EDGE_ERROR_IMAGE_DECODE);
-    EXPECT_EQ(open_and_predict("refused_cut.onnx", jpeg), ACNE_EDGE_ERROR_MODEL);
-    EXPECT_EQ(open_and_predict("refused_schema_2.onnx", jpeg), ACNE_EDGE_ERROR_MANIFEST);
-    EXPECT_EQ(open_and_predict("refused_no_manifest.onnx", jpeg), ACNE_EDGE_ERROR_MANIFEST);
-    EXPECT_EQ(open_and_predict("refused_other_input.onnx", jpeg), ACNE_EDGE_ERROR_MODEL);
+    EXPECT_EQ(open_and_predict("model.onnx", read_golden("cut_0.3.jpg")), ACNE_EDGE_STATUS_IMAGE_DECODE);
+    EXPECT_EQ(open_and_predict("refused_cut.onnx", jpeg), ACNE_EDGE_STATUS_MODEL);
+    EXPECT_EQ(open_and_predict("refused_schema_2.onnx", jpeg), ACNE_EDGE_STATUS_MANIFEST);
+    EXPECT_EQ(open_and_predict("refused_no_manifest.onnx", jpeg), ACNE_EDGE_STATUS_MANIFEST);
+    EXPECT_EQ(open_and_predict("refused_other_input.onnx", jpeg), ACNE_EDGE_STATUS_MODEL);
     EXPECT_EQ(model, nullptr);
     EXPECT_EQ(result, nullptr);
     ASSERT_EQ(open_and_predict("model.onnx", jpeg), ACNE_EDGE_OK) << acne_edge_last_error();
@@ -236,7 +252,7 @@ TEST(Api, OpensAndPredictsInOne) {
     const Result again = predict(model, jpeg);
     EXPECT_EQ(first->count, again->count);
     EXPECT_STREQ(first->grade_label, again->grade_label);
-    const auto& t = first->timings;
+    const auto& t = *first->timings;
     EXPECT_GT(t.decode, 0);
     EXPECT_NEAR(t.total, t.decode + t.quality + t.preprocess + t.inference + t.interpretation, 1e-6);
 }
@@ -299,10 +315,10 @@ TEST_F(CacheTest, IsNoReasonToTakeAnotherFile) {
     ASSERT_EQ(files().size(), 1U);
     acne_edge_model* model = nullptr;
     const std::string other = golden_path("refused_cut.onnx");
-    EXPECT_EQ(acne_edge_open(other.c_str(), &options_, &model), ACNE_EDGE_ERROR_MODEL_INTEGRITY);
+    EXPECT_EQ(acne_edge_open(other.c_str(), &options_, &model), ACNE_EDGE_STATUS_MODEL_INTEGRITY);
     acne_edge_result* result = nullptr;
     EXPECT_EQ(acne_edge_open_and_predict(other.c_str(), &options_, jpeg_.data(), jpeg_.size(), &model, &result),
-              ACNE_EDGE_ERROR_MODEL_INTEGRITY);
+              ACNE_EDGE_STATUS_MODEL_INTEGRITY);
     EXPECT_EQ(model, nullptr);
     EXPECT_EQ(result, nullptr);
 }
@@ -322,21 +338,95 @@ TEST_F(CacheTest, IsDoneWithoutWhereItCannotBe) {
     EXPECT_EQ(count(), plain_);
 }
 
-TEST(Api, TakesTheShorterOptionsOfOlderCallers) {
-    // What an older header had: the caller's struct ends before on_poor_quality, and nothing behind it may be read or written.
-    struct Older {
-        size_t size;
-        acne_edge_backend backend;
-        std::int32_t threads;
-        const char* scale;
-        const char* sha256;
-        std::array<std::uint8_t, 64> behind;
-    } older;
-    older.behind.fill(0xFF);
-    auto* options = reinterpret_cast<acne_edge_options*>(&older);
-    acne_edge_options_init(options, offsetof(Older, behind));
-    for (const std::uint8_t byte : older.behind) EXPECT_EQ(byte, 0xFF);
+// A model is opened the same way from a file and from memory.
+TEST(Api, OpensAModelInMemory) {
+    auto bytes = read_golden("model.onnx");
+    const auto jpeg = read_golden("many_lesions.jpg");
+    const std::string digest = golden()["model_sha256"];
+    acne_edge_options options;
+    acne_edge_options_init(&options, sizeof options);
+    options.sha256 = digest.c_str();
+    acne_edge_model* opened = nullptr;
+    ASSERT_EQ(acne_edge_open_memory(bytes.data(), bytes.size(), &options, &opened), ACNE_EDGE_OK) << acne_edge_last_error();
+    const Model model(opened);
+    // Nothing of the caller's bytes is needed any more.
+    std::fill(bytes.begin(), bytes.end(), std::uint8_t{0});
+    bytes = {};
+    EXPECT_EQ(acne_edge_model_sha256(model.get()), digest);
+    EXPECT_EQ(predict(model.get(), jpeg)->count, predict(open_model().get(), jpeg)->count);
+}
+
+TEST(Api, RefusesModelsInMemoryAsItDoesFiles) {
+    acne_edge_model* model = nullptr;
+    for (const auto& refused : golden()["refused_models"]) {
+        SCOPED_TRACE(refused.dump());
+        const auto bytes = read_golden(refused["file"]);
+        static const std::uint8_t nothing = 0;
+        const auto status = acne_edge_open_memory(bytes.empty() ? &nothing : bytes.data(), bytes.size(), nullptr, &model);
+        EXPECT_EQ(acne_edge_status_name(status), refused["code"]);
+        const std::string message = acne_edge_last_error();
+        EXPECT_FALSE(message.empty());
+        EXPECT_EQ(message.find('\n'), std::string::npos);
+    }
+    const auto bytes = read_golden("model.onnx");
+    acne_edge_options options;
+    acne_edge_options_init(&options, sizeof options);
+    options.sha256 = "00";
+    EXPECT_EQ(acne_edge_open_memory(bytes.data(), bytes.size(), &options, &model), ACNE_EDGE_STATUS_MODEL_INTEGRITY);
+    EXPECT_EQ(std::string(acne_edge_last_error()).rfind("the model in memory: ", 0), 0U);
+    EXPECT_EQ(acne_edge_open_memory(nullptr, 1, nullptr, &model), ACNE_EDGE_STATUS_USAGE);
+    EXPECT_STREQ(acne_edge_last_error(), "bytes is null");
+    EXPECT_EQ(acne_edge_open_memory(bytes.data(), bytes.size(), nullptr, nullptr), ACNE_EDGE_STATUS_USAGE);
+    EXPECT_EQ(model, nullptr);
+}
+
+// What the header of version 0.1 had, and something behind it that is none of the library's business.
+struct FirstOptions {
+    std::uint32_t size;
+    std::int32_t backend, threads, on_poor_quality;
+    const char *scale, *sha256, *cache;
+    std::array<std::uint8_t, 64> behind;
+};
+
+TEST(Api, TakesTheOptionsOfTheFirstHeader) {
+    FirstOptions first;
+    first.behind.fill(0xFF);
+    auto* options = reinterpret_cast<acne_edge_options*>(&first);
+    acne_edge_options_init(options, offsetof(FirstOptions, behind));
+    for (const std::uint8_t byte : first.behind) EXPECT_EQ(byte, 0xFF);
     EXPECT_NE(open_model(options), nullptr);
+    first.scale = "banded";
+    EXPECT_STREQ(predict(open_model(options).get(), read_golden("many_lesions.jpg"))->scale, "banded");
+}
+
+// A newer header's options are longer. What they have more may be left alone, but an option that is set must not go unheard.
+TEST(Api, RefusesOptionsThatItDoesNotKnow) {
+    struct {
+        acne_edge_options known;
+        std::array<std::uint8_t, 24> newer;
+    } longer;
+    acne_edge_options_init(&longer.known, sizeof longer);
+    EXPECT_EQ(longer.known.size, sizeof longer);
+    EXPECT_NE(open_model(&longer.known), nullptr);
+    for (const std::size_t set : {std::size_t{0}, longer.newer.size() - 1}) {
+        acne_edge_options_init(&longer.known, sizeof longer);
+        longer.newer[set] = 1;
+        acne_edge_model* model = nullptr;
+        EXPECT_EQ(acne_edge_open(golden_path("model.onnx").c_str(), &longer.known, &model), ACNE_EDGE_STATUS_USAGE);
+        EXPECT_EQ(model, nullptr);
+        const std::string message = acne_edge_last_error();
+        EXPECT_NE(message.find("update the library"), std::string::npos) << message;
+    }
+}
+
+TEST(Api, TheHeaderAndTheLibraryAreOfOneVersion) {
+    const auto numbers = {ACNE_EDGE_VERSION_MAJOR, ACNE_EDGE_VERSION_MINOR, ACNE_EDGE_VERSION_PATCH};
+    std::string text;
+    for (const int number : numbers) text += (text.empty() ? "" : ".") + std::to_string(number);
+    EXPECT_EQ(text, acne_edge_version());
+    EXPECT_EQ(acne_edge_version_number(), ACNE_EDGE_VERSION_NUMBER);
+    EXPECT_EQ(acne_edge_version_number() % 1000, ACNE_EDGE_VERSION_PATCH);
+    EXPECT_EQ(acne_edge_version_number() / 1000000, ACNE_EDGE_VERSION_MAJOR);
 }
 
 TEST(Api, LeavesTheRuntimesTelemetryOff) { EXPECT_STREQ(std::getenv("ORT_DISABLE_TELEMETRY"), "1"); }
@@ -352,6 +442,7 @@ TEST(Api, FieldsSayWhatTheJsonSays) {
     EXPECT_EQ(result->level, values["count_interval"]["level"]);
     EXPECT_EQ(result->grade, values["grade"]["index"]);
     EXPECT_EQ(result->grade_label, values["grade"]["label"]);
+    EXPECT_EQ(result->grade_text, values["grade"]["text"]);
     ASSERT_EQ(static_cast<std::size_t>(result->grades), values["grade_probs"].size());
     double sum = 0;
     for (int g = 0; g < result->grades; ++g) {
@@ -365,7 +456,18 @@ TEST(Api, FieldsSayWhatTheJsonSays) {
     EXPECT_EQ(static_cast<std::size_t>(result->map_height), values["lesion_map"].size());
     EXPECT_EQ(static_cast<std::size_t>(result->map_width), values["lesion_map"][0].size());
     EXPECT_NEAR(result->lesion_map[result->map_width + 2], values["lesion_map"][1][2], 1e-5);
-    const auto& t = result->timings;
+    EXPECT_EQ(result->quality->short_side, values["quality"]["short_side"]);
+    EXPECT_EQ(result->quality->reasons == 0, values["quality"]["reasons"].empty());
+    EXPECT_NEAR(result->quality->brightness, values["quality"]["brightness"], 0.1);
+    EXPECT_NEAR(result->quality->skin, values["quality"]["skin"], 0.001);
+    EXPECT_EQ(result->image_width, values["image"]["width"]);
+    EXPECT_EQ(result->image_height, values["image"]["height"]);
+    ASSERT_EQ(result->lesion_count, values["lesions"].size());
+    ASSERT_GT(result->lesion_count, 0U);
+    EXPECT_NEAR(result->lesions[0].x, values["lesions"][0]["x"], 1e-5);
+    EXPECT_NEAR(result->lesions[0].y, values["lesions"][0]["y"], 1e-5);
+    EXPECT_NEAR(result->lesions[0].score, values["lesions"][0]["score"], 1e-4);
+    const auto& t = *result->timings;
     EXPECT_GT(t.decode, 0);
     EXPECT_GT(t.inference, 0);
     EXPECT_NEAR(t.total, t.decode + t.quality + t.preprocess + t.inference + t.interpretation, 1e-6);
@@ -384,7 +486,7 @@ TEST(Api, TellsWhatModelItIs) {
     const Model model = open_model();
     EXPECT_EQ(acne_edge_model_sha256(model.get()), golden()["model_sha256"]);
     EXPECT_STREQ(acne_edge_backend_name(model.get()), "onnxruntime:CPUExecutionProvider");
-    EXPECT_EQ(json::parse(acne_edge_manifest_json(model.get())), json::parse(golden()["manifests"][0]["text"].get<std::string>()));
+    EXPECT_EQ(acne_edge_manifest_json(model.get()), golden()["model_manifest"]);
     EXPECT_STREQ(acne_edge_version(), golden()["version"].get<std::string>().c_str());
 }
 
@@ -413,6 +515,9 @@ TEST(Api, RefusesModelsAsPythonDoes) {
         const std::string message = acne_edge_last_error();
         EXPECT_FALSE(message.empty());
         EXPECT_EQ(message.find('\n'), std::string::npos);
+        if (refused["file"] == "refused_requires.onnx") {
+            EXPECT_EQ(message, "manifest.requires: this version does not know 'framing-9'; update acne-edge");
+        }
     }
 }
 
@@ -429,21 +534,27 @@ acne_edge_status open_status(const char* path, void (*change)(acne_edge_options&
 
 TEST(Api, ChecksItsOptions) {
     const std::string path = golden_path("model.onnx");
-    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.threads = -1; }), ACNE_EDGE_ERROR_USAGE);
+    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.threads = -1; }), ACNE_EDGE_STATUS_USAGE);
     EXPECT_STREQ(acne_edge_last_error(), "threads is -1; expected 0 (automatic) or more");
-    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.scale = "leeds"; }), ACNE_EDGE_ERROR_USAGE);
-    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.size = 0; }), ACNE_EDGE_ERROR_USAGE);
-    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.backend = static_cast<acne_edge_backend>(3); }),
-              ACNE_EDGE_ERROR_USAGE);
-    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.on_poor_quality = static_cast<acne_edge_poor_quality>(3); }),
-              ACNE_EDGE_ERROR_USAGE);
-    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.sha256 = "00"; }), ACNE_EDGE_ERROR_MODEL_INTEGRITY);
-    EXPECT_EQ(open_status("/no/such/model.onnx", [](acne_edge_options&) {}), ACNE_EDGE_ERROR_MODEL);
+    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.scale = "leeds"; }), ACNE_EDGE_STATUS_USAGE);
+    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.size = 0; }), ACNE_EDGE_STATUS_USAGE);
+    EXPECT_STREQ(acne_edge_last_error(), "options.size is not set; call acne_edge_options_init first");
+    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.size -= 1; }), ACNE_EDGE_STATUS_USAGE);
+    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.size = 0xCDCDCDCD; }), ACNE_EDGE_STATUS_USAGE);
+    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.backend = 3; }), ACNE_EDGE_STATUS_USAGE);
+    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.on_poor_quality = 3; }), ACNE_EDGE_STATUS_USAGE);
+    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.sha256 = "00"; }), ACNE_EDGE_STATUS_MODEL_INTEGRITY);
+    EXPECT_EQ(open_status("/no/such/model.onnx", [](acne_edge_options&) {}), ACNE_EDGE_STATUS_MODEL);
     EXPECT_NE(std::string(acne_edge_last_error()).find("/no/such/model.onnx"), std::string::npos);
-    EXPECT_EQ(open_status("/", [](acne_edge_options&) {}), ACNE_EDGE_ERROR_MODEL);
+    EXPECT_EQ(open_status("/", [](acne_edge_options&) {}), ACNE_EDGE_STATUS_MODEL);
     static std::string digest;
     digest = golden()["model_sha256"].get<std::string>();
-    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.sha256 = digest.c_str(); o.threads = 1; }), ACNE_EDGE_OK);
+    EXPECT_EQ(open_status(path.c_str(),
+                          [](acne_edge_options& o) {
+                              o.sha256 = digest.c_str();
+                              o.threads = 1;
+                          }),
+              ACNE_EDGE_OK);
 }
 
 TEST(Api, ChecksItsArguments) {
@@ -453,17 +564,17 @@ TEST(Api, ChecksItsArguments) {
     char* text = nullptr;
     const std::vector<std::uint8_t> pixels(64 * 64 * 3);
     const auto* rgb = pixels.data();
-    EXPECT_EQ(acne_edge_open(nullptr, nullptr, &other), ACNE_EDGE_ERROR_USAGE);
+    EXPECT_EQ(acne_edge_open(nullptr, nullptr, &other), ACNE_EDGE_STATUS_USAGE);
     EXPECT_STREQ(acne_edge_last_error(), "path is null");
-    EXPECT_EQ(acne_edge_open("x", nullptr, nullptr), ACNE_EDGE_ERROR_USAGE);
-    EXPECT_EQ(acne_edge_predict_jpeg(nullptr, rgb, 1, &result), ACNE_EDGE_ERROR_USAGE);
-    EXPECT_EQ(acne_edge_predict_jpeg(model.get(), nullptr, 1, &result), ACNE_EDGE_ERROR_USAGE);
-    EXPECT_EQ(acne_edge_predict_jpeg(model.get(), rgb, 1, nullptr), ACNE_EDGE_ERROR_USAGE);
-    EXPECT_EQ(acne_edge_predict_rgb(model.get(), rgb, 64, 64, 191, &result), ACNE_EDGE_ERROR_USAGE);
-    EXPECT_EQ(acne_edge_predict_rgb(model.get(), rgb, 31, 64, 192, &result), ACNE_EDGE_ERROR_IMAGE_SIZE);
-    EXPECT_EQ(acne_edge_predict_rgb(model.get(), rgb, -64, -64, 192, &result), ACNE_EDGE_ERROR_IMAGE_SIZE);
-    EXPECT_EQ(acne_edge_predict_rgb(model.get(), rgb, 10001, 10000, 30003, &result), ACNE_EDGE_ERROR_IMAGE_SIZE);
-    EXPECT_EQ(acne_edge_result_json(nullptr, nullptr, 0, &text), ACNE_EDGE_ERROR_USAGE);
+    EXPECT_EQ(acne_edge_open("x", nullptr, nullptr), ACNE_EDGE_STATUS_USAGE);
+    EXPECT_EQ(acne_edge_predict_jpeg(nullptr, rgb, 1, &result), ACNE_EDGE_STATUS_USAGE);
+    EXPECT_EQ(acne_edge_predict_jpeg(model.get(), nullptr, 1, &result), ACNE_EDGE_STATUS_USAGE);
+    EXPECT_EQ(acne_edge_predict_jpeg(model.get(), rgb, 1, nullptr), ACNE_EDGE_STATUS_USAGE);
+    EXPECT_EQ(acne_edge_predict_rgb(model.get(), rgb, 64, 64, 191, &result), ACNE_EDGE_STATUS_USAGE);
+    EXPECT_EQ(acne_edge_predict_rgb(model.get(), rgb, 31, 64, 192, &result), ACNE_EDGE_STATUS_IMAGE_SIZE);
+    EXPECT_EQ(acne_edge_predict_rgb(model.get(), rgb, -64, -64, 192, &result), ACNE_EDGE_STATUS_IMAGE_SIZE);
+    EXPECT_EQ(acne_edge_predict_rgb(model.get(), rgb, 10001, 10000, 30003, &result), ACNE_EDGE_STATUS_IMAGE_SIZE);
+    EXPECT_EQ(acne_edge_result_json(nullptr, nullptr, 0, &text), ACNE_EDGE_STATUS_USAGE);
     EXPECT_EQ(result, nullptr);
     EXPECT_EQ(acne_edge_predict_rgb(model.get(), rgb, 64, 64, 192, &result), ACNE_EDGE_OK);
     EXPECT_STREQ(acne_edge_last_error(), "");
@@ -476,7 +587,7 @@ TEST(Api, ChecksItsArguments) {
 
 TEST(Api, ErrorsBelongToTheirThread) {
     acne_edge_model* model = nullptr;
-    acne_edge_open(nullptr, nullptr, &model);
+    EXPECT_EQ(acne_edge_open(nullptr, nullptr, &model), ACNE_EDGE_STATUS_USAGE);
     std::thread([] { EXPECT_STREQ(acne_edge_last_error(), ""); }).join();
     EXPECT_STREQ(acne_edge_last_error(), "path is null");
 }

@@ -63,28 +63,32 @@ TEST(EngineFile, IsRefusedOnAnotherMachine) {
 TEST(EngineFile, EveryCutIsRefused) {
     const auto whole = pack(header().dump());
     for (std::size_t length = 0; length < whole.size(); length += 7) {
-        expect_refused({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length)}, ACNE_EDGE_ERROR_BACKEND, "engine file");
+        const auto end = whole.begin() + static_cast<std::ptrdiff_t>(length);
+        expect_refused({whole.begin(), end}, ACNE_EDGE_STATUS_BACKEND, "engine file");
     }
 }
 
 TEST(EngineFile, DamageIsRefused) {
     auto longer = pack(header().dump());
     longer.push_back(0);
-    expect_refused(longer, ACNE_EDGE_ERROR_BACKEND, "lengths");
+    expect_refused(longer, ACNE_EDGE_STATUS_BACKEND, "lengths");
     auto huge = pack(header().dump());
     std::fill_n(huge.begin() + 8, 12, 0xFF);
-    expect_refused(huge, ACNE_EDGE_ERROR_BACKEND, "lengths");
+    expect_refused(huge, ACNE_EDGE_STATUS_BACKEND, "lengths");
     auto changed = pack(header().dump());
     changed.back() ^= 1;
-    expect_refused(changed, ACNE_EDGE_ERROR_BACKEND, "plan");
-    expect_refused(pack("{"), ACNE_EDGE_ERROR_BACKEND, "header");
-    expect_refused(pack("[]"), ACNE_EDGE_ERROR_BACKEND, "header");
+    expect_refused(changed, ACNE_EDGE_STATUS_BACKEND, "plan");
+    expect_refused(pack("{"), ACNE_EDGE_STATUS_BACKEND, "header");
+    expect_refused(pack("[]"), ACNE_EDGE_STATUS_BACKEND, "header");
     json without = header();
     without.erase("plan_sha256");
-    expect_refused(pack(without.dump()), ACNE_EDGE_ERROR_BACKEND, "header");
+    expect_refused(pack(without.dump()), ACNE_EDGE_STATUS_BACKEND, "header");
     json newer = header();
     newer["manifest"]["schema"] = "2.0";
-    expect_refused(pack(newer.dump()), ACNE_EDGE_ERROR_MANIFEST, "schema");
+    expect_refused(pack(newer.dump()), ACNE_EDGE_STATUS_MANIFEST, "schema");
+    json requiring = header();
+    requiring["manifest"]["requires"] = {"framing-9"};
+    expect_refused(pack(requiring.dump()), ACNE_EDGE_STATUS_MANIFEST, "does not know 'framing-9'; update acne-edge");
     EXPECT_FALSE(is_engine_file({}));
 }
 

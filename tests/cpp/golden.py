@@ -27,9 +27,13 @@ sys.path.insert(0, str(ROOT))
 from acne_edge import __version__, image, models, preprocess, quality  # noqa: E402
 from acne_edge.errors import AcneEdgeError, ManifestError, PoorQualityError  # noqa: E402
 from acne_edge.grader import ON_POOR_QUALITY, AcneGrader  # noqa: E402
-from acne_edge.manifest import Manifest  # noqa: E402
+from acne_edge.manifest import SCHEMA, Manifest  # noqa: E402
+from acne_edge.onnx_file import manifest_text  # noqa: E402
+from acne_edge.positions import locate  # noqa: E402
+from tests import mutants, profiles  # noqa: E402
 
 SCALES = (None, "banded")
+MUTANTS = 500
 
 
 def draw(width: int, height: int, seed: int, lesions: int = 12, tone: tuple[int, int, int] = (205, 150, 125)) -> Image.Image:
@@ -94,6 +98,10 @@ def photographs() -> Iterator[tuple[str, bytes]]:
     yield "bright", encode(draw(700, 900, 49, tone=(255, 250, 248)))
     yield "blurred", encode(draw(30, 40, 50).resize((900, 1200), Image.Resampling.BICUBIC))
     yield "no_skin", encode(draw(700, 900, 51, tone=(60, 120, 200)))
+    for name, colour in (("black", (0, 0, 0)), ("white", (255, 255, 255)), ("wall", (205, 160, 138))):
+        yield f"blank_{name}", encode(Image.new("RGB", (400, 300), colour))
+    grain = np.random.default_rng(0).normal(120, 10, (300, 400, 3)).clip(0, 255).astype(np.uint8)
+    yield "blank_grain", encode(Image.fromarray(grain))
 
     for orientation in range(10):
         yield f"exif_{orientation}", encode(draw(1001, 705, 60), exif=exif(orientation))
@@ -118,11 +126,87 @@ def photographs() -> Iterator[tuple[str, bytes]]:
     middle = len(whole) // 2
     yield "damaged_middle", whole[:middle] + bytes(range(200)) + whole[middle + 200 :]
     yield "damaged_header", whole[:30] + b"\xff" * 40 + whole[70:]
+    yield from odd_segments(encode(draw(300, 320, 75)))
+    yield from scans(encode(draw(300, 320, 76), progressive=True))
+    yield from tagged()
     yield "too_small", encode(draw(31, 400, 72))
     yield "huge_header", whole.replace(struct.pack(">HH", 700, 900), struct.pack(">HH", 65000, 65000), 1)
     yield "empty", b""
     yield "not_an_image", b"this is no image at all"
     yield "only_start", b"\xff\xd8\xff"
+
+
+def odd_segments(jpeg: bytes) -> Iterator[tuple[str, bytes]]:
+    """Whole photographs behind segments that some readers stop at, and kinds of JPEG that are not decoded."""
+    segment = mutants.segment
+    odd = {
+        "jfif_short": segment(0xE0, b"JFIF\0"),
+        "adobe_short": segment(0xEE, b"Adobe"),
+        "adobe_rgb": segment(0xEE, b"Adobe" + bytes(7)),  # of YCbCr pixels, whose colours are then odd, but the same everywhere
+        "exif_empty": segment(0xE1, b"Exif\0\0"),
+        "exif_count_0": segment(0xE1, exif(6).replace(struct.pack("<HHL", 0x0112, 3, 1), struct.pack("<HHL", 0x0112, 3, 0))),
+        "exif_cut_entry": segment(0xE1, exif(6)[:34]),
+        "exif_in_parts": segment(0xE1, exif(6)[:20]) + segment(0xE1, b"Exif\0\0" + exif(6)[20:]),
+        "length_0": b"\xff\xe5\0\0",
+        "without_length": b"\xff\x01\xff\xd3",
+        "filling": b"\xff" * 100,
+        "garbage": b"\xff\xfe\0\2between segments\xff\0",
+        "comment": segment(0xFE, b"\xff\xd9\xff\xda"),
+        "segments_9900": segment(0xFE, b"") * 9900,
+        "segments_10000": segment(0xFE, b"") * 10000,
+    }
+    for name, inserted in odd.items():
+        yield f"odd_{name}", jpeg[:20] + inserted + jpeg[20:]  # behind the JFIF segment
+    for frame in (0xC3, 0xC5, 0xCB):
+        yield f"frame_{frame:x}", jpeg.replace(b"\xff\xc0", bytes((0xFF, frame)), 1)
+    yield "twelve_bits", jpeg.replace(b"\xff\xc0\0\x11\x08", b"\xff\xc0\0\x11\x0c", 1)
+    yield "two_in_one", jpeg + jpeg
+    yield "motion", jpeg + b"\0\0\0\x18ftypmp42" + bytes(5000)
+    inks = encode(draw(300, 320, 73).convert("CMYK"))
+    assert inks.count(b"Adobe") == 1
+    transform = inks.index(b"Adobe") + 11
+    yield "ycck", inks[:transform] + b"\2" + inks[transform + 1 :]
+
+
+def scans(progressive: bytes) -> Iterator[tuple[str, bytes]]:
+    """Progressive photographs whose last scan is repeated."""
+    last, have = progressive.rindex(b"\xff\xda"), progressive.count(b"\xff\xda")
+    for number in (200, 201, 5000):
+        yield f"scans_{number}", progressive[:last] + progressive[last:-2] * (number - have + 1) + b"\xff\xd9"
+
+
+def tagged() -> Iterator[tuple[str, bytes]]:
+    """Photographs with colour profiles; of those whose name begins with icc_, Little CMS changes the pixels."""
+    photograph = draw(300, 320, 74)
+    for space in profiles.SPACES:
+        yield f"icc_{space}", encode(photograph, icc_profile=profiles.matrix(space))
+    yield "icc_grey", encode(photograph.convert("L"), icc_profile=profiles.grey(1.8))
+    yield "icc_inks", encode(photograph.convert("CMYK"), icc_profile=profiles.inks())
+    yield "icc_turned", encode(photograph, icc_profile=profiles.matrix("p3"), exif=exif(6))
+    unused = {
+        "srgb": profiles.srgb(),
+        "cut": profiles.matrix("p3")[:200],
+        "of_inks": profiles.inks(),
+        "huge": profiles.matrix("p3") + bytes(4_000_000),
+        "none": b"nothing of the kind" * 20,
+    }
+    for name, profile in unused.items():
+        yield f"profile_{name}", encode(photograph, icc_profile=profile)
+    half = mutants.segment(0xE2, b"ICC_PROFILE\0\1\2" + profiles.matrix("p3"))
+    yield "profile_lacks_a_part", mutants.behind_start(encode(photograph), half)
+
+
+def mutant_cases(folder: Path, min_side: int) -> Iterator[dict[str, Any]]:
+    """What the SDK decodes damaged JPEGs to. They are not predicted: what pixels lead to, the photographs show."""
+    for name, data in mutants.mutants(MUTANTS):
+        (folder / f"{name}.jpg").write_bytes(data)
+        try:
+            decoded = image.decode(data, min_side)
+        except AcneEdgeError as error:
+            yield {"name": name, "error": error.code}
+            continue
+        (folder / f"{name}.decoded").write_bytes(decoded.tobytes())
+        yield {"name": name, "width": decoded.shape[1], "height": decoded.shape[0]}
 
 
 def expect(grader: dict[str | None, AcneGrader], name: str, data: bytes, folder: Path) -> dict[str, Any]:
@@ -166,17 +250,14 @@ def outcome(policy: str, reasons: Sequence[str], decoded: image.ImageArray) -> s
 def manifests(valid: str) -> Iterator[str]:
     """The valid manifest and variants of it, most of which break one rule."""
     yield valid
-    yield from (
-        "",
-        "[]",
-        "null",
-        '{"schema":1}',
-        "{}",
-        valid[:-1],
-        valid + "x",
-        valid.replace('"schema":"1.0"', '"schema":"1.7"'),
-    )
-    yield valid.replace('"schema":"1.0"', '"schema":"2.0"')
+    yield from ("", "[]", "null", '{"schema":1}', "{}", valid[:-1], valid + "x")
+    schema = f'"schema":"{SCHEMA}"'
+    assert schema in valid
+    yield valid.replace(schema, '"schema":"1.7"')
+    yield valid.replace(schema, '"schema":"2.0"')
+    # A reader is told first what it does not understand, whatever else it cannot read.
+    yield valid.replace('"requires":[]', '"requires":["framing-9"]').replace('"stretch"', '"letterbox"')
+    yield valid.replace('"requires":[],', "").replace(schema, '"schema":"1.0"')
     yield valid[:-1] + ',"added_later":{"a":[1]}}'
     yield valid[:-1] + ',"padding":"' + "x" * 300_000 + '"}'
     yield valid[:-1] + ',"padding":"' + "\N{LATIN SMALL LETTER E WITH ACUTE}" * 200_000 + '"}'
@@ -197,7 +278,11 @@ def manifests(valid: str) -> Iterator[str]:
         ("uncertainty.temperature", 21), ("uncertainty.temperature", 20), ("uncertainty.count_quantile", 2),
         ("uncertainty.grade_quantile", "0.9"), ("uncertainty.abstain_below", -1), ("uncertainty.fitted_on", 3), ("name", 1),
         ("version", None), ("licence", []), ("intended_use", {}), ("training", []), ("metrics", "none"), ("quantisation", 0),
-        ("input", []), ("scale", "hayashi"),
+        ("input", []), ("scale", "hayashi"), ("requires", []), ("requires", ["framing-9"]), ("requires", [""]), ("requires", "x"),
+        ("positions", None), ("positions", {"rule": "cross", "threshold": 0.25}), ("positions.rule", "peaks"),
+        ("positions.rule", None), ("positions.threshold", 0), ("positions.threshold", 1), ("positions.threshold", 1.01),
+        ("positions.threshold", "0.5"), ("positions.fitted_on", 3),
+        ("requires", None), ("requires", {}), ("requires", [1]), ("requires", [None]), ("requires", ["x"] * 65),
     ]  # fmt: skip
     for path, value in changes:
         root = json.loads(valid)
@@ -211,11 +296,37 @@ def manifests(valid: str) -> Iterator[str]:
         root = json.loads(valid)
         del root[key]
         yield json.dumps(root)
-        if isinstance(section := json.loads(valid)[key], dict) and key in ("input", "scale", "decoding", "uncertainty"):
+        if isinstance(section := json.loads(valid)[key], dict) and key in (
+            "input",
+            "scale",
+            "decoding",
+            "uncertainty",
+            "positions",
+        ):
             for inner in section:
                 root = json.loads(valid)
                 del root[key][inner]
                 yield json.dumps(root)
+
+
+def positions() -> Iterator[dict[str, Any]]:
+    """Lesion maps, and what the SDK reads off them: sparse and dense, with equal cells, large ones and negative ones."""
+    rng = np.random.default_rng(0)
+    for number in range(150):
+        height, width = (int(side) for side in rng.integers(1, 33, 2))
+        lesion_map = rng.gamma(0.2, rng.uniform(0.1, 3), (height, width)).astype(np.float32)
+        if number % 3 == 1:
+            lesion_map = np.round(lesion_map, 1)
+        elif number % 3 == 2:
+            lesion_map -= np.float32(0.1)
+        threshold = float(rng.uniform(0, 1)) if number % 5 else 0.0
+        yield {
+            "height": height,
+            "width": width,
+            "map": [float(value) for value in lesion_map.ravel()],
+            "threshold": threshold,
+            "lesions": locate(lesion_map, threshold),
+        }
 
 
 def verdict(text: str) -> dict[str, Any]:
@@ -225,6 +336,13 @@ def verdict(text: str) -> dict[str, Any]:
     except ManifestError as error:
         return {"text": text, "valid": False, "message": str(error)}
     return {"text": text, "valid": True, "message": ""}
+
+
+def requiring(name: str, values: dict[str, Any], length: int) -> str:
+    """A manifest of so many characters that requires what has this name."""
+    values = {**values, "schema": SCHEMA, "requires": [name], "intended_use": ""}
+    values["intended_use"] = "x" * (length - len(json.dumps(values, separators=(",", ":"))))
+    return json.dumps(values, separators=(",", ":"))
 
 
 def refused_models(model: bytes, manifest: Manifest) -> Iterator[tuple[str, bytes, str]]:
@@ -237,7 +355,11 @@ def refused_models(model: bytes, manifest: Manifest) -> Iterator[tuple[str, byte
         assert len(old) == len(new), old
         return model.replace(old, new)
 
-    yield "schema_2", swap(b"schema", "1.0", "2.0"), "manifest_invalid"
+    text = manifest_text(model)
+    assert text is not None
+    values = json.loads(text)
+    yield "schema_2", swap(b"schema", values["schema"], "2" + values["schema"][1:]), "manifest_invalid"
+    yield "requires", model.replace(text.encode(), requiring("framing-9", values, len(text)).encode()), "manifest_invalid"
     yield "no_manifest", model.replace(b"acne_edge.manifest", b"acne_edge.manifes_"), "manifest_invalid"
     yield "other_input", swap(b"height", manifest.input.height, manifest.input.height + 1), "model_error"
     yield "other_bins", swap(b"count_bins", manifest.count_bins, manifest.count_bins + 1), "model_error"
@@ -254,6 +376,8 @@ def main(folder: Path) -> None:
     path.write_bytes(shipped.data)
     graders = {scale: AcneGrader.load(path, scale=scale) for scale in SCALES}
     cases = [expect(graders, name, data, folder) for name, data in photographs()]
+    spec = graders[None].manifest.input
+    damaged = list(mutant_cases(folder, spec.decode_scale * max(spec.height, spec.width)))
     refused = []
     for name, data, code in refused_models(shipped.data, graders[None].manifest):
         (folder / f"refused_{name}.onnx").write_bytes(data)
@@ -270,10 +394,13 @@ def main(folder: Path) -> None:
         "version": __version__,
         "machine": platform.machine(),
         "model_sha256": shipped.sha256,
-        "input": vars(graders[None].manifest.input),
+        "model_manifest": manifest_text(shipped.data),  # as it stands in the file
+        "input": vars(spec),
         "scales": SCALES,
         "cases": cases,
+        "mutants": damaged,
         "refused_models": refused,
+        "positions": list(positions()),
         "manifests": [verdict(text) for text in manifests(valid)],
     }
     (folder / "cases.json").write_text(json.dumps(golden))

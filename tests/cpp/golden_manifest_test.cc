@@ -25,8 +25,11 @@ TEST(GoldenManifest, IsTakenAndRefusedAsInPython) {
             ++taken;
         } catch (const Error& error) {
             EXPECT_FALSE(expected["valid"].get<bool>()) << error.what();
-            EXPECT_EQ(error.status(), ACNE_EDGE_ERROR_MANIFEST);
+            EXPECT_EQ(error.status(), ACNE_EDGE_STATUS_MANIFEST);
             EXPECT_EQ(field(error.what()), field(expected["message"]));
+            if (field(error.what()) == "manifest.requires") {
+                EXPECT_EQ(error.what(), expected["message"]);
+            }
             ++refused;
         }
     }
@@ -55,6 +58,46 @@ TEST(GoldenManifest, ReadsEveryFieldThatDrivesTheCode) {
     EXPECT_EQ(manifest.uncertainty.count_quantile, json["uncertainty"]["count_quantile"]);
     EXPECT_EQ(manifest.uncertainty.grade_quantile, json["uncertainty"]["grade_quantile"]);
     EXPECT_EQ(manifest.uncertainty.abstain_below, json["uncertainty"]["abstain_below"]);
+    EXPECT_EQ(manifest.position_threshold, json["positions"]["threshold"]);
+}
+
+TEST(Manifest, MaySayNothingOfPositions) {
+    auto json = nlohmann::json::parse(golden()["manifests"][0]["text"].get<std::string>());
+    json["positions"]["threshold"] = 0.125;
+    EXPECT_EQ(parse_manifest(json.dump()).position_threshold, 0.125);
+    json.erase("positions");
+    EXPECT_EQ(parse_manifest(json.dump()).position_threshold, 0.5);
+}
+
+// Whatever a manifest holds, the message about it is one line that can be read.
+TEST(Manifest, IsRefusedInOneShortLine) {
+    for (const char* path : {"/requires/0", "/input/resize", "/schema"}) {
+        auto json = nlohmann::json::parse(golden()["manifests"][0]["text"].get<std::string>());
+        json[nlohmann::json::json_pointer(path)] = "9\n\x1B[2J" + std::string(200'000, 'x');
+        try {
+            parse_manifest(json.dump());
+            ADD_FAILURE() << "taken: " << path;
+        } catch (const Error& error) {
+            const std::string message = error.what();
+            EXPECT_LT(message.size(), 250U);
+            EXPECT_EQ(message.find_first_of("\n\x1B"), std::string::npos) << message;
+        }
+    }
+}
+
+TEST(Manifest, RequiresUpTo64Names) {
+    auto json = nlohmann::json::parse(golden()["manifests"][0]["text"].get<std::string>());
+    const auto message_of = [&](std::size_t names) {
+        json["requires"] = std::vector<std::string>(names, "framing-9");
+        try {
+            parse_manifest(json.dump());
+        } catch (const Error& error) {
+            return std::string(error.what());
+        }
+        return std::string();
+    };
+    EXPECT_EQ(message_of(64), "manifest.requires: this version does not know 'framing-9'; update acne-edge");
+    EXPECT_EQ(message_of(65), "manifest.requires: expected at most 64 texts");
 }
 
 }  // namespace

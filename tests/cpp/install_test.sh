@@ -9,12 +9,24 @@ cmake --install "$build" --prefix "$work/prefix" > "$work/log"
 runtime=$(dirname "$(find "$deps" -name 'libonnxruntime.so.1' | head -1)")
 export LD_LIBRARY_PATH=$work/prefix/lib:$runtime
 
+pc=$(find "$work/prefix" -name acne_edge.pc)
+export PKG_CONFIG_PATH=${pc%/*}
+version=$(pkg-config --modversion acne_edge)
+case $version in
+    0.*) abi=${version%.*} ;; # up to version 1 each minor version has an ABI of its own
+    *) abi=${version%%.*} ;;
+esac
+
 mkdir "$work/project"
 cp "$example" "$work/project/example.c"
-cat > "$work/project/CMakeLists.txt" <<'CMAKE'
+cat > "$work/project/CMakeLists.txt" <<CMAKE
 cmake_minimum_required(VERSION 3.16)
 project(stranger C)
-find_package(acne_edge 0.1 REQUIRED)
+find_package(acne_edge 0.0 QUIET)
+if(acne_edge_FOUND)
+  message(FATAL_ERROR "a program that asks for another ABI, that of 0.0, is given $version")
+endif()
+find_package(acne_edge $abi REQUIRED)
 add_executable(example example.c)
 target_link_libraries(example PRIVATE acne_edge::acne_edge)
 CMAKE
@@ -23,12 +35,17 @@ cmake -S "$work/project" -B "$work/project/build" -DCMAKE_PREFIX_PATH="$work/pre
 cmake --build "$work/project/build" > "$work/log"
 "$work/project/build/example" "$golden/model.onnx" "$golden/many_lesions.jpg"
 
-pc=$(find "$work/prefix" -name acne_edge.pc)
 # Installed under another prefix than the configured one, as packages are: pkg-config is told so.
-flags=$(PKG_CONFIG_PATH=$(dirname "$pc") pkg-config --define-variable=prefix="$work/prefix" --cflags --libs acne_edge)
+flags=$(pkg-config --define-variable=prefix="$work/prefix" --cflags --libs acne_edge)
 # shellcheck disable=SC2086
 cc -o "$work/example" "$example" $flags -Wl,-rpath-link,"$runtime"
 "$work/example" "$golden/model.onnx" "$golden/many_lesions.jpg"
+
+# What is linked to it asks for the soname that changes whenever programs would break.
+if ! readelf -d "$work/example" | grep -qF "[libacne_edge.so.$abi]" || [ ! -e "$work/prefix/lib/libacne_edge.so.$abi" ]; then
+    echo "the soname of $version is not libacne_edge.so.$abi" >&2
+    exit 1
+fi
 
 # What is exported is the C ABI and nothing else; what is installed is small.
 library=$(find "$work/prefix" -name 'libacne_edge.so.*.*.*')

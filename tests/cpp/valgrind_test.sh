@@ -7,6 +7,6 @@ python=$1 bench=$2 photograph=$3 samples=${4:-1000}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-"$python" "$here/tiny_model.py" "$work/tiny.onnx"
+(cd "$here/../.." && "$python" -m tests.toy_model "$work/tiny.onnx")
 valgrind --leak-check=full --show-leak-kinds=all --errors-for-leak-kinds=all --error-exitcode=9 --suppressions="$here/valgrind.supp" \
     "$bench" --model "$work/tiny.onnx" --image "$photograph" --samples "$samples" --warmup 0 --cold-starts 0 --threads 2

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acne_edge.evaluation import metrics
@@ -25,6 +25,7 @@ def test_grade_metrics_of_a_small_case() -> None:
     assert m["per_grade"]["YI"] == pytest.approx([0.5, 2 / 3 - 2 / 5, 6 / 7, 0.5])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=12, max_size=60))
 def test_agreement_with_scikit_learn(pairs: list[tuple[int, int]]) -> None:
     truth, guess = zip(*(pairs + [(g, g) for g in range(4)]), strict=True)
@@ -42,6 +43,30 @@ def test_a_grade_without_cases_has_no_sensitivity() -> None:
 
 def test_count_metrics() -> None:
     assert metrics.count_metrics([1, 2, 3], [1, 4, 7]) == {"mae": 2, "rmse": pytest.approx(np.sqrt(20 / 3)), "bias": 2}
+    assert all(np.isnan(value) for value in metrics.count_metrics([], []).values())
+
+
+def test_agreement_is_that_of_the_example_of_shrout_and_fleiss() -> None:
+    ratings = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]  # 1979, table 2
+    assert metrics.agreement(ratings) == pytest.approx(0.29, abs=0.005)  # table 4
+
+
+def test_agreement_falls_with_a_bias_that_no_correlation_would_show() -> None:
+    counts = np.arange(20.0)
+    assert metrics.agreement(np.stack([counts, counts], 1)) == pytest.approx(1)
+    assert metrics.agreement(np.stack([counts, counts + 10], 1)) < 0.5
+    assert abs(metrics.agreement(np.random.default_rng(0).normal(size=(2000, 2)))) < 0.1
+    assert np.isnan(metrics.agreement([[3, 3]]))
+    assert np.isnan(metrics.agreement([[3, 3], [3, 3]]))
+
+
+def test_limits_of_agreement_are_those_of_the_example_of_bland_and_altman() -> None:
+    wright = [494, 395, 516, 434, 476, 557, 413, 442, 650, 433, 417, 656, 267, 478, 178, 423, 427]  # l/min, Lancet 1986
+    mini = [512, 430, 520, 428, 500, 600, 364, 380, 658, 445, 432, 626, 260, 477, 259, 350, 451]
+    low, high = metrics.limits_of_agreement(mini, wright)
+    assert (low + high) / 2 == pytest.approx(-2.1, abs=0.05)
+    assert (high - low) / (2 * 1.96) == pytest.approx(38.8, abs=0.05)
+    assert np.isnan(metrics.limits_of_agreement([1], [2])).all()
 
 
 def test_ece_is_zero_for_honest_and_large_for_boastful_confidence() -> None:
@@ -61,24 +86,6 @@ def test_what_chance_makes_of_the_ece_is_the_mean_gap_of_its_bins_and_nothing_wh
         chance = metrics.ece_if_calibrated(np.tile([0.8, 0.2], (images, 1)), bins=10)
         assert chance == pytest.approx(gap(images // 10), rel=0.05)
     assert metrics.ece_if_calibrated(np.tile([1.0, 0.0], (100, 1))) == 0
-
-
-def test_a_bootstrap_interval_holds_the_value_and_narrows_with_more_images() -> None:
-    rng = np.random.default_rng(0)
-    right = rng.random(2000) < 0.8
-
-    def width(n: int) -> float:
-        f = metrics.bootstrap(lambda index: {"accuracy": float(right[:n][index].mean())}, n)["accuracy"]
-        assert f["low"] < f["value"] < f["high"]
-        return f["high"] - f["low"]
-
-    assert width(50) == pytest.approx(2 * 1.96 * np.sqrt(0.16 / 50), rel=0.25)
-    assert width(2000) == pytest.approx(2 * 1.96 * np.sqrt(0.16 / 2000), rel=0.25)
-
-
-def test_a_figure_without_cases_is_nan_and_not_an_error() -> None:
-    f = metrics.bootstrap(lambda index: {"recall": float("nan")}, 5, repeats=10)["recall"]
-    assert all(np.isnan(v) for v in f.values())
 
 
 def test_risk_falls_with_coverage_where_confidence_is_worth_something() -> None:

@@ -5,7 +5,7 @@ import onnx
 from calibration.ranges import Ranges
 from export.bench import float_layers, interleaved, operator_table, operators, table
 from export.quantize import KEPT, cpu, quantize
-from tests.export.conftest import draw_images
+from tests.toy_model import draw_images
 
 
 def test_calls_take_turns_and_warm_up() -> None:

@@ -2,45 +2,87 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from acne_edge import AcneGrader
-from acne_edge.errors import UsageError
-from acne_edge.evaluation.metrics import count_metrics, grade_metrics
-from acne_edge.training.uncertainty import OutOfFold, cross_fitted
+from acne_edge.errors import MissingExtraError, UsageError
+from acne_edge.evaluation.outcome import figures
+from acne_edge.fit.outputs import OutOfFold
+from acne_edge.training.calibrate import cross_fitted
+from acne_edge.training.run import Run
 from export.card import write_card
 
-RUN = Path("export/checkpoints/acne-edge-s")
+RUN = Run(Path("export/checkpoints/acne-edge-s"))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A copy of the shipped run, but for its checkpoint."""
+    return Run(Path(shutil.copytree(RUN.path, tmp_path / "run", ignore=lambda *_: [RUN.model.name])))
+
+
+def change(path: Path, *keys: str, value: object) -> None:
+    results = values = json.loads(path.read_text())
+    for key in keys[:-1]:
+        values = values[key]
+    values[keys[-1]] = value
+    path.write_text(json.dumps(results))
 
 
 def test_the_committed_card_is_what_the_command_writes(tmp_path: Path) -> None:
-    write_card(RUN, tmp_path / "card.md")
+    write_card(RUN.path, tmp_path / "card.md")
     assert (tmp_path / "card.md").read_text() == Path("MODEL_CARD.md").read_text()
 
 
 def test_the_figures_follow_from_the_predictions_beside_the_checkpoint(grader: AcneGrader) -> None:
-    predicted, stated = OutOfFold.load(RUN / "out_of_fold.npz"), grader.manifest.metrics
-    results, labels = cross_fitted(predicted.data, 0.9), predicted.data
-    measured = grade_metrics(labels.grades, [r.grade for r in results], 4)["accuracy"]
-    one = 1.01 / len(labels.grades)  # processors round differently
-    assert measured == pytest.approx(stated["grade"]["accuracy"], abs=one)
-    assert count_metrics(labels.counts, [r.count for r in results])["mae"] == pytest.approx(stated["count"]["mae"], abs=0.02)
-    intervals = json.loads((RUN / "analysis.json").read_text())["subsets"]["all"]["figures"]
+    measured, stated = figures(cross_fitted(OutOfFold.load(RUN.out_of_fold).data)), grader.manifest.metrics
+    one = 1.01 / 167  # processors round differently
+    assert measured["accuracy"] == pytest.approx(stated["grade"]["accuracy"], abs=one)
+    assert measured["mae"] == pytest.approx(stated["count"]["mae"], abs=0.02)
+    intervals = json.loads(RUN.analysis.read_text())["subsets"]["all"]["figures"]
     assert intervals["accuracy"]["value"] == pytest.approx(stated["grade"]["accuracy"], abs=one)
     assert intervals["mae"]["value"] == pytest.approx(stated["count"]["mae"], abs=0.02)
 
 
-def test_a_run_that_held_photographs_out_is_refused() -> None:
+def test_a_figure_changes_with_the_results_and_only_where_they_say_so(run: Run, tmp_path: Path) -> None:
+    write_card(run.path, tmp_path / "before.md")
+    change(run.analysis, "localisation", "f1", value=0.123)
+    change(run.analysis, "subsets", "all", "figures", "accuracy", "low", value=0.5)
+    change(run.analysis, "subsets", "all", "figures", "interval_coverage", value={"value": 0.898, "low": 0.8, "high": 0.9})
+    write_card(run.path, tmp_path / "after.md")
+    lines = [(tmp_path / name).read_text().splitlines() for name in ("before.md", "after.md")]
+    changed = [after for before, after in zip(*lines, strict=True) if before != after]
+    assert changed[0] == "| accuracy | 80.8 % | [50.0, 86.8] |"
+    assert changed[1] == "| 90 % count interval: coverage | 89.8 % | [80.0, 90.0] |"
+    assert "best F1 0.12" in changed[2]
+    assert len(changed) == 3
+
+
+def test_results_that_lack_a_figure_make_no_card(run: Run, tmp_path: Path) -> None:
+    change(run.int8, "figures", value={"float32": {}})
+    with pytest.raises(UsageError, match="the results lack what the card names"):
+        write_card(run.path, tmp_path / "card.md")
+    run.int8.unlink()
+    with pytest.raises(UsageError, match=r"int8\.json: cannot be read as JSON results for the model card"):
+        write_card(run.path, tmp_path / "card.md")
+    assert not (tmp_path / "card.md").exists()
+
+
+def test_a_run_that_held_photographs_out_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="held photographs out; the card is of the run on all of them"):
-        write_card(Path("export/checkpoints/acne-edge-s-0.5"))
+        write_card(Path("export/checkpoints/acne-edge-s-0.5"), tmp_path / "card.md")
 
 
-def test_another_run_than_the_shipped_one_is_refused(tmp_path: Path) -> None:
-    run = shutil.copytree(RUN, tmp_path / "run")
-    results = json.loads((run / "run.json").read_text())
-    results["lists"]["train"]["n"] = 5
-    (run / "run.json").write_text(json.dumps(results))
+def test_another_run_than_the_shipped_one_is_refused(run: Run, tmp_path: Path) -> None:
+    change(run.results_file, "lists", "train", "n", value=5)
     with pytest.raises(UsageError, match="not the run of the shipped acne-edge-s"):
-        write_card(run, tmp_path / "card.md")
+        write_card(run.path, tmp_path / "card.md")
+
+
+def test_without_jinja_the_extra_is_named(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(MissingExtraError, match=r"jinja2; install it with: pip install 'acne-edge\[export\]'"):
+        write_card(run.path, tmp_path / "card.md")

@@ -14,10 +14,11 @@ from acne_edge.backends.tensorrt import build as backend
 from acne_edge.errors import AcneEdgeError, BackendError, MissingExtraError
 from acne_edge.manifest import InputSpec
 from acne_edge.training.checkpoint import load_network
+from acne_edge.training.run import Run
 from calibration.ranges import Ranges
 from export.graph import attach, to_onnx
 from export.quantize import candidates, quantize, tensorrt
-from tests.export.conftest import make_manifest
+from tests.toy_model import make_manifest
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ def test_the_shipped_file_becomes_an_int8_engine(rtx: Any, target: str, capabili
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["sm86", "sm89", "sm120"])
 def test_the_shipped_checkpoint_becomes_an_fp16_engine(rtx: Any, target: str, report: list[str]) -> None:
-    network = load_network(Path("export/checkpoints/acne-edge-s/model.safetensors"))
+    network = load_network(Run(Path("export/checkpoints/acne-edge-s")).model)
     manifest = make_manifest(input=InputSpec(network.config.image_size, network.config.image_size))
     engine = backend.unpack(backend.build(attach(to_onnx(network), manifest), target=target))
     assert engine.key.precision == "fp16"

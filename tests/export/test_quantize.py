@@ -10,7 +10,7 @@ from export.bias_correction import shifts
 from export.graph import attach
 from export.parity import onnx_runner, outputs
 from export.quantize import KEPT, ONE_SIDED, Recipe, candidates, corrected, cpu, left_in_float, quantize, tensorrt
-from tests.export.conftest import draw_images, make_manifest
+from tests.toy_model import draw_images, make_manifest
 
 RECIPES = [cpu(), tensorrt()]
 LAYER = "resnet.layer2.1.conv2"

@@ -10,7 +10,7 @@ from export.graph import attach
 from export.parity import Images, outputs, simulated_runner
 from export.quantize import Recipe, candidates, cpu, tensorrt
 from export.sensitivity import divergence, layer_effects
-from tests.export.conftest import draw_images, make_manifest
+from tests.toy_model import draw_images, make_manifest
 
 LAYER = "vit.blocks.0.mlp.fc2"
 

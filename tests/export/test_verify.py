@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import numpy_helper
 
 from acne_edge.backends.base import Outputs
@@ -18,7 +19,7 @@ from export.verify import (
     first_diverging_layer_from_torch,
     rows,
 )
-from tests.export.conftest import SIZE, draw_images
+from tests.toy_model import SIDE, draw_images
 
 SPOILED = "vit.blocks.0.mlp.fc1"
 
@@ -36,9 +37,9 @@ def spoil(graph: onnx.ModelProto, layer: str) -> onnx.ModelProto:
 
 
 def test_adversarial_images_fit_the_network() -> None:
-    images = adversarial(SIZE)
+    images = adversarial(SIDE)
     assert set(images) == {"black", "white", "noise", "tiny", "huge"}
-    assert {(i.shape, i.dtype.name) for i in images.values()} == {((1, SIZE, SIZE, 3), "uint8")}
+    assert {(i.shape, i.dtype.name) for i in images.values()} == {((1, SIDE, SIDE, 3), "uint8")}
     assert images["white"].min() == 255
     assert images["black"].max() == 0
     assert np.ptp(images["huge"]) > 200
@@ -75,9 +76,8 @@ def test_an_int8_graph_diverges_where_its_range_is_wrong(graph: onnx.ModelProto,
 
 
 def test_the_first_layer_at_which_a_graph_leaves_torch(
-    network: FusionModel, graph: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
+    network: FusionModel, program: torch.onnx.ONNXProgram, graph: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program = verify.trace(network)
     monkeypatch.setattr(verify, "trace", lambda *_: program)
     image = draw_images(1, seed=0)
     assert first_diverging_layer_from_torch(network, graph, image, LAYER_EXACT) is None

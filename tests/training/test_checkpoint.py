@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from acne_edge.errors import UsageError
+from acne_edge.errors import AcneEdgeError, UsageError
 from acne_edge.training import checkpoint
 
 
@@ -26,7 +26,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: p
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(AcneEdgeError, match=r"c\.safetensors: cannot be written \(No space left on device\); the old file"):
         checkpoint.save(path, {"a": torch.zeros(1)}, {"epoch": 2})
     assert checkpoint.load(path)[1] == {"epoch": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["c.safetensors"]

@@ -34,7 +34,7 @@ def test_bands_are_those_of_the_scale(scale) -> None:
     np.testing.assert_array_equal(band_matrix(scale.lower, 66).numpy(), scale.bands(66))
 
 
-@pytest.mark.parametrize("name", ["ldl", "report"])
+@pytest.mark.parametrize("name", ["ldl", "ldl-grade"])
 def test_the_loss_is_least_at_the_target(name: str) -> None:
     loss = distribution_loss(name, 0.6, 3.0, BANDS)
     counts = torch.tensor([3, 18, 60])
@@ -50,8 +50,8 @@ def test_the_two_losses_weigh_count_and_grade_the_other_way_round() -> None:
     counts = torch.tensor([8])
     target = label_distribution(counts, 66, 3.0)
     wrong_grade = (torch.zeros(1, 4), (target + 1e-12).log())
-    ldl, report = (distribution_loss(n, 0.6, 3.0, BANDS)(*wrong_grade, counts) for n in ("ldl", "report"))
-    assert report / ldl == pytest.approx(0.4 / 0.3, rel=1e-3)
+    counted, graded = (distribution_loss(n, 0.6, 3.0, BANDS)(*wrong_grade, counts) for n in ("ldl", "ldl-grade"))
+    assert graded / counted == pytest.approx(0.4 / 0.3, rel=1e-3)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -92,7 +92,7 @@ def test_the_l2_loss_is_the_squared_error_of_the_mean_count() -> None:
 
 
 def test_an_unknown_loss_is_refused() -> None:
-    with pytest.raises(ValueError, match="ldl, report"):
+    with pytest.raises(ValueError, match="ldl, ldl-grade"):
         distribution_loss("mse", 0.6, 3.0, BANDS)
 
 

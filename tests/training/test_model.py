@@ -4,13 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+import torch.nn.functional as F
 
-from acne_edge.errors import UsageError
+from acne_edge.training.checkpoint import load_network
 from acne_edge.training.model import (
     IMAGENET_MEAN,
     IMAGENET_STD,
-    METHODS,
     Attention,
     ChannelAttention,
     DeployModel,
@@ -18,9 +17,9 @@ from acne_edge.training.model import (
     ModelConfig,
     Normalize,
     ViT,
-    load_imagenet,
-    resample_position,
 )
+
+METHODS = ("fusion", "resnet", "vit")
 
 
 @pytest.mark.parametrize(("method", "cells"), [("fusion", 8), ("resnet", 8), ("vit", 4)])
@@ -66,12 +65,42 @@ def test_tokens_keep_their_places() -> None:
 
 def test_attention_is_to_the_average_of_each_four_tokens() -> None:
     attention = Attention(12, heads=3)
-    fours = torch.randn(2, 5, 12)
-    x = fours.repeat_interleave(4, 1)  # where the four are alike, attention to all of them is the same
+    averages = torch.randn(2, 5, 12)
+    x = averages.repeat_interleave(4, 1)  # where the four are alike, attention to all of them is the same
     q, k, v = attention.qkv(x).reshape(2, 20, 3, 3, 4).permute(2, 0, 3, 1, 4)
     expected = torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(40, 12)
     found = attention(x.reshape(40, 12), tokens=20)
     torch.testing.assert_close(found, attention.proj(expected))
+
+
+def test_einops_arranges_tokens_to_the_bit_as_reshape_and_permute_do() -> None:
+    torch.manual_seed(0)
+    vit = ViT(64, depth=2).eval()
+    image, d, grid = torch.randn(3, 3, 64, 64), ViT.dim, 4
+    with torch.inference_mode():
+        position = vit.pos_embed[:, 1:].transpose(1, 2).reshape(1, d, grid, grid)
+        x = vit.channel_attention(vit.patch_embed(image)) + position
+        x = x.reshape(3, d, 2, 2, 2, 2).permute(0, 2, 4, 3, 5, 1).reshape(3, -1, d)
+        x = torch.cat([(vit.cls_token + vit.pos_embed[:, :1]).expand(3, 4, d), x], 1).reshape(-1, d)
+        for block in vit.blocks:
+            y = block.norm1(x)
+            q = F.linear(y, block.attn.qkv.weight[:d], block.attn.qkv.bias[:d]).reshape(3, 20, 3, 64).transpose(1, 2)
+            averages = y.reshape(-1, 4, d).mean(1)
+            k, v = F.linear(averages, block.attn.qkv.weight[d:], block.attn.qkv.bias[d:]).chunk(2, 1)
+            k, v = (part.reshape(3, 5, 3, 64).transpose(1, 2) for part in (k, v))
+            y = (q @ k.transpose(2, 3) * 64**-0.5).softmax(3) @ v
+            x = x + block.attn.proj(y.transpose(1, 2).reshape(-1, d))
+            x = x + block.mlp(block.norm2(x))
+        x = vit.norm(x.reshape(3, 20, d))
+        patches = x[:, 4:].reshape(3, 2, 2, 2, 2, d).permute(0, 5, 1, 3, 2, 4).reshape(3, d, grid, grid)
+        cls, found = vit(image)
+    assert torch.equal(cls, x[:, 0])
+    assert torch.equal(found, patches)
+
+
+def test_the_shipped_checkpoint_has_the_networks_keys() -> None:
+    shipped = Path(__file__).parents[2] / "export" / "checkpoints" / "acne-edge-s" / "model.safetensors"
+    assert load_network(shipped).config == ModelConfig()
 
 
 def test_a_frozen_stem_does_not_change() -> None:
@@ -84,41 +113,6 @@ def test_a_frozen_stem_does_not_change() -> None:
     optimizer.step()
     for key, value in before.items():
         assert torch.equal(model.resnet.state_dict()[key], value), key
-
-
-def test_a_position_embedding_is_resampled_smoothly() -> None:
-    embedding = torch.cat([torch.full((1, 1, 8), 9.0), torch.linspace(0, 1, 14)[None, :, None].repeat(1, 14, 8)], 1)
-    grown = resample_position(embedding, 18)
-    assert grown.shape == (1, 1 + 18 * 18, 8)
-    assert (grown[:, 0] == 9).all()
-    assert (grown[0, 1:19, 0].diff() > 0).all()
-    assert resample_position(embedding, 14) is embedding
-
-
-def fake_weights(folder: Path, model: FusionModel) -> dict[str, torch.Tensor]:
-    """Files with the public keys, random values, and the parts the network does not have."""
-    resnet = {k: torch.rand_like(v) if v.is_floating_point() else v for k, v in model.resnet.state_dict().items()}
-    vit = {k: torch.rand_like(v) for k, v in model.vit.state_dict().items() if not k.startswith("channel_attention")}
-    save_file({**resnet, "fc.weight": torch.zeros(1)}, folder / "resnet18_tv_stem_to_layer3.safetensors")
-    late = {f"blocks.{i}.norm1.weight": torch.zeros(1) for i in range(len(model.vit.blocks), 12)}
-    save_file({**vit, **late, "head.weight": torch.zeros(1)}, folder / "deit_tiny_patch16_224.safetensors")
-    return {**{f"resnet.{k}": v for k, v in resnet.items()}, **{f"vit.{k}": v for k, v in vit.items()}}
-
-
-def test_public_weights_load_by_their_keys(tmp_path: Path) -> None:
-    model = FusionModel(ModelConfig(image_size=32))
-    expected = fake_weights(tmp_path, model)
-    load_imagenet(model, tmp_path)
-    for key, value in expected.items():
-        torch.testing.assert_close(model.state_dict()[key], value, msg=key)
-
-
-def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    model = FusionModel(ModelConfig(image_size=32))
-    fake_weights(tmp_path, model)
-    save_file({"conv9.weight": torch.zeros(1)}, tmp_path / "resnet18_tv_stem_to_layer3.safetensors")
-    with pytest.raises(UsageError, match="ResNet weights do not fit"):
-        load_imagenet(model, tmp_path)
 
 
 @pytest.mark.parametrize("options", [{"method": "mlp"}, {"image_size": 112}])

@@ -16,6 +16,13 @@ layers are INT8. **What only a device shows**, and how:
 
 * that an engine runs and gives the model's outputs:
   `python -m export verify RUN --model acne-edge-s-fp32.onnx --model acne-edge-s-int8-trt.onnx --engine`
-* that TensorRT 10.x on a Jetson builds it: `python -m export engine acne-edge-s-int8-trt.onnx --target current`
+* that TensorRT 10.x on a Jetson builds it: `acne-edge engine acne-edge-s-trt --target current`
 * how fast it is: `trtexec --onnx=acne-edge-s-int8-trt.onnx --int8 --fp16 --shapes=image:1x256x256x3` (10.x).
 """
+
+from __future__ import annotations
+
+from typing import Literal
+
+Target = Literal["current", "sm86", "sm89", "sm120"]  # the GPU of this machine, or a compute capability
+Precision = Literal["int8", "fp16"]

@@ -6,9 +6,10 @@ import hashlib
 import warnings
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
+from acne_edge.backends.tensorrt import Precision, Target
 from acne_edge.backends.tensorrt.cuda import Cuda, first_line
 from acne_edge.backends.tensorrt.engine_file import ANY_GPU, BuildKey, Device, Engine, check_fits, pack, unpack
 from acne_edge.errors import AcneEdgeError, BackendError, MissingExtraError, UsageError
@@ -16,8 +17,8 @@ from acne_edge.files import private, write
 from acne_edge.manifest import Manifest
 
 BATCHES = (1, 1, 8)  # least, best and largest batch of the optimisation profile
-TARGETS = ("current", "sm86", "sm89", "sm120")
-PRECISIONS = ("int8", "fp16")
+TARGETS = get_args(Target)
+PRECISIONS = get_args(Precision)
 PACKAGES = ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings")  # the last: the wheel of bindings without its wrapper
 
 
@@ -36,7 +37,7 @@ def build(model: bytes, precision: str | None = None, target: str = "current", t
         ModelError: the model is refused.
         BackendError: no GPU for `current`, or TensorRT cannot build the model; the message has TensorRT's reason.
     """
-    trt = find_tensorrt()
+    trt = find_tensorrt("tensorrt" if target == "current" else "tensorrt-rtx")
     key, manifest = describe(model, trt, precision, target)
     log = error_log(trt)
     builder = trt.Builder(log)
@@ -84,12 +85,19 @@ def describe(model: bytes, trt: ModuleType, precision: str | None, target: str) 
     loaded.close()
     recipe = str(manifest.quantisation.get("recipe", ""))
     if recipe and not recipe.startswith("S8S8"):
-        raise UsageError(f"the model is quantised for CPUs ({recipe}); TensorRT takes the S8S8 file, NAME-int8-trt.onnx")
+        raise UsageError(
+            f"the model is quantised for CPUs ({recipe}); TensorRT takes the S8S8 one, as the shipped acne-edge-s-trt"
+        )
     natural = "int8" if recipe else "fp16"
     if precision not in (None, natural):
         raise UsageError(f"{precision}: this file is for {natural}; int8 takes NAME-int8-trt.onnx, fp16 NAME-fp32.onnx")
     if target == "current":
-        device = Cuda().device()
+        try:
+            device = Cuda().device()
+        except BackendError as error:
+            if hasattr(trt, "ComputeCapability"):
+                raise BackendError(f"{error}; the targets {', '.join(TARGETS[1:])} need none") from error
+            raise
     elif hasattr(trt, "ComputeCapability"):
         digits = target.removeprefix("sm")
         device = Device(ANY_GPU, f"{digits[:-1]}.{digits[-1]}")
@@ -123,8 +131,8 @@ def cached(model: bytes, directory: Path, precision: str | None = None) -> Engin
     return unpack(data)
 
 
-def find_tensorrt() -> ModuleType:
-    """The TensorRT package that is installed. Raises MissingExtraError if none is."""
+def find_tensorrt(extra: str = "tensorrt") -> ModuleType:
+    """The TensorRT package that is installed. Raises MissingExtraError, which names the extra, if none is."""
     from importlib import import_module
 
     for package in PACKAGES:
@@ -132,7 +140,7 @@ def find_tensorrt() -> ModuleType:
             return import_module(package)
         except ImportError:
             continue
-    raise MissingExtraError("TensorRT", "tensorrt", "the TensorRT backend") from None
+    raise MissingExtraError("TensorRT", extra, "the TensorRT backend") from None
 
 
 def package_of(trt: ModuleType) -> str:

@@ -78,7 +78,7 @@ def unpack(data: bytes) -> Engine:
     """Read an engine file. Raises BackendError if it is damaged or no engine file, ManifestError for a bad manifest."""
     start = len(MAGIC) + LENGTHS.size
     if data[: len(MAGIC)] != MAGIC or len(data) < start:
-        raise BackendError("not an engine file of acne-edge: make one with `python -m export engine`")
+        raise BackendError("not an engine file of acne-edge: make one with `acne-edge engine`")
     header_size, plan_size = LENGTHS.unpack_from(data, len(MAGIC))
     if header_size > MAX_HEADER or start + header_size + plan_size != len(data):
         raise BackendError("the engine file is damaged: its lengths do not add up; build it again")

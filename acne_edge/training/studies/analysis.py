@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,18 +11,20 @@ import torch
 from numpy.typing import NDArray
 
 from acne_edge.errors import UsageError
-from acne_edge.evaluation.labels import read_labels
-from acne_edge.evaluation.metrics import bootstrap, count_metrics, expected_calibration_error, grade_metrics, risk_coverage
-from acne_edge.grading import Interpretation, decode_count
+from acne_edge.evaluation.labels import Label
+from acne_edge.evaluation.metrics import risk_coverage
+from acne_edge.evaluation.outcome import Outcome, calibration, with_intervals
+from acne_edge.fit.constants import decode_counts, fit_decoding
+from acne_edge.fit.outputs import LabelledOutputs
+from acne_edge.fit.positions import measure_positions
+from acne_edge.training.calibrate import calibrated, cross_fitted, fit_calibration
 from acne_edge.training.checkpoint import load_network
-from acne_edge.training.data import Sample, load_images, read_groups, read_samples
-from acne_edge.training.loop import predict
+from acne_edge.training.data import Sample, image_sources, load_images, read_groups, read_samples
+from acne_edge.training.inference import predict
 from acne_edge.training.model import FusionModel, Normalize
-from acne_edge.training.uncertainty import LEVEL, LabelledOutputs, cross_fitted, fit_calibration, fit_decoding
+from acne_edge.training.run import Run
 
 Outputs = dict[str, NDArray[np.float32]]  # grade_probs [N, G], count_probs [N, K], lesion_map [N, h, w]
-Boxes = NDArray[np.float32]  # [n, 4] of (xmin, ymin, xmax, ymax) in 0..1
-HOSPITAL = (3112, 3456)  # pixels of the hospital's camera; other sizes came from the web
 
 
 def analyse(runs: Sequence[Path], data: Path, part: str = "val") -> dict[str, Any]:
@@ -33,17 +34,15 @@ def analyse(runs: Sequence[Path], data: Path, part: str = "val") -> dict[str, An
     """
     measured: list[_Measured] = []
     for run in runs:
-        measured.append(_run(run, data, part, {s.name for m in measured for s in m.samples}))
+        measured.append(_run(Run(run), data, part, {s.name for m in measured for s in m.samples}))
     samples = [s for m in measured for s in m.samples]
     maps = np.concatenate([m.outputs["lesion_map"] for m in measured])
-    labels = LabelledOutputs.join([_held_out(m.outputs, m.samples) for m in measured])
-    results = cross_fitted(labels, LEVEL)
-    probs = np.array([r.grade_probs for r in results])
-    right = np.array([r.grade for r in results]) == labels.grades
+    labels = LabelledOutputs.join([LabelledOutputs.of(m.outputs, m.samples) for m in measured])
+    outcome = cross_fitted(labels)
     masks = {"all": np.ones(len(samples), bool)}
     masks["hospital"] = hospital = is_hospital(data, samples)
     masks["web"] = ~hospital
-    met = [seen for run, m in zip(runs, measured, strict=True) if (seen := met_in_training(run, m.samples)) is not None]
+    met = [seen for run, m in zip(runs, measured, strict=True) if (seen := met_in_training(Run(run), m.samples)) is not None]
     if len(met) == len(runs):
         masks["with a look-alike in training"] = seen = np.concatenate(met)
         masks["without a look-alike in training"] = ~seen
@@ -51,14 +50,13 @@ def analyse(runs: Sequence[Path], data: Path, part: str = "val") -> dict[str, An
     return {
         "part": part,
         "images": len(samples),
-        "localisation": localisation(maps, [s.boxes for s in samples]),
+        "localisation": measure_positions(maps, [s.boxes for s in samples]),
         "clear_skin": clear_skin([m.clear for m in measured], labels),
-        "calibration": {"ece": expected_calibration_error(labels.grades, probs), **risk_coverage(right, probs.max(1))},
-        "subsets": {
-            name: _figures(labels.take(np.nonzero(mask)[0]), [r for r, inside in zip(results, mask, strict=True) if inside])
-            for name, mask in masks.items()
-            if mask.any()
+        "calibration": {
+            **calibration(outcome),
+            **risk_coverage(outcome.grade == outcome.true_grade, outcome.grade_probs.max(1)),
         },
+        "subsets": {name: _subset(outcome.take(np.nonzero(mask)[0])) for name, mask in masks.items() if mask.any()},
         # Features of one network mean nothing to another.
         "source_probe": {name: float(np.mean([p[name] for p in probes])) for name in probes[0] if all(name in p for p in probes)},
     }
@@ -73,78 +71,13 @@ class _Measured(NamedTuple):
     features: NDArray[np.float32]
 
 
-def _run(run: Path, data: Path, part: str, taken: set[str]) -> _Measured:
-    samples = [s for s in read_samples(data, run / f"{part}.txt") if s.name not in taken]
-    model = load_network(run / "model.safetensors")
+def _run(run: Run, data: Path, part: str, taken: set[str]) -> _Measured:
+    samples = [s for s in read_samples(data, run.list_file(part)) if s.name not in taken]
+    model = load_network(run.model)
     images = load_images(samples, model.config.image_size)
     crops = clear_crops(samples, images)
     clear = predict(model, crops, 32, torch.device("cpu")) if len(crops) else None
     return _Measured(samples, predict(model, images, 32, torch.device("cpu")), clear, features(model, images))
-
-
-def _held_out(outputs: Outputs, samples: Sequence[Sample]) -> LabelledOutputs:
-    return LabelledOutputs.of(outputs, [s.grade for s in samples], [s.count for s in samples])
-
-
-def peaks(lesion_map: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Detections in a map [h, w]: local maxima over 3x3 cells as centres [n, 2] in 0..1 (x, y), and their scores [n].
-
-    A peak's score is the expected lesions in its 3x3 cells; its centre is their centre of mass.
-    """
-    h, w = lesion_map.shape
-    padded = np.pad(lesion_map.astype(np.float64), 1)
-    window = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))  # [h, w, 3, 3]
-    y, x = np.nonzero((lesion_map > 0) & (window.reshape(h, w, 9).argmax(2) == 4))
-    around = window[y, x]
-    score = around.sum((1, 2))
-    offset = np.arange(3) - 1
-    cx = x + 0.5 + (around.sum(1) @ offset) / score
-    cy = y + 0.5 + (around.sum(2) @ offset) / score
-    return np.stack([cx / w, cy / h], 1), score
-
-
-def match(centres: NDArray[np.float64], scores: NDArray[np.float64], boxes: Boxes, slack: float) -> NDArray[np.bool_]:
-    """Which detections hit: highest score first, each takes the nearest free box that holds it, widened by `slack` a side."""
-    hit = np.zeros(len(scores), bool)
-    free = np.ones(len(boxes), bool)
-    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
-    for i in np.argsort(-scores, kind="stable"):
-        inside = ((centres[i] >= boxes[:, :2] - slack) & (centres[i] <= boxes[:, 2:] + slack)).all(1) & free
-        if inside.any():
-            nearest = int(np.argmin(np.where(inside, ((middle - centres[i]) ** 2).sum(1), np.inf)))
-            hit[i], free[nearest] = True, False
-    return hit
-
-
-def localisation(maps: NDArray[np.float32], boxes: Sequence[Boxes | None]) -> dict[str, Any]:
-    """Average precision (area under the interpolated curve) and best F1 of the maps' peaks against the lesions' boxes.
-
-    A detection is right if its centre lies in a box, widened by half a cell of the map; each box counts once.
-    """
-    scores, hits, lesions = [], [], 0
-    for lesion_map, b in zip(maps, boxes, strict=True):
-        if b is None:
-            continue
-        centres, score = peaks(lesion_map)
-        scores.append(score)
-        hits.append(match(centres, score, b, slack=0.5 / lesion_map.shape[1]))
-        lesions += len(b)
-    order = np.argsort(-np.concatenate(scores), kind="stable")
-    hit = np.concatenate(hits)[order]
-    precision = hit.cumsum() / np.arange(1, len(hit) + 1)
-    recall = hit.cumsum() / max(lesions, 1)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    best = int(f1.argmax())
-    return {
-        "rule": "peak inside the box widened by half a cell, one peak a box",
-        "lesions": lesions,
-        "average_precision": float((np.diff(recall, prepend=0) * envelope).sum()),
-        "f1": float(f1[best]),
-        "precision": float(precision[best]),
-        "recall": float(recall[best]),
-        "threshold": float(np.concatenate(scores)[order][best]),
-    }
 
 
 def clear_crops(samples: Sequence[Sample], images: NDArray[np.uint8], seed: int = 0) -> NDArray[np.uint8]:
@@ -169,14 +102,12 @@ def clear_skin(parts: Sequence[Outputs | None], labels: LabelledOutputs) -> dict
 
     By the lesion map, and as a device counts with constants fitted on `labels`, the outputs for the whole photographs.
     """
-    clear = [LabelledOutputs.of(o, [0] * len(o["lesion_map"]), [0] * len(o["lesion_map"])) for o in parts if o is not None]
+    clear = [LabelledOutputs.of(o, [Label("", 0, 0)] * len(o["lesion_map"])) for o in parts if o is not None]
     if not clear:
         return {"crops": 0}
     outputs = LabelledOutputs.join(clear)
-    calibration = fit_calibration(labels)
-    decoding = fit_decoding(labels.calibrated(calibration))
-    calibrated = outputs.calibrated(calibration)
-    counts = np.array([decode_count(p, s, decoding) for p, s in zip(calibrated.count_probs, outputs.lesions, strict=True)])
+    fitted = fit_calibration(labels)
+    counts = decode_counts(calibrated(outputs, fitted), fit_decoding(calibrated(labels, fitted)))
     return {
         "crops": len(counts),
         "map_mean": float(outputs.lesions.mean()),
@@ -195,10 +126,15 @@ def _crop(image: NDArray[np.uint8], low: NDArray[np.float64], side: float) -> ND
 
 
 def is_hospital(data: Path, samples: Sequence[Sample]) -> NDArray[np.bool_]:
-    """Which photographs came from the hospital's camera, by the size that `images.csv` gives of the original."""
-    with (data / "Classification" / "images.csv").open(newline="") as stream:
-        size = {row["file"]: (int(row["original_width"]), int(row["original_height"])) for row in csv.DictReader(stream)}
-    return np.array([size[s.name] == HOSPITAL for s in samples])
+    """Which photographs came from the hospital's camera; the others came from the web.
+
+    Raises UsageError if nothing says where one came from.
+    """
+    sources = image_sources(data)
+    missing = [s.name for s in samples if s.name not in sources]
+    if missing:
+        raise UsageError(f"{data}: Classification/images.csv does not say where {missing[0]} came from")
+    return np.array([sources[s.name] == "hospital" for s in samples])
 
 
 def features(model: FusionModel, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -235,9 +171,9 @@ def source_probe(features: NDArray[np.float32], counts: NDArray[np.int64], hospi
     return {"web_share": float((~hospital).mean()), **auc}
 
 
-def met_in_training(run: Path, samples: Sequence[Sample]) -> NDArray[np.bool_] | None:
+def met_in_training(run: Run, samples: Sequence[Sample]) -> NDArray[np.bool_] | None:
     """Which photographs have a look-alike (`subject_groups`) in the run's training list; None for photographs without groups."""
-    trained = [label.name for label in read_labels(run / "train.txt")]
+    trained = [label.name for label in run.labels("train")]
     try:
         groups = read_groups([*trained, *(s.name for s in samples)])
     except UsageError:
@@ -245,12 +181,6 @@ def met_in_training(run: Path, samples: Sequence[Sample]) -> NDArray[np.bool_] |
     return np.isin(groups[len(trained) :], groups[: len(trained)])
 
 
-def _figures(labels: LabelledOutputs, results: Sequence[Interpretation]) -> dict[str, Any]:
-    grades, lesions = np.array([r.grade for r in results]), np.array([r.count for r in results])
-
-    def figures(index: NDArray[np.int64]) -> dict[str, float]:
-        m = grade_metrics(labels.grades[index], grades[index], 4)
-        return {k: m[k] for k in ("accuracy", "balanced_accuracy", "qwk")} | count_metrics(labels.counts[index], lesions[index])
-
-    by_grade = np.bincount(labels.grades, minlength=4).tolist()
-    return {"images": len(grades), "by_grade": by_grade, "figures": bootstrap(figures, len(grades))}
+def _subset(outcome: Outcome) -> dict[str, Any]:
+    by_grade = np.bincount(outcome.true_grade, minlength=outcome.grade_probs.shape[1]).tolist()
+    return {"images": len(outcome), "by_grade": by_grade, "figures": with_intervals([outcome])}

@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from acne_edge.training.data import group_ids
-from acne_edge.training.model import FusionModel, ModelConfig, Normalize, load_imagenet
+from acne_edge.training.model import FusionModel, ModelConfig, Normalize
+from acne_edge.training.weights import load_imagenet
 
 ANYWHERE = 0.5  # similarity; pairs above, looked at by eye, showed one person, or strangers in one unusual setting
 NEIGHBOURS = 0.25  # similarity of pairs whose numbers are at most NEAR apart: mostly the two sides of one face

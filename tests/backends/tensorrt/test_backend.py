@@ -22,45 +22,21 @@ from acne_edge.backends.tensorrt.backend import TensorRTBackend
 from acne_edge.backends.tensorrt.build import build, cached, describe
 from acne_edge.backends.tensorrt.cuda import Cuda
 from acne_edge.backends.tensorrt.engine_file import LENGTHS, MAGIC, BuildKey, Device, Engine, check_fits, pack, unpack
-from acne_edge.errors import AcneEdgeError, BackendError, MissingExtraError, UsageError
+from acne_edge.errors import AcneEdgeError, BackendError, MissingExtraError, ModelError, UsageError
 from acne_edge.files import private
-from acne_edge.grading import HAYASHI
-from acne_edge.manifest import KEY, InputSpec, Manifest
+from tests.test_onnx_file import with_external_weights
+from tests.toy_model import MANIFEST, SIDE, make_manifest, toy_model
 
 onnx = pytest.importorskip("onnx", reason="needs the extra export to draw a model")
 
-SIZE = 32
-MANIFEST = Manifest("toy", "0", InputSpec(SIZE, SIZE), 66, HAYASHI)
-BUILD = BuildKey("ab" * 32, "tensorrt 10.3.0.26", "Orin", "8.7", "int8", (1, 1, 8), (SIZE, SIZE))
+BUILD = BuildKey("ab" * 32, "tensorrt 10.3.0.26", "Orin", "8.7", "int8", (1, 1, 8), (SIDE, SIDE))
 ENGINE = Engine(BUILD, MANIFEST, b"plan" * 100)
 HERE = Device("Orin", "8.7")
 
 
 def toy(recipe: str = "S8S8 Q/DQ") -> bytes:
-    """A model file that keeps the contract: three products of the image's mean colour."""
-    h, rng = onnx.helper, np.random.default_rng(0)
-    nodes = [
-        h.make_node("Cast", ["image"], ["float"], to=onnx.TensorProto.FLOAT),
-        h.make_node("ReduceMean", ["float", "axes"], ["colour"], keepdims=0),
-        h.make_node("MatMul", ["colour", "g"], ["grade_probs"]),
-        h.make_node("MatMul", ["colour", "c"], ["count_probs"]),
-        h.make_node("MatMul", ["colour", "l"], ["flat"]),
-        h.make_node("Reshape", ["flat", "shape"], ["lesion_map"]),
-    ]
-    weights = {name: rng.random((3, n), np.float32) for name, n in (("g", 4), ("c", 66), ("l", 16))}
-    weights |= {"axes": np.array([1, 2]), "shape": np.array([0, 4, 4])}
-    outputs = {"grade_probs": ["n", 4], "count_probs": ["n", 66], "lesion_map": ["n", 4, 4]}
-    graph = h.make_graph(
-        nodes,
-        "toy",
-        [h.make_tensor_value_info("image", onnx.TensorProto.UINT8, ["n", SIZE, SIZE, 3])],
-        [h.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in outputs.items()],
-        [onnx.numpy_helper.from_array(value, name) for name, value in weights.items()],
-    )
-    proto = h.make_model(graph, opset_imports=[h.make_opsetid("", 18)], ir_version=9)
-    quantisation = {"recipe": recipe} if recipe else {}
-    h.set_model_props(proto, {KEY: replace(MANIFEST, quantisation=quantisation).to_json()})
-    return proto.SerializeToString()
+    """A model file whose manifest says that it was quantised so, or not at all."""
+    return toy_model(make_manifest(quantisation={"recipe": recipe} if recipe else {}))
 
 
 class StandIn:
@@ -122,7 +98,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     """TensorRT 10.3 on an Orin."""
     trt = StandIn()
     for module in (building, running):
-        monkeypatch.setattr(module, "find_tensorrt", lambda: trt)
+        monkeypatch.setattr(module, "find_tensorrt", lambda *_: trt)
     for module in (building, running):
         monkeypatch.setattr(module, "Cuda", lambda: SimpleNamespace(device=lambda: HERE))
     return trt
@@ -172,7 +148,7 @@ def test_junk_is_one_line(junk: bytes) -> None:
         ("compute_capability", "8.6"),
         ("precision", "fp16"),
         ("batches", (1, 1, 4)),
-        ("input", (SIZE, SIZE + 32)),
+        ("input", (SIDE, SIDE + 32)),
     ],
 )
 def test_an_engine_for_anything_else_is_refused(field: str, value: Any) -> None:
@@ -193,7 +169,7 @@ def test_an_engine_for_any_gpu_is_for_one_capability_and_rtx_only() -> None:
 def test_tensorrt_10_is_asked_for_int8_and_fp16_by_flags(installed: StandIn) -> None:
     model = toy()
     engine = unpack(build(model))
-    assert installed.asked == ["flags 0", model, "FP16", "INT8", ("image", *((n, SIZE, SIZE, 3) for n in (1, 1, 8)))]
+    assert installed.asked == ["flags 0", model, "FP16", "INT8", ("image", *((n, SIDE, SIDE, 3) for n in (1, 1, 8)))]
     assert engine.key.onnx_sha256 == hashlib.sha256(model).hexdigest()
     assert (engine.key.tensorrt, engine.key.gpu, engine.key.compute_capability) == ("tensorrt 10.3.0.26", "Orin", "8.7")
     assert (engine.key.precision, engine.manifest.name) == ("int8", "toy")
@@ -206,7 +182,7 @@ def test_tensorrt_10_is_asked_for_int8_and_fp16_by_flags(installed: StandIn) -> 
 def test_a_typed_tensorrt_gets_a_typed_network_and_a_half_graph(installed: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     trt = StandIn(typed=True, name="tensorrt_rtx_bindings", version="1.7")
     for module in (building, running):
-        monkeypatch.setattr(module, "find_tensorrt", lambda: trt)
+        monkeypatch.setattr(module, "find_tensorrt", lambda *_: trt)
     model = toy()
     key = unpack(build(model, target="sm120")).key
     assert trt.asked[:3] == ["flags 2", model, "SM120"]
@@ -214,7 +190,7 @@ def test_a_typed_tensorrt_gets_a_typed_network_and_a_half_graph(installed: Stand
     trt.asked.clear()
     build(toy(recipe=""), target="sm86")
     half = onnx.load_from_string(trt.asked[1])
-    assert {t.data_type for t in half.graph.initializer if t.name in "gcl"} == {onnx.TensorProto.FLOAT16}
+    assert {t.data_type for t in half.graph.initializer if t.name in "gk"} == {onnx.TensorProto.FLOAT16}
     assert {o.type.tensor_type.elem_type for o in half.graph.output} == {onnx.TensorProto.FLOAT}
 
 
@@ -230,7 +206,7 @@ def test_a_timing_cache_is_read_and_written(installed: StandIn, tmp_path: Path) 
 
 def test_tensorrts_own_reason_is_passed_on(installed: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (building, running):
-        monkeypatch.setattr(module, "find_tensorrt", lambda: StandIn(plan=None))
+        monkeypatch.setattr(module, "find_tensorrt", lambda *_: StandIn(plan=None))
     with pytest.raises(BackendError, match=r"TensorRT cannot build the model: no kernel for this$"):
         build(toy())
 
@@ -238,7 +214,7 @@ def test_tensorrts_own_reason_is_passed_on(installed: StandIn, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("recipe", "precision", "target", "message"),
     [
-        ("U8S8 Q/DQ", None, "current", "TensorRT takes the S8S8 file"),
+        ("U8S8 Q/DQ", None, "current", "TensorRT takes the S8S8 one, as the shipped acne-edge-s-trt"),
         ("S8S8 Q/DQ", "fp16", "current", "this file is for int8"),
         ("", "int8", "current", "this file is for fp16"),
         ("S8S8 Q/DQ", "int4", "current", "unknown precision 'int4'"),
@@ -249,6 +225,17 @@ def test_tensorrts_own_reason_is_passed_on(installed: StandIn, monkeypatch: pyte
 def test_what_makes_no_sense_is_refused(installed: StandIn, recipe: str, precision: str, target: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         describe(toy(recipe), installed, precision, target)
+
+
+def test_weights_in_the_working_directory_are_refused_before_tensorrt_reads_them(
+    installed: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, values = with_external_weights(toy())
+    monkeypatch.chdir(tmp_path)
+    Path("weights.bin").write_bytes(values)
+    with pytest.raises(ModelError, match="keeps weights outside its file"):
+        build(model)
+    assert not installed.asked
 
 
 def test_the_cache_builds_once_and_never_serves_another_engine(installed: StandIn, tmp_path: Path) -> None:
@@ -326,8 +313,8 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Runtime:
 def test_a_backend_runs_any_batch_in_parts(cuda: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     trt = StandIn()
     for module in (building, running):
-        monkeypatch.setattr(module, "find_tensorrt", lambda: trt)
-    shapes = {"image": (-1, SIZE, SIZE, 3), "grade_probs": (-1, 4), "count_probs": (-1, 66), "lesion_map": (-1, 4, 4)}
+        monkeypatch.setattr(module, "find_tensorrt", lambda *_: trt)
+    shapes = {"image": (-1, SIDE, SIDE, 3), "grade_probs": (-1, 4), "count_probs": (-1, 66), "lesion_map": (-1, 4, 4)}
     addresses: dict[str, int] = {}
     batches: list[int] = []
 
@@ -353,7 +340,7 @@ def test_a_backend_runs_any_batch_in_parts(cuda: Runtime, monkeypatch: pytest.Mo
     trt.Runtime = lambda log: SimpleNamespace(deserialize_cuda_engine=lambda plan: engine)
     backend = TensorRTBackend(pack(ENGINE))
     assert (backend.name, backend.manifest) == ("tensorrt:Orin", MANIFEST)
-    images = np.arange(19, dtype=np.uint8)[:, None, None, None].repeat(SIZE, 1).repeat(SIZE, 2).repeat(3, 3)
+    images = np.arange(19, dtype=np.uint8)[:, None, None, None].repeat(SIDE, 1).repeat(SIDE, 2).repeat(3, 3)
     for number, (output, name) in enumerate(zip(backend.run(images), list(shapes)[1:], strict=True)):
         assert output.shape == (19, *shapes[name][1:])
         assert output.dtype == np.float32
@@ -371,7 +358,7 @@ def test_a_backend_runs_any_batch_in_parts(cuda: Runtime, monkeypatch: pytest.Mo
 
 def test_a_machine_without_gpu_is_one_line(cuda: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (building, running):
-        monkeypatch.setattr(module, "find_tensorrt", StandIn)
+        monkeypatch.setattr(module, "find_tensorrt", lambda *_: StandIn())
     cuda.devices = 0
     with pytest.raises(BackendError, match=r"^no NVIDIA GPU can be used on this machine$"):
         TensorRTBackend(toy())

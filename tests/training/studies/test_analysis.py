@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +9,20 @@ import pytest
 import torch
 
 from acne_edge.cli import main as cli
-from acne_edge.training import data as acne04_data
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.config import TrainConfig
-from acne_edge.training.data import load_images, read_samples
-from acne_edge.training.loop import Trainer, predict
+from acne_edge.training.data import load_images, read_samples, splits
+from acne_edge.training.inference import predict
+from acne_edge.training.loop import Trainer
+from acne_edge.training.run import Run
 from acne_edge.training.studies.analysis import (
     analyse,
     clear_crops,
     clear_skin,
-    localisation,
-    match,
     met_in_training,
-    peaks,
     source_probe,
 )
-from acne_edge.training.studies.crossval import load_outputs
-
-NO_BOXES = np.zeros((0, 4), np.float32)
+from tests import command
 
 
 @pytest.fixture(scope="module")
@@ -35,41 +30,8 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of one epoch."""
     config = TrainConfig(train_size=32, image_resize=36, epochs=1, batch_size=8, frequency=1, num_workers=1, val_folds=2)
     folder = tmp_path_factory.mktemp("run")
-    Trainer(config, data, folder, None, "cpu").fit(say=lambda line: None)
+    Trainer(config, data, folder, None, "cpu").fit()
     return folder
-
-
-def test_a_peak_is_a_local_maximum_with_its_neighbourhoods_mass_and_centre() -> None:
-    lesion_map = np.zeros((10, 20), np.float32)
-    lesion_map[4, 8], lesion_map[4, 9] = 0.6, 0.3
-    lesion_map[9, 0] = 0.2
-    centres, scores = peaks(lesion_map)
-    np.testing.assert_allclose(scores, [0.9, 0.2], atol=1e-6)
-    np.testing.assert_allclose(centres, [[(8.5 + 1 / 3) / 20, 0.45], [0.5 / 20, 0.95]], atol=1e-6)
-
-
-def test_a_plateau_is_one_peak_and_an_empty_map_has_none() -> None:
-    assert len(peaks(np.pad(np.ones((2, 2), np.float32), 3))[1]) == 1
-    assert len(peaks(np.zeros((5, 5), np.float32))[1]) == 0
-
-
-def test_a_box_is_hit_once_by_its_surest_peak() -> None:
-    boxes = np.array([[0.1, 0.1, 0.2, 0.2], [0.6, 0.6, 0.7, 0.7]], np.float32)
-    centres = np.array([[0.15, 0.15], [0.16, 0.16], [0.71, 0.65], [0.4, 0.4]])
-    assert match(centres, np.array([0.5, 0.9, 0.3, 0.8]), boxes, slack=0.0).tolist() == [False, True, False, False]
-    assert match(centres, np.array([0.5, 0.9, 0.3, 0.8]), boxes, slack=0.02).tolist() == [False, True, True, False]
-    assert not match(centres, np.ones(4), NO_BOXES, 0.1).any()
-
-
-def test_localisation_of_a_perfect_and_of_a_useless_map() -> None:
-    boxes = np.array([[0.2, 0.2, 0.3, 0.3], [0.7, 0.5, 0.8, 0.6]], np.float32)
-    perfect = np.zeros((1, 10, 10), np.float32)
-    perfect[0, 2, 2] = perfect[0, 5, 7] = 1
-    found = localisation(perfect, [boxes])
-    assert (found["average_precision"], found["f1"], found["lesions"]) == (1, 1, 2)
-    assert localisation(perfect[:, :, ::-1].copy(), [boxes])["average_precision"] == 0
-    half = localisation(perfect, [np.concatenate([boxes, boxes + 0.05, boxes - 0.19])])
-    assert half["recall"] == pytest.approx(1 / 3)
 
 
 def test_clear_skin_is_looked_at_where_no_lesion_is(data: Path, run: Path) -> None:
@@ -78,11 +40,11 @@ def test_clear_skin_is_looked_at_where_no_lesion_is(data: Path, run: Path) -> No
     assert crops.shape == (len(samples), 32, 32, 3)
     crowded = [s for s in read_samples(data, "NNEW_trainval_0.txt") if s.count == 60]
     assert len(clear_crops(crowded, load_images(crowded, 32))) < len(crowded)
-    outputs = predict(load_network(run / "model.safetensors"), crops, 32, torch.device("cpu"))
-    result = clear_skin([outputs, None, outputs], load_outputs(run, "val"))
+    outputs = predict(load_network(Run(run).model), crops, 32, torch.device("cpu"))
+    result = clear_skin([outputs, None, outputs], Run(run).outputs("val"))
     assert result["crops"] == 2 * len(samples)
     assert result["map_mean"] == pytest.approx(outputs["lesion_map"].sum((1, 2)).mean(), rel=1e-5)
-    assert clear_skin([None], load_outputs(run, "val")) == {"crops": 0}
+    assert clear_skin([None], Run(run).outputs("val")) == {"crops": 0}
 
 
 def test_the_probe_reads_a_source_that_the_features_hold_and_no_other() -> None:
@@ -95,14 +57,10 @@ def test_the_probe_reads_a_source_that_the_features_hold_and_no_other() -> None:
     assert source_probe(marked, counts, hospital)["auc_features"] > 0.95
 
 
-def test_the_command_prints_every_part_as_json(
-    data: Path, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["acne-edge", "analyse", str(run), "--data", str(data)])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert not stop.value.code
-    result = json.loads(capsys.readouterr().out)
+def test_the_command_prints_every_part_as_json(data: Path, run: Path) -> None:
+    code, out, err = command.call(cli.main, "analyse", run, "--data", data, "--format", "json")
+    assert (code, err) == (0, "")
+    result = json.loads(out)
     assert set(result) >= {"localisation", "clear_skin", "calibration", "subsets", "source_probe"}
     images = {name: part["images"] for name, part in result["subsets"].items()}
     assert images["all"] == images["hospital"] + images["web"] == result["images"]
@@ -110,9 +68,9 @@ def test_the_command_prints_every_part_as_json(
 
 def test_what_several_runs_held_out_is_taken_together_each_photograph_once(data: Path, run: Path, tmp_path: Path) -> None:
     parts = [Path(shutil.copytree(run, tmp_path / name)) for name in ("first", "second")]
-    listed = (run / "val.txt").read_text().splitlines()
+    listed = Run(run).list_file("val").read_text().splitlines()
     for part, lines in zip(parts, (listed[:-5], listed[-9:]), strict=True):  # four of them in both
-        (part / "val.txt").write_text("\n".join(lines) + "\n")
+        Run(part).list_file("val").write_text("\n".join(lines) + "\n")
     whole, together = analyse([run], data), analyse(parts, data)
     assert together["images"] == whole["images"] == len(listed)
     assert together["localisation"] == pytest.approx(whole["localisation"])
@@ -122,12 +80,12 @@ def test_what_several_runs_held_out_is_taken_together_each_photograph_once(data:
 def test_look_alikes_are_looked_for_in_the_training_list(
     data: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trained, held = read_samples(data, run / "train.txt"), read_samples(data, run / "val.txt")
+    trained, held = (read_samples(data, Run(run).list_file(part)) for part in ("train", "val"))
     names = [s.name for s in trained + held]
     groups = np.arange(len(names))
     groups[-1] = groups[0]  # the last of the held-out photographs looks like the first of the others
-    acne04_data.write_groups(tmp_path / "groups.csv", names, groups)
-    monkeypatch.setattr(acne04_data, "GROUPS", tmp_path / "groups.csv")
-    met = met_in_training(run, held)
+    splits.write_groups(tmp_path / "groups.csv", names, groups)
+    monkeypatch.setattr(splits, "GROUPS", tmp_path / "groups.csv")
+    met = met_in_training(Run(run), held)
     assert met is not None
     assert met.tolist() == [False] * (len(held) - 1) + [True]

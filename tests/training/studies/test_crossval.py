@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-import sys
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,11 @@ import pytest
 
 from acne_edge.cli import main as cli
 from acne_edge.errors import UsageError
+from acne_edge.fit.outputs import OutOfFold
 from acne_edge.training.config import TrainConfig
+from acne_edge.training.run import Run
 from acne_edge.training.studies import crossval
-from acne_edge.training.uncertainty import OutOfFold
+from tests import command
 
 QUICK: dict[str, Any] = {
     "train_size": 32, "image_resize": 36, "epochs": 1, "batch_size": 8, "frequency": 1, "num_workers": 1, "val_folds": 3,
@@ -24,21 +26,23 @@ ROWS = {"ViT": {"method": "vit"}, "ResNet": {"method": "resnet"}}
 def out(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two rows trained on fold 1."""
     folder = tmp_path_factory.mktemp("crossval")
-    crossval.train_rows(TrainConfig(**QUICK), ROWS, [1], data, None, folder, "cpu", say=lambda line: None)
+    crossval.train_rows(TrainConfig(**QUICK), ROWS, [1], data, None, folder, "cpu")
     return folder
 
 
-def test_a_finished_run_is_kept_and_one_with_other_settings_refused(data: Path, out: Path) -> None:
-    said: list[str] = []
-    crossval.train_rows(TrainConfig(**QUICK), ROWS, [1], data, None, out, "cpu", said.append)
-    assert said == []
+def test_a_finished_run_is_kept_and_one_with_other_settings_refused(
+    data: Path, out: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "acne_edge"):
+        crossval.train_rows(TrainConfig(**QUICK), ROWS, [1], data, None, out, "cpu")
+    assert not caplog.records
     with pytest.raises(UsageError, match="other settings; choose another --out"):
-        crossval.train_rows(TrainConfig(**{**QUICK, "epochs": 2}), ROWS, [1], data, None, out, "cpu", said.append)
+        crossval.train_rows(TrainConfig(**{**QUICK, "epochs": 2}), ROWS, [1], data, None, out, "cpu")
 
 
 def test_rows_with_the_same_settings_share_a_run(tmp_path: Path) -> None:
     rows = [crossval.STUDIES[s][r] for s, r in (("methods", "fusion"), ("losses", "LDL"), ("optimizers", "Adam"))]
-    assert len({crossval.run_directory(tmp_path, TrainConfig(cross_validation=1), changes) for changes in rows}) == 1
+    assert len({crossval.fold_run(tmp_path, TrainConfig(cross_validation=1), overrides) for overrides in rows}) == 1
 
 
 def test_the_tables_hold_every_finished_row_with_intervals(out: Path) -> None:
@@ -46,9 +50,9 @@ def test_the_tables_hold_every_finished_row_with_intervals(out: Path) -> None:
     assert [(row["row"], row["folds"], row["images"]) for row in results["rows"]] == [("ViT", [1], 8), ("ResNet", [1], 8)]
     for row in results["rows"]:
         for name, f in row["figures"].items():
-            assert np.isnan(f["value"]) or f["low"] <= f["value"] <= f["high"], name
+            assert f["low"] is None or f["low"] <= f["value"] <= f["high"], name
         assert len(row["per_grade"]) == 5
-        assert row["risk_at_coverage"]["1.0"] == pytest.approx(1 - row["figures"]["accuracy_combined"]["value"])
+        assert row["risk_at_coverage"]["1.0"] == pytest.approx(1 - row["figures"]["accuracy"]["value"])
     table = crossval.markdown(results, "methods")
     assert "| ViT | very severe |" in table
     assert "| ResNet | average |" in table
@@ -64,8 +68,11 @@ def test_rows_whose_runs_are_gone_are_kept_from_an_earlier_table_of_the_same_set
     assert again["rows"] == [{**results["rows"][0], "row": "transformer"}]
     assert not crossval.summarize(base, ROWS, [1, 2], tmp_path, repeats=10)["rows"], "other folds"
     assert not crossval.summarize(TrainConfig(**{**QUICK, "epochs": 2}), ROWS, [1], tmp_path, repeats=10)["rows"]
+    (tmp_path / "losses-official.json").write_text(json.dumps({"base": base.to_dict(), "rows": [{"row": "LDL"}]}))
+    with pytest.raises(UsageError, match=r"losses-official.json: cannot be read as a table .* move it away \(KeyError"):
+        crossval.summarize(base, ROWS, [1], tmp_path, repeats=10)
     (tmp_path / "losses-official.json").write_text('{"rows": ')
-    with pytest.raises(UsageError, match=r"losses-official.json: not a table of acne-edge crossval .*; move it away"):
+    with pytest.raises(UsageError, match=r"losses-official.json: cannot be read as a table of acne-edge crossval; move it away"):
         crossval.summarize(base, ROWS, [1], tmp_path, repeats=10)
 
 
@@ -78,11 +85,11 @@ def test_tables_of_some_folds_do_not_overwrite_those_of_all() -> None:
 def test_what_all_folds_predict_of_what_they_had_not_seen_is_kept(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = TrainConfig(**QUICK)
     crossval.write_out_of_fold(base, ROWS, out)
-    assert not list(out.rglob("out_of_fold.npz")), "three folds are missing"
+    assert not list(out.rglob(Run(out).out_of_fold.name)), "three folds are missing"
     monkeypatch.setattr(crossval, "FOLDS", (1,))
     crossval.write_out_of_fold(base, ROWS, out)
-    run = crossval.run_directory(out, TrainConfig(**QUICK, cross_validation=1), ROWS["ViT"])
-    kept, test = OutOfFold.load(run.parent / "out_of_fold.npz"), crossval.load_outputs(run, "test")
+    run = crossval.fold_run(out, TrainConfig(**QUICK, cross_validation=1), ROWS["ViT"])
+    kept, test = OutOfFold.load(Run(run.path.parent).out_of_fold), run.outputs("test")
     np.testing.assert_allclose(kept.data.grade_probs, test.grade_probs)
     np.testing.assert_array_equal(kept.data.counts, test.counts)
     assert (len(set(kept.names)), set(kept.folds)) == (8, {1})
@@ -96,31 +103,30 @@ def test_runs_go_on_from_those_of_an_earlier_cross_validation(data: Path, out: P
     assert crossval.initial_weights(None, config, {}) is None
     assert crossval.initial_weights(data, config, {}) == data, "no cross-validation: a folder of ImageNet weights"
     earlier = crossval.initial_weights(out, config, ROWS["ViT"])
-    assert earlier == crossval.run_directory(out, config, ROWS["ViT"]) / "model.safetensors"
+    assert earlier == crossval.fold_run(out, config, ROWS["ViT"]).model
     with pytest.raises(UsageError, match="no such run to go on from"):
         crossval.initial_weights(out, config, {"loss": "report"})
     longer = TrainConfig(**{**QUICK, "train_size": 64})
-    crossval.train_rows(longer, {"ViT": ROWS["ViT"]}, [1], data, out, tmp_path, "cpu", say=lambda line: None)
-    run = json.loads((crossval.run_directory(tmp_path, config, ROWS["ViT"]) / "run.json").read_text())
-    assert run["initial"]["weights"] == "model.safetensors"
+    crossval.train_rows(longer, {"ViT": ROWS["ViT"]}, [1], data, out, tmp_path, "cpu")
+    assert crossval.fold_run(tmp_path, config, ROWS["ViT"]).results()["initial"]["weights"] == "model.safetensors"
 
 
 def test_where_nothing_is_held_out_the_other_folds_calibrate(data: Path, tmp_path: Path) -> None:
     base, rows = TrainConfig(**{**QUICK, "val_folds": 0}), {"ViT": ROWS["ViT"]}
-    crossval.train_rows(base, rows, [1], data, None, tmp_path, "cpu", say=lambda line: None)
+    crossval.train_rows(base, rows, [1], data, None, tmp_path, "cpu")
     with pytest.raises(UsageError, match="is the only fold, so nothing can be calibrated; train a second one"):
         crossval.summarize(base, rows, crossval.FOLDS, tmp_path, repeats=10)
-    crossval.train_rows(base, rows, [2], data, None, tmp_path, "cpu", say=lambda line: None)
-    runs = {k: crossval.run_directory(tmp_path, TrainConfig(cross_validation=k), ROWS["ViT"]) for k in (1, 2)}
-    own, other = (crossval.load_outputs(runs[k], "test") for k in (1, 2))
+    crossval.train_rows(base, rows, [2], data, None, tmp_path, "cpu")
+    runs = {k: crossval.fold_run(tmp_path, TrainConfig(cross_validation=k), ROWS["ViT"]) for k in (1, 2)}
+    own, other = (runs[k].outputs("test") for k in (1, 2))
     fitted = crossval.constants_data(runs, 1)
     np.testing.assert_array_equal(fitted.count_probs, other.count_probs)
     # A photograph that stands on both lists has no part in the constants by which the first list is judged.
-    with (runs[2] / "test.txt").open("a") as stream:
-        stream.write((runs[1] / "test.txt").read_text().splitlines()[0] + "\n")
-    with np.load(runs[2] / "test_outputs.npz") as outputs:
+    with runs[2].list_file("test").open("a") as stream:
+        stream.write(runs[1].list_file("test").read_text().splitlines()[0] + "\n")
+    with np.load(runs[2].outputs_file("test")) as outputs:
         doubled = {name: np.concatenate([array, array[:1]]) for name, array in outputs.items()}
-    np.savez(runs[2] / "test_outputs.npz", **doubled)
+    np.savez(runs[2].outputs_file("test"), **doubled)
     assert len(crossval.constants_data(runs, 1).counts) == len(other.counts)
     results = crossval.summarize(base, rows, crossval.FOLDS, tmp_path, repeats=10)
     assert results["rows"][0]["images"] == len(own.counts) + len(other.counts) + 1
@@ -128,23 +134,7 @@ def test_where_nothing_is_held_out_the_other_folds_calibrate(data: Path, tmp_pat
     assert alone["rows"][0]["folds"] == [1], "fold 2 has a part in the constants, not in the table"
 
 
-def test_the_tables_average_is_the_mean_over_grades_and_the_errors_are_of_each_grade() -> None:
-    n = 4
-    o = crossval.Outcome(
-        fold=np.ones(n, int), grade=np.arange(n), count=np.array([3, 10, 30, 60]), head=np.arange(n), from_count=np.zeros(n, int),
-        combined=np.array([0, 1, 2, 2]), lesions=np.array([3.0, 12.0, 30.0, 50.0]), inside=np.ones(n, bool), width=np.ones(n),
-        in_set=np.ones(n, bool), set_size=np.ones(n, int), probs=np.eye(4),
-    )  # fmt: skip
-    rows = crossval.per_grade(o)
-    assert [row["MAE"] for row in rows] == [0, 2, 0, 10, 3]
-    assert [row["SE"] for row in rows] == [1, 1, 1, 0, 0.75]
-    figures = crossval.figures(o)
-    assert (figures["accuracy_head"], figures["accuracy_count"], figures["accuracy_combined"]) == (1, 0.25, 0.75)
-
-
-def test_the_command_writes_markdown_and_json(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_writes_markdown_and_json(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("".join(f"{k}: {v}\n" for k, v in {**QUICK, "method": "vit"}.items()))
     monkeypatch.setitem(crossval.STUDIES, "losses", {"LDL": {}, "L2": {"loss": "l2"}})
@@ -164,12 +154,10 @@ def test_the_command_writes_markdown_and_json(
         "--device",
         "cpu",
     ]
-    monkeypatch.setattr(sys, "argv", ["acne-edge", "crossval", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert not stop.value.code
+    code, printed, _ = command.call(cli.main, "crossval", *arguments)
+    assert code == 0
     assert [row["row"] for row in json.loads((tmp_path / "cv" / "losses-official-fold-1.json").read_text())["rows"]] == ["LDL"]
-    assert capsys.readouterr().out.strip() == (tmp_path / "cv" / "losses-official-fold-1.md").read_text().strip()
+    assert printed.strip() == (tmp_path / "cv" / "losses-official-fold-1.md").read_text().strip()
 
 
 @pytest.mark.parametrize(
@@ -179,11 +167,7 @@ def test_the_command_writes_markdown_and_json(
         (["--study", "optimizers", "--row", "LDL"], "no row 'LDL' in optimizers; rows: Adam, SGD"),
     ],
 )
-def test_an_unknown_study_or_row_is_refused(
-    arguments: list[str], message: str, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["acne-edge", "crossval", "--data", str(data), *arguments])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert stop.value.code == 2
-    assert message in capsys.readouterr().err
+def test_an_unknown_study_or_row_is_refused(arguments: list[str], message: str, data: Path) -> None:
+    code, _, err = command.call(cli.main, "crossval", "--data", data, *arguments)
+    assert code == 2
+    assert message in err

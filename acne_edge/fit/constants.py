@@ -1,0 +1,80 @@
+"""How a count and a grade are read off the outputs, and how sure a device may be of them.
+
+All of it is fitted on photographs that the network was not trained on, by numpy alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acne_edge.fit.outputs import LabelledOutputs
+from acne_edge.grading import HAYASHI, CountDecoding, Uncertainty, combine_grades, count_scores, decode_count, temper
+
+LEVEL = 0.9  # share of photographs that intervals and grade sets are to cover
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the lesion map, or of the grade head, to choose from
+
+
+def conformal_quantile(scores: NDArray[np.floating], level: float) -> float:
+    """The ceil((n + 1) level)-th smallest score (Vovk et al. 2005; Angelopoulos and Bates 2023, eq. 1), at most 1."""
+    rank = int(np.ceil((len(scores) + 1) * level))
+    return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else 1.0
+
+
+def fit_decoding(data: LabelledOutputs) -> CountDecoding:
+    """The statistic and the shares of lesion map and grade head with the least count error and the best grade likelihood."""
+    choices = [CountDecoding(statistic, share) for statistic in ("mean", "median") for share in SHARES]
+    errors = [np.abs(decode_counts(data, c) - data.counts).mean() for c in choices]
+    best = choices[int(np.argmin(errors))]
+    heads = [CountDecoding(best.count, best.map_weight, share) for share in SHARES]
+    losses = [_likelihood_loss(_grade_probs(data, c), data.grades) for c in heads]
+    return heads[int(np.argmin(losses))]
+
+
+def fit_temperature(probs: NDArray[np.floating], grades: NDArray[np.int64]) -> float:
+    """The temperature, of 200 in 0.3..4, at which the grades [N] are likeliest by the probabilities [N, G] (Guo et al. 2017)."""
+    temperatures = np.exp(np.linspace(np.log(0.3), np.log(4.0), 200))
+    return float(temperatures[int(np.argmin([_likelihood_loss(temper(probs, t), grades) for t in temperatures]))])
+
+
+def fit_uncertainty(data: LabelledOutputs, decoding: CountDecoding, level: float, fitted_on: str) -> Uncertainty:
+    """Temperature by likelihood, then conformal quantiles of the count and of the tempered grade at `level`.
+
+    The abstention threshold is the confidence under which grades were wrong more often than right.
+    """
+    probs = _grade_probs(data, decoding)
+    temperature = fit_temperature(probs, data.grades)
+    tempered = temper(probs, temperature)
+    rows = np.arange(len(data.counts))
+    counts = np.minimum(data.counts, data.count_probs.shape[1] - 1)
+    return Uncertainty(
+        level=level,
+        temperature=round(temperature, 4),
+        count_quantile=round(conformal_quantile(count_scores(data.count_probs)[rows, counts], level) + 5e-5, 4),
+        grade_quantile=round(conformal_quantile(1 - tempered[rows, data.grades], level) + 5e-5, 4),
+        abstain_below=round(abstention_threshold(tempered, data.grades), 3),
+        fitted_on=fitted_on,
+    )
+
+
+def abstention_threshold(probs: NDArray[np.floating], grades: NDArray[np.int64]) -> float:
+    """The highest confidence, at most 0.5, below which at least half of the grades are wrong; 0 if there is none."""
+    confidence, wrong = probs.max(1), probs.argmax(1) != grades
+    for threshold in np.sort(confidence[confidence <= 0.5])[::-1]:
+        below = confidence < threshold
+        if below.any() and wrong[below].mean() >= 0.5:
+            return float(threshold)
+    return 0.0
+
+
+def decode_counts(data: LabelledOutputs, decoding: CountDecoding) -> NDArray[np.float64]:
+    """The count [N] of each photograph, lesions."""
+    return np.array([decode_count(p, s, decoding) for p, s in zip(data.count_probs, data.lesions, strict=True)])
+
+
+def _grade_probs(data: LabelledOutputs, decoding: CountDecoding) -> NDArray[np.floating]:
+    return combine_grades(data.grade_probs, data.count_probs, HAYASHI, HAYASHI, decoding)
+
+
+def _likelihood_loss(probs: NDArray[np.floating], grades: NDArray[np.int64]) -> float:
+    return float(-np.log(np.maximum(probs[np.arange(len(grades)), grades], 1e-12)).mean())

@@ -1,0 +1,41 @@
+"""The threshold of positions: fitted, and what it is worth, on photographs that the network has not learned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acne_edge.evaluation.localisation import LOWEST, Boxes, localisation
+from acne_edge.positions import PositionDecoding, locate
+
+
+def measure_positions(
+    maps: Iterable[NDArray[np.float32]], boxes: Sequence[Boxes | None], threshold: float | None = None
+) -> dict[str, Any]:
+    """`evaluation.localisation` of what is located in lesion maps [h, w]; photographs without boxes (None) are passed over.
+
+    Args:
+        maps: one a photograph, all of one size.
+        boxes: float [n, 4] in 0..1 of the frame, or None where nobody drew any.
+        threshold: the least score that counts for F1, precision and recall; None takes the one with the best F1.
+    """
+    known = [(lesion_map, b) for lesion_map, b in zip(maps, boxes, strict=True) if b is not None]
+    if not known:
+        return {"photographs": 0}
+    slack = 0.5 / known[0][0].shape[1]
+    return localisation([locate(lesion_map, LOWEST) for lesion_map, _ in known], [b for _, b in known], slack, threshold)
+
+
+def fit_positions(
+    maps: Iterable[NDArray[np.float32]], boxes: Sequence[Boxes | None], fitted_on: str
+) -> tuple[PositionDecoding, dict[str, Any]]:
+    """The threshold with the best F1, rounded to three digits, and what it is worth on the same photographs.
+
+    See `measure_positions` for `maps` and `boxes`; `fitted_on` names the photographs.
+    """
+    best = measure_positions(maps, boxes)
+    threshold = round(float(best["threshold"]), 3)
+    return PositionDecoding(threshold=threshold, fitted_on=fitted_on), measure_positions(maps, boxes, threshold)

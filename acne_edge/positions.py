@@ -1,0 +1,73 @@
+"""Where lesions are: the lesion map -> single places, by a rule that the C library follows to the last bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CROSS = "cross"  # the one rule that there is so far; see `locate`
+MOST = 512  # lesions; a face has under 150, and a damaged map must not keep a device busy
+
+
+class Lesion(NamedTuple):
+    """A place where the network sees a lesion."""
+
+    x: float  # of its centre, 0 at the left edge of the upright, uncut photograph and 1 at the right one
+    y: float  # 0 at the top and 1 at the bottom
+    score: float  # lesions that the map accounts for there, over 0 and at most 1
+
+
+@dataclass(frozen=True)
+class PositionDecoding:
+    """How positions are read off the lesion map. Fitted on images that the network was not trained on, which `fitted_on` names.
+
+    The defaults serve a model whose manifest says nothing of positions: a lesion is where half of one or more is expected.
+    """
+
+    rule: str = CROSS
+    threshold: float = 0.5  # the least score of a lesion, 0..1
+    fitted_on: str = ""
+
+
+def locate(lesion_map: NDArray[np.float32], threshold: float) -> tuple[Lesion, ...]:
+    """Take lesions out of a map [h, w] of expected lesions a cell, one at a time; the best first.
+
+    The highest cell is taken with its four neighbours, a cross, because training spreads a lesion over the cells around its
+    centre. One lesion, or what the cross holds if that is less, is taken out of it: of the centre first, and the rest of each
+    neighbour alike. How much that was is the score; the centre of mass of it is the place. Then the next one is looked for in
+    what remains, so that two lesions side by side are two, in two places, and none is counted twice. Lesions under `threshold`
+    are taken out too, and not returned.
+
+    Of equal cells the first in row order is taken; of equal scores the one taken first stands first. All sums are of float64, in
+    the order that stands below. A map with a cell that is no number holds no lesions, and a negative cell counts as 0.
+    """
+    if not np.isfinite(lesion_map).all():
+        return ()
+    height, width = lesion_map.shape
+    row = width + 2  # an empty cell on every side spares asking for the edges
+    rest = np.zeros((height + 2, row))
+    rest[1:-1, 1:-1] = np.maximum(lesion_map, 0)
+    cells = rest.ravel()
+    taken = []
+    for _ in range(MOST):
+        at = int(cells.argmax())
+        centre = cells.item(at)
+        if not 0 < centre * 5 >= threshold:  # no cross can reach the threshold any more
+            break
+        up, left, right, down = cells.item(at - row), cells.item(at - 1), cells.item(at + 1), cells.item(at + row)
+        around = up + left + right + down
+        score = min(centre + around, 1.0)
+        share = 1.0 if score < 1 else (1 - min(centre, 1.0)) / max(around, 1e-12)  # of the neighbours, that goes with the centre
+        if score >= threshold:
+            y, x = divmod(at, row)
+            x_cell, y_cell = x - 0.5 + (right - left) * share / score, y - 0.5 + (down - up) * share / score
+            taken.append(Lesion(x_cell / width, y_cell / height, score))
+        keep = 1 - share
+        cells[at], cells[at - row], cells[at - 1] = max(centre - 1, 0), up * keep, left * keep
+        cells[at + 1], cells[at + row] = right * keep, down * keep
+    return tuple(sorted(taken, key=lambda lesion: -lesion.score))

@@ -1,0 +1,1 @@
+"""Pictures, with Pillow alone: of pixels, positions and strings, so that a prediction can draw itself."""

@@ -1,0 +1,147 @@
+"""Marks, map and caption over a photograph."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from acne_edge.errors import AcneEdgeError, UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+RADIUS = 0.022  # of a ring, in shorter sides: half of what the boxes in ACNE04 measure at the median
+LEAST_RADIUS = 5.0  # pixels
+LINE, CASING = 0.13, 0.32  # breadth of the two strokes, in radii
+LEAST_LINE, LEAST_CASING = 1.3, 3.4  # pixels
+LIGHT, DARK = (255, 255, 255), (10, 10, 30)  # each legible on what the other is not, whatever colours an eye can tell apart
+SMOOTH = 8  # how many times larger a ring is drawn, and then reduced, because Pillow's lines have hard edges
+HEAT = (40, 165, 255)  # skin is never blue
+FULL_HEAT = 0.5  # lesions in a cell, from which on the heat map is as opaque as it gets
+OPACITY = 0.62
+TYPE = 0.026  # size of the type, in widths
+LEAST_TYPE = 12  # pixels
+HEADLINE = 1.35  # size of the first line, in those of the others
+PAPER, INK = (24, 24, 28), (245, 245, 245)
+SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 92, "subsampling": 0},  # full colour resolution: rings are thin
+    "PNG": {},
+    "WEBP": {"quality": 92},
+}
+
+
+def draw(
+    photograph: Image.Image,
+    marks: Sequence[tuple[float, float]] = (),
+    caption: Sequence[str] = (),
+    heat: NDArray[np.floating] | None = None,
+) -> Image.Image:
+    """A new picture: the photograph with rings around places, over a heat map, and a caption below it.
+
+    The photograph keeps its resolution and is not hidden by the caption, so the picture is higher. It takes over nothing of
+    `photograph.info`, where a camera says when, where and by whom it was used.
+
+    Args:
+        photograph: of mode RGB.
+        marks: centres (x, y) in 0..1 of the frame.
+        caption: lines; the first is set in larger type. Characters that Pillow's own font lacks become question marks.
+        heat: [h, w], lesions in each cell of a grid over the frame; from FULL_HEAT on a cell is as opaque as it gets.
+    """
+    lines = _set(caption, photograph.width)
+    margin = lines[0].font.size * 0.6 if lines else 0.0
+    strip = math.ceil(sum(line.height for line in lines) + 2 * margin)
+    picture = Image.new("RGB", (photograph.width, photograph.height + strip), PAPER)
+    picture.paste(photograph, (0, 0))
+    if heat is not None:
+        tint = Image.fromarray((255 * OPACITY * np.clip(heat / FULL_HEAT, 0, 1)).astype(np.uint8))
+        picture.paste(HEAT, (0, 0, *photograph.size), tint.resize(photograph.size, Image.Resampling.BICUBIC))
+    _ring(picture, marks, photograph.size)
+    write, y = ImageDraw.Draw(picture), photograph.height + margin
+    for line in lines:
+        write.text((margin, y), line.text, INK, line.font)
+        y += line.height
+    return picture
+
+
+def encode(picture: Image.Image, suffix: str, profile: bytes = b"") -> bytes:
+    """The picture as a file of the kind that the suffix names (`.jpg`, `.png`, `.webp`), with a colour profile and nothing else.
+
+    Raises UsageError for another suffix, AcneEdgeError for a picture that is too long for files of that kind.
+    """
+    kind = SUFFIXES.get(suffix.lower())
+    if kind is None:
+        raise UsageError(f"pictures are saved as {', '.join(SUFFIXES)}, not as {suffix or 'a file without a suffix'!r}")
+    stream = io.BytesIO()
+    try:
+        picture.save(stream, kind, **OPTIONS[kind], **({"icc_profile": profile} if profile else {}))
+    except (OSError, ValueError) as error:  # JPEG and WebP have longest sides
+        width, height = picture.size
+        raise AcneEdgeError(f"a picture of {width}x{height} pixels cannot be saved as {kind} ({error})") from error
+    return stream.getvalue()
+
+
+def _ring(picture: Image.Image, marks: Sequence[tuple[float, float]], size: tuple[int, int]) -> None:
+    """Rings in two strokes. All dark ones come first, so that where rings meet each light one is whole."""
+    radius = max(LEAST_RADIUS, RADIUS * min(size))
+    for colour, breadth in ((DARK, max(LEAST_CASING, CASING * radius)), (LIGHT, max(LEAST_LINE, LINE * radius))):
+        stamp = _stamp(radius, breadth)
+        for x, y in marks:
+            at = round(x * size[0] - stamp.width / 2), round(y * size[1] - stamp.height / 2)
+            picture.paste(colour, (*at, at[0] + stamp.width, at[1] + stamp.height), stamp)
+
+
+def _stamp(radius: float, breadth: float) -> Image.Image:
+    """A ring of that radius, at the middle of its stroke, as a mask with soft edges."""
+    side = 2 * math.ceil(radius + breadth / 2 + 1)
+    large = Image.new("L", (side * SMOOTH, side * SMOOTH))
+    outer, inner = (SMOOTH * (radius + sign * breadth / 2) for sign in (1, -1))
+    pen, centre = ImageDraw.Draw(large), side * SMOOTH / 2
+    for reach, value in ((outer, 255), (inner, 0)):
+        pen.ellipse((centre - reach, centre - reach, centre + reach, centre + reach), fill=value)
+    return large.resize((side, side), Image.Resampling.BOX)
+
+
+class _Line:
+    """A line of the caption, set."""
+
+    def __init__(self, text: str, font: ImageFont.FreeTypeFont) -> None:
+        self.text, self.font = text, font
+        self.height = 1.3 * font.size
+
+
+def _set(caption: Sequence[str], width: int) -> list[_Line]:
+    """The caption in Pillow's own font, broken between words where it is wider than the picture."""
+    size = max(LEAST_TYPE, round(TYPE * width))
+    lines = []
+    for number, text in enumerate(caption):
+        font = _font(round(HEADLINE * size) if number == 0 else size)
+        space, row = width - 1.2 * round(HEADLINE * size), ""
+        for word in _printable(text).split():
+            if row and font.getlength(f"{row} {word}") > space:
+                lines.append(_Line(row.removesuffix(" ·"), font))
+                row = word
+            else:
+                row = f"{row} {word}".strip()
+        lines.append(_Line(row, font))
+    return lines
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    try:
+        font = ImageFont.load_default(size)
+    except ImportError as error:
+        raise AcneEdgeError(
+            "this build of Pillow has no FreeType, which sets the caption; install the wheel of Pillow"
+        ) from error
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    return font
+
+
+def _printable(text: str) -> str:
+    return "".join(c if " " <= c <= "~" or c == "·" else "?" for c in text)

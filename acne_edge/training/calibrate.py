@@ -1,0 +1,133 @@
+"""Fits, by torch and scikit-learn, the calibration of the outputs that goes into a model file, and with it all constants.
+
+`Postprocessing` is everything between a network's outputs and a result: their calibration, how count and grade are read off them,
+and the uncertainty (`fit.constants`). `cross_fitted` shows what it is worth on photographs that it, too, has not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+from torch import Tensor
+
+from acne_edge.evaluation.outcome import Outcome
+from acne_edge.fit.constants import LEVEL, fit_decoding, fit_uncertainty
+from acne_edge.fit.outputs import OUTPUTS, LabelledOutputs
+from acne_edge.grading import CountDecoding, Interpretation, Uncertainty
+from acne_edge.training.model import OutputCalibration
+
+# Rare grades weigh n^-CLASS_WEIGHT_POWER in their calibration: of severe faces, more are found at the same accuracy.
+CLASS_WEIGHT_POWER = 0.25
+# Of the standard deviation of what the calibration reads, all of it logarithms; those of the shipped network are .9 and more.
+# What hardly differs between images tells nothing, and to standardise it would be to blow up the rounding of the runtime.
+LEAST_SPREAD = 0.05
+
+
+def calibrated(data: LabelledOutputs, calibration: OutputCalibration) -> LabelledOutputs:
+    """The same photographs with the probabilities that `calibration` makes of the outputs."""
+    with torch.inference_mode():
+        outputs = (torch.tensor(getattr(data, name)).float() for name in OUTPUTS)
+        grade_probs, count_probs = (t.softmax(1).numpy().astype(np.float64) for t in calibration(*outputs))
+    return replace(data, grade_probs=grade_probs, count_probs=count_probs)
+
+
+def fit_calibration(data: LabelledOutputs) -> OutputCalibration:
+    """Grades by the best penalised likelihood, counts by the least penalised continuous ranked probability score.
+
+    The score is the sum over k of (F(k) - [count <= k])^2, F the predicted distribution function (Gneiting and Raftery 2007,
+    eq. 20). Grades stay as they are where one is missing from the data. Fit it on images that training has not seen.
+    """
+    calibration = OutputCalibration(data.grade_probs.shape[1], data.count_probs.shape[1])
+    grade_probs, count_probs, lesions = (torch.tensor(getattr(data, name)) for name in OUTPUTS)
+    features = OutputCalibration.grade_features(grade_probs, lesions).numpy()
+    frequency = np.bincount(data.grades, minlength=data.grade_probs.shape[1]) / len(data.grades)
+    if frequency.all():
+        weights = dict(enumerate(frequency**-CLASS_WEIGHT_POWER))
+        mean, spread = features.mean(0), features.std(0).clip(LEAST_SPREAD)
+        regression = LogisticRegression(max_iter=1000, class_weight=weights).fit((features - mean) / spread, data.grades)
+        weight = regression.coef_ / spread
+        with torch.no_grad():
+            calibration.grade.weight.copy_(torch.tensor(weight))
+            calibration.grade.bias.copy_(torch.tensor(regression.intercept_ - weight @ mean))
+    _fit_count(calibration, *OutputCalibration.count_features(count_probs, lesions), torch.tensor(data.counts))
+    return calibration
+
+
+def _fit_count(calibration: OutputCalibration, logarithms: Tensor, amount: Tensor, counts: Tensor) -> None:
+    """Fit sharpness and weights of the counts, which are smooth in the count: four functions of it, by `amount` or not."""
+    k = torch.arange(logarithms.shape[1], dtype=torch.float64)
+    share = k / k[-1]
+    smooth = torch.stack([torch.log1p(k), share.sqrt(), share, share**2], 1)
+    smooth = (smooth - smooth.mean(0)) / smooth.std(0)
+    mean, std = amount.mean(), amount.std().clamp(min=LEAST_SPREAD)
+    reached = (counts[:, None] <= k).double()
+    by_amount = torch.zeros(4, dtype=torch.float64, requires_grad=True)
+    always = torch.zeros(4, dtype=torch.float64, requires_grad=True)
+    sharpness = torch.ones((), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([by_amount, always, sharpness], max_iter=150, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        weights = (((amount - mean) / std)[:, None] * by_amount + always) @ smooth.T
+        cumulated = (sharpness * logarithms + weights).softmax(1).cumsum(1)
+        penalty = by_amount.square().sum() + always.square().sum() + (sharpness - 1).square()
+        value = (cumulated - reached).square().sum(1).mean() + 1e-3 * penalty
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        calibration.count.weight.copy_((smooth @ by_amount / std)[:, None])
+        calibration.count.bias.copy_(smooth @ (always - by_amount * mean / std))
+        calibration.sharpness.copy_(sharpness)
+
+
+@dataclass(frozen=True)
+class Postprocessing:
+    """All that is fitted on images that training has not seen."""
+
+    calibration: OutputCalibration
+    decoding: CountDecoding
+    uncertainty: Uncertainty
+
+    @staticmethod
+    def fit(data: LabelledOutputs, level: float, fitted_on: str) -> Postprocessing:
+        """Fit each on what the ones before make of the network's outputs `data`."""
+        calibration = fit_calibration(data)
+        better = calibrated(data, calibration)
+        decoding = fit_decoding(better)
+        return Postprocessing(calibration, decoding, fit_uncertainty(better, decoding, level, fitted_on))
+
+    def interpret(self, data: LabelledOutputs) -> list[Interpretation]:
+        """What a device would make of each image's outputs as the network gives them."""
+        return calibrated(data, self.calibration).interpret(self.decoding, self.uncertainty)
+
+    def outcome(self, data: LabelledOutputs) -> Outcome:
+        """The same beside the labels, to be measured."""
+        return Outcome.of_outputs(data, self.interpret(data))
+
+
+def cross_fits(
+    data: LabelledOutputs, level: float = LEVEL, seed: int = 0, folds: int = 5
+) -> Iterator[tuple[NDArray[np.int64], Postprocessing]]:
+    """The images of each fold, all grades alike in each, and the constants fitted on the other folds."""
+    for fit, test in StratifiedKFold(folds, shuffle=True, random_state=seed).split(data.grades, data.grades):
+        yield test, Postprocessing.fit(data.take(fit), level, "cross-fit")
+
+
+def cross_fitted(data: LabelledOutputs, level: float = LEVEL, seed: int = 0, judged: LabelledOutputs | None = None) -> Outcome:
+    """What a device would make of each image, by constants fitted on the other folds of `data`: the images in their order.
+
+    `judged` are the outputs for the same images, in the same order, of another version of the network, to be read by the same
+    constants, as the files that ship are; none: `data` themselves.
+    """
+    judged = data if judged is None else judged
+    fitted = list(cross_fits(data, level, seed))
+    order = np.concatenate([test for test, _ in fitted])
+    return Outcome.join([constants.outcome(judged.take(test)) for test, constants in fitted]).take(np.argsort(order))

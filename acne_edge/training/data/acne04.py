@@ -1,0 +1,98 @@
+"""The photographs of a list with their labels and boxes, and hashes that name them."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acne_edge import files
+from acne_edge.errors import ImageNotFoundError, UsageError
+from acne_edge.evaluation.labels import read_labels
+from acne_edge.grading import HAYASHI
+from acne_edge.training.data.boxes import read_boxes
+
+HOSPITAL_SIZE = (3112, 3456)  # pixels of the photographs taken in the hospital; the others come from the web
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One photograph. `boxes` is float32 [n, 4] of (xmin, ymin, xmax, ymax) in 0..1 of the frame, one a lesion, or None."""
+
+    name: str
+    path: Path
+    grade: int
+    count: int
+    boxes: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+
+
+def read_samples(root: Path, list_file: str | Path) -> list[Sample]:
+    """The photographs of a list file with its labels, and boxes where they exist.
+
+    A relative `list_file` that does not exist where it is named is looked for in `root/Classification`.
+    Raises UsageError if the folder is not laid out like ACNE04, a photograph is missing, or a grade is none of Hayashi's four.
+    """
+    if not root.is_dir():
+        raise UsageError(f"{root}: {'not a folder' if root.exists() else 'no such folder'}; expected ACNE04")
+    images = root / "Classification" / "JPEGImages"
+    if not images.is_dir():
+        raise UsageError(f"{root}: no Classification/JPEGImages below it; expected the layout of the ACNE04 distribution")
+    labels = Path(list_file)
+    if not labels.exists():
+        labels = root / "Classification" / labels
+    boxes = read_boxes(root)
+    samples = [
+        Sample(label.name, images / label.name, label.grade, label.count, boxes.get(label.name)) for label in read_labels(labels)
+    ]
+    for s in samples:
+        if s.grade >= len(HAYASHI.labels):
+            raise UsageError(f"{labels}: {s.name} has grade {s.grade}; Hayashi's are 0..{len(HAYASHI.labels) - 1}")
+    missing = [s.name for s in samples if not s.path.is_file()]
+    if missing:
+        raise UsageError(f"{images}: {len(missing)} listed photographs are missing, the first is {missing[0]}")
+    return samples
+
+
+def write_list(path: Path, samples: Sequence[Sample]) -> None:
+    """Write samples as a list file that `read_labels` reads."""
+    files.write(path, "".join(f"{s.name} {s.grade} {s.count}\n" for s in samples).encode())
+
+
+def image_sources(data: Path) -> dict[str, str]:
+    """`hospital` or `web` for each photograph, by its original size in `Classification/images.csv`; empty without that file.
+
+    Raises UsageError if it cannot be read as such a table.
+    """
+    path = data / "Classification" / "images.csv"
+    if not path.is_file():
+        return {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            sizes = {row["file"]: (int(row["original_width"]), int(row["original_height"])) for row in csv.DictReader(stream)}
+    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
+        raise UsageError(f"{path}: expected rows of file,original_width,original_height ({error})") from error
+    return {name: "hospital" if size == HOSPITAL_SIZE else "web" for name, size in sizes.items()}
+
+
+def content_hash(samples: Sequence[Sample], workers: int = 2) -> str:
+    """sha256 over what the labels are of: the files of the photographs, in this order, and their boxes.
+
+    Every file is read once, a small part of what decoding takes. Raises ImageNotFoundError for one that cannot be read.
+    """
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        return hashlib.sha256("\n".join(pool.map(_digest, samples)).encode()).hexdigest()
+
+
+def _digest(sample: Sample) -> str:
+    try:
+        photograph = hashlib.sha256(sample.path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ImageNotFoundError(f"{sample.path}: cannot be read ({error.strerror or error})") from error
+    boxes = b"" if sample.boxes is None else np.ascontiguousarray(sample.boxes).tobytes()
+    return f"{photograph} {hashlib.sha256(boxes).hexdigest()}"

@@ -1,0 +1,100 @@
+"""Photographs in memory, and the random views of them that a training step sees."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from acne_edge.training.augment import Augmentation, paste, paste_points, warp, warp_points
+from acne_edge.training.data import Sample, load_images
+from acne_edge.training.model import Normalize
+
+
+class Dataset:
+    """Photographs in memory, `size` pixels a side, with their lesions' centres (float32 [n, 2], x and y in 0..1).
+
+    `input_size` is the network's input, for which they are decoded (None: `size`).
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        size: int,
+        workers: int,
+        device: torch.device,
+        denoise: str = "none",
+        input_size: int | None = None,
+    ) -> None:
+        self.images = torch.from_numpy(load_images(samples, size, workers, denoise, input_size)).to(device)
+        self.counts = torch.tensor([s.count for s in samples])
+        self.grades = torch.tensor([s.grade for s in samples])
+        self.centres = [
+            None if s.boxes is None else torch.from_numpy((s.boxes[:, :2] + s.boxes[:, 2:]) / 2).float() for s in samples
+        ]
+
+    def __len__(self) -> int:
+        return len(self.grades)
+
+    def view(
+        self,
+        index: Tensor,
+        augmentation: Augmentation,
+        size: int,
+        generator: torch.Generator,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+        """Random views of the samples `index`: float32 [n, 3, size, size], their counts [n], and the centres in view.
+
+        A sample without boxes cannot be recounted, so it is only flipped and recoloured. Of several `processes`, each gets
+        every so manyth sample; what is drawn at random is drawn for all, so that the views do not depend on their number.
+        """
+        part = slice(rank, None, processes)
+        matrices = augmentation.matrices(len(index), generator)
+        colours = augmentation.colours(len(index), generator)
+        for row, i in enumerate(index.tolist()):
+            if self.centres[i] is None:
+                matrices[row] = torch.tensor([[math.copysign(1.0, matrices[row, 0, 0].item()), 0, 0], [0, 1, 0]])
+        views, points = self.warped(index[part], matrices[part], size)
+        if augmentation.mix:
+            other, rectangles = (t[part] for t in augmentation.rectangles(len(index), generator))
+            if processes == 1:
+                others, other_points = views[other], [points[i] for i in other.tolist()]
+            else:
+                others, other_points = self.warped(index[other], matrices[other], size)
+            views, points = mixed(views, points, others, other_points, rectangles)
+        pairs = zip(index[part].tolist(), points, strict=True)
+        counts = torch.tensor([float(self.counts[i]) if p is None else len(p) for i, p in pairs])
+        gain, offset = (c[part].to(views.device) for c in colours)
+        return views * gain + offset, counts.to(views.device), points
+
+    def warped(self, index: Tensor, matrices: Tensor, size: int) -> tuple[Tensor, list[Tensor | None]]:
+        """The samples `index` seen through `matrices` [n, 2, 3]: normalised float32 [n, 3, size, size], and centres in view."""
+        images = Normalize().to(self.images.device)(self.images[index.to(self.images.device)])
+        centres = [self.centres[i] for i in index.tolist()]
+        points = [None if c is None else warp_points(c, m) for c, m in zip(centres, matrices, strict=True)]
+        return warp(images, matrices.to(images.device), size), points
+
+
+def mixed(
+    views: Tensor, points: list[Tensor | None], others: Tensor, other_points: list[Tensor | None], rectangles: Tensor
+) -> tuple[Tensor, list[Tensor | None]]:
+    """Views [N, 3, S, S] with a rectangle [N, 4] of `others`, and the centres in view; as they are where either is not known."""
+    centres = list(points)
+    for row, (ours, theirs) in enumerate(zip(points, other_points, strict=True)):
+        if ours is None or theirs is None:
+            rectangles[row] = 0
+        else:
+            centres[row] = paste_points(ours, theirs, rectangles[row])
+    return paste(views, others, rectangles), centres
+
+
+def epoch_order(grades: Tensor, balance: float, generator: torch.Generator) -> Tensor:
+    """Indices of one epoch, int64 [N]: a permutation, or with `balance` draws that give grade g a share ~ n_g^(1 - balance)."""
+    if not balance:
+        return torch.randperm(len(grades), generator=generator)
+    frequency = torch.bincount(grades).double()[grades]
+    return torch.multinomial(frequency**-balance, len(grades), replacement=True, generator=generator)

@@ -1,0 +1,125 @@
+"""What training starts from: ImageNet weights of the branches, or the network that an earlier run ended with."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from acne_edge.errors import UsageError
+from acne_edge.training import checkpoint
+from acne_edge.training.data import Sample
+from acne_edge.training.model import FusionModel
+from acne_edge.training.run import Run
+
+RESNET_FILE = "resnet18_tv_stem_to_layer3.safetensors"  # torchvision's keys
+VIT_FILE = "deit_tiny_patch16_224.safetensors"  # timm's keys
+
+
+def load_weights(model: FusionModel, weights: Path) -> None:
+    """Load what `weights` names: a folder of ImageNet weights, or the `model.safetensors` of an earlier run.
+
+    Raises UsageError if there is neither, or it does not fit the network.
+    """
+    if not weights.exists():
+        raise UsageError(f"{weights}: no such file or folder of weights")
+    (load_checkpoint if weights.is_file() else load_imagenet)(model, weights)
+
+
+def load_imagenet(model: FusionModel, weights: Path) -> None:
+    """Load the ImageNet weights of the branches that `model` has from the folder `weights`.
+
+    Expects `RESNET_FILE` and `VIT_FILE`. The position embedding is resampled to the model's grid. Raises UsageError if a file is
+    missing, damaged or does not fit.
+    """
+    if model.resnet is not None:
+        state = _read(weights / RESNET_FILE)
+        _load(model.resnet, {k: v for k, v in state.items() if not k.startswith(("layer4.", "fc."))}, "ResNet")
+    if model.vit is not None:
+        state = _read(weights / VIT_FILE)
+        late = [f"blocks.{i}." for i in range(len(model.vit.blocks), 12)]
+        state = {k: v for k, v in state.items() if not k.startswith(("head.", *late))}
+        if "pos_embed" in state:
+            state["pos_embed"] = resample_position(state["pos_embed"], model.vit.grid)
+        _load(model.vit, state, "ViT", ignore="channel_attention.")
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        reason = "no such file" if not path.exists() else " ".join(str(error).split())
+        raise UsageError(f"{path}: cannot be read as ImageNet weights ({reason})") from error
+
+
+def _load(branch: nn.Module, state: dict[str, Tensor], name: str, ignore: str = "\0") -> None:
+    try:
+        found = branch.load_state_dict(state, strict=False)
+    except RuntimeError as error:  # of shapes
+        raise UsageError(f"the {name} weights do not fit the network: {str(error).splitlines()[-1].strip()}") from error
+    wrong = [k for k in found.missing_keys if not k.startswith(ignore)] + found.unexpected_keys
+    if wrong:
+        raise UsageError(f"the {name} weights do not fit the network: {', '.join(wrong[:4])}")
+
+
+def load_checkpoint(model: FusionModel, path: Path) -> None:
+    """Load the weights that an earlier run ended with; its input size may differ, and its ViT may have had more blocks.
+
+    Raises UsageError if they do not fit.
+    """
+    tensors, info = checkpoint.load(path)
+    if info.get("model", {}).get("method") != model.config.method:
+        raise UsageError(f"{path}: not a checkpoint of the method {model.config.method}")
+    state = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    known = model.state_dict()
+    state = {k: v for k, v in state.items() if k in known or not k.startswith("vit.blocks.")}
+    try:
+        model.load_state_dict(resize_input(state, info["model"]["image_size"], model.config.image_size))
+    except RuntimeError as error:
+        raise UsageError(f"{path}: the weights do not fit the network ({str(error).splitlines()[-1].strip()})") from error
+
+
+def identity(weights: Path) -> dict[str, str]:
+    """Name and sha256 of the file of an earlier run's weights, for the record of the run that goes on from it."""
+    return {"weights": weights.name, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
+
+
+def refuse_leak(earlier: Path, lists: dict[str, list[Sample]]) -> None:
+    """Raise UsageError if the run that `earlier` ended was trained on photographs that `lists` hold out."""
+    trained = Run(earlier.parent)
+    if trained.has("train"):
+        known = {label.name for label in trained.labels("train")}
+        for part in ("val", "test"):
+            seen = [s.name for s in lists[part] if s.name in known]
+            if seen:
+                raise UsageError(f"{earlier}: was trained on {len(seen)} of the {part} photographs, {seen[0]} for one")
+
+
+def resize_input(state: dict[str, Tensor], old: int, new: int) -> dict[str, Tensor]:
+    """Carry the weights of a network for `old` pixels a side over to `new`: position embedding and lesions per cell."""
+    if old == new:
+        return state
+    state = dict(state)
+    if "vit.pos_embed" in state:
+        state["vit.pos_embed"] = resample_position(state["vit.pos_embed"], new // 16)
+    # As many lesions in more cells: softplus is nearly exp where cells hold few.
+    state["lesion_map.out.bias"] = state["lesion_map.out.bias"] + 2 * math.log(old / new)
+    return state
+
+
+def resample_position(pos_embed: Tensor, grid: int) -> Tensor:
+    """Bicubic resampling of a position embedding [1, 1 + g*g, D] to [1, 1 + grid*grid, D]; the class token's is kept."""
+    cls, patches = pos_embed[:, :1], pos_embed[:, 1:]
+    side = math.isqrt(patches.shape[1])
+    if side == grid:
+        return pos_embed
+    patches = rearrange(patches, "one (h w) d -> one d h w", h=side)
+    patches = F.interpolate(patches, size=(grid, grid), mode="bicubic", antialias=True, align_corners=False)
+    return torch.cat([cls, rearrange(patches, "one d h w -> one (h w) d")], 1)

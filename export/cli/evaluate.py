@@ -1,0 +1,32 @@
+"""`python -m export evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from calibration import Method
+
+
+def evaluate(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Finished runs; what each did without is taken together.")],
+    data: Annotated[Path, typer.Option(help="ACNE04 in the layout of its distribution.")],
+    out: Annotated[Path, typer.Option(help="JSON results.")],
+    part: Annotated[Literal["test", "val"], typer.Option(help="What they did without.")] = "test",
+    method: Annotated[Method, typer.Option(help="How activation ranges are chosen.")] = "minmax",
+    reduce_range: Annotated[bool, typer.Option(help="7-bit weights, for processors without VNNI.")] = True,
+) -> None:
+    """Quantise runs as `model` first tries it, and judge them on the photographs that each did without.
+
+    Crops are drawn of what a run learned. No version is chosen by its result, and no layer left in float. Takes minutes a run.
+    """
+    from acne_edge.evaluation.tables import to_json
+    from acne_edge.files import write
+    from acne_edge.training.studies.compare import markdown
+    from export import evaluate as judge
+
+    results = judge.evaluate(runs, data, part, method, reduce_range)
+    write(out, (to_json(results) + "\n").encode())
+    print(markdown(results))

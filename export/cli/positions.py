@@ -1,0 +1,23 @@
+"""`python -m export positions`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def positions(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Finished runs; a photograph that several held out counts once.")
+    ],
+    data: Annotated[Path, typer.Option(help="ACNE04, for the boxes.")],
+    part: Annotated[Literal["test", "val"], typer.Option(help="What each run held out: test, for a run on a fold.")] = "test",
+    out: Annotated[Path, typer.Option(help="A patch for python -m export restamp.")] = Path("positions.json"),
+) -> None:
+    """Fit the threshold of positions on photographs that the runs had not learned, and write it as a manifest's fields."""
+    from acne_edge.evaluation.tables import to_json
+    from export import positions as fitting
+
+    print(to_json(fitting.positions(runs, data, part, out), indent=2))
