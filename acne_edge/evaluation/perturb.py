@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     from acne_edge.prediction import Failure, Prediction
 
 UNCHANGED = "nothing"  # the first row's name
+SHARES = (
+    "changed",
+    "untold",
+    "warned",
+    "accuracy",
+    "graded",
+    "graded_accuracy",
+    "coverage",
+)  # 0..1; the other figures are lesions
 
 
 @dataclass(frozen=True)
