@@ -1,9 +1,8 @@
 from __future__ import annotations
 
+import io
 import itertools
 import json
-import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from acne_edge import (
     Prediction,
     UsageError,
 )
+from acne_edge.backends.base import Outputs
 from acne_edge.grader import STAGES
 from tests import drawing
 
@@ -114,6 +114,48 @@ def test_predict_raises_image_errors(grader: AcneGrader) -> None:
         grader.predict(np.zeros((1, 1, 3), np.uint8))
 
 
+def test_errors_name_the_path_and_records_have_it_beside_the_message(face: np.ndarray, tmp_path: Path) -> None:
+    dark = tmp_path / "dark.png"
+    dark.write_bytes(drawing.encode((face * 0.1).astype(np.uint8)))
+    with AcneGrader.load(on_poor_quality="fail") as grader:
+        for path, kind in ((dark, PoorQualityError), (tmp_path / "missing.jpg", ImageNotFoundError)):
+            with pytest.raises(kind) as caught:
+                grader.predict(path)
+            assert str(caught.value) == f"{path}: {caught.value.message}"
+            record = grader.try_predict(str(path)).to_dict()
+            assert (record["path"], record["error"]["message"]) == (str(path), caught.value.message)
+        with pytest.raises(PoorQualityError, match=r"^poor capture"):
+            grader.predict(dark.read_bytes())
+
+
+def test_a_model_whose_outputs_are_no_numbers_stops_a_batch(
+    grader: AcneGrader, face: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = grader._loader.backend()
+    run = backend.run
+
+    def broken(images: np.ndarray) -> Outputs:
+        outputs = run(images)
+        outputs.count_probs[0, 3] = np.nan
+        return outputs
+
+    monkeypatch.setattr(backend, "run", broken)
+    with pytest.raises(ModelError, match="no numbers"):
+        grader.predict(face)
+    with pytest.raises(ModelError, match="no numbers"):
+        list(grader.predict_many([face, face]))
+
+
+def test_lazy_pil_images_that_are_damaged_are_records_of_a_batch(grader: AcneGrader, face: np.ndarray) -> None:
+    whole = drawing.encode(face, "JPEG")
+    with Image.open(io.BytesIO(whole)) as closed:
+        pass
+    cut = Image.open(io.BytesIO(whole[: len(whole) // 2]))
+    results = list(grader.predict_many([whole, closed, cut, Image.open(io.BytesIO(whole))]))
+    assert [r.ok for r in results] == [True, False, False, True]
+    assert {r.error.code for r in results if not r.ok} == {"image_decode"}
+
+
 def test_a_batch_keeps_its_order_and_passes_over_bad_inputs(grader: AcneGrader) -> None:
     faces = [drawing.face(lesions=n, seed=n, width=200 + n, height=240) for n in range(12)]
     sources = [*faces[:5], "missing.jpg", *faces[5:]]
@@ -152,16 +194,44 @@ def test_threads_share_a_grader(grader: AcneGrader) -> None:
     assert together == pytest.approx([alone[i % 4] for i in range(32)], abs=1e-4)
 
 
-def test_a_result_comes_when_it_is_there_and_not_when_the_read_ahead_is_full() -> None:
-    read = []
+def test_a_grader_can_be_called(grader: AcneGrader, face: np.ndarray) -> None:
+    assert grader(face).count == grader.predict(face).count
 
-    def slowly() -> Iterator[int]:
-        for i in range(40):
-            time.sleep(0.02)
-            read.append(i)
-            yield i
 
-    results = AcneGrader._in_threads(slowly(), lambda i: i, workers=8)
-    assert next(results) == 0
-    assert len(read) < 8, "of 32 that may be read ahead"
-    assert list(results) == list(range(1, 40))
+def test_a_batch_can_be_a_folder(grader: AcneGrader, face: np.ndarray, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    for name in ("b.png", "a.png", "sub/c.png"):
+        (tmp_path / name).write_bytes(drawing.encode(face))
+    (tmp_path / "notes.txt").write_text("no photograph")
+    expected = [str(tmp_path / name) for name in ("a.png", "b.png", "sub/c.png")]
+    for folder in (tmp_path, str(tmp_path)):
+        assert [r.path for r in grader.predict_many(folder)] == expected
+    assert [r.path for r in grader.predict_many(tmp_path / "a.png")] == expected[:1]
+
+
+def test_a_folder_without_photographs_is_refused_at_once(grader: AcneGrader, tmp_path: Path) -> None:
+    with pytest.raises(ImageNotFoundError, match="folder without photographs"):
+        grader.predict_many(tmp_path)
+
+
+def test_one_photograph_is_no_batch(grader: AcneGrader, face: np.ndarray) -> None:
+    for source in (face, drawing.encode(face), Image.fromarray(face)):
+        with pytest.raises(UsageError, match="one photograph is for predict"):
+            grader.predict_many(source)
+    assert len(list(grader.predict_many(np.stack([face, face])))) == 2
+
+
+@pytest.mark.parametrize("policy", ["warn", "abstain"])
+def test_a_blank_frame_gets_no_grade_whatever_the_policy(policy: str) -> None:
+    with AcneGrader.load(threads=1, on_poor_quality=policy) as grader:
+        for level in (0, 128, 255):
+            p = grader.predict(np.full((300, 300, 3), level, np.uint8))
+            assert (p.abstained, p.grade.text) == ("blank", "no grade")
+
+
+def test_the_grade_in_words_fits_the_count(grader: AcneGrader) -> None:
+    assert grader.predict(drawing.face(lesions=0)).grade.text == "none counted"
+    for lesions in (8, 12, 20, 40):
+        p = grader.predict(drawing.face(lesions=lesions))
+        labels = [grader.scale.labels[i] for i in (min(p.grade_set), max(p.grade_set))]
+        assert p.grade.text == (labels[0] if labels[0] == labels[1] else " to ".join(labels))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from acne_edge.errors import UsageError
+from acne_edge.errors import ModelError, UsageError
 from acne_edge.grading import (
     BANDED,
     HAYASHI,
@@ -16,6 +16,7 @@ from acne_edge.grading import (
     count_interval,
     count_scores,
     decode_count,
+    describe,
     find_scale,
     interpret,
     median,
@@ -136,6 +137,38 @@ def test_a_grade_set_is_never_empty() -> None:
     assert result.grade_set == (result.grade,)
 
 
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("output", ["grade_probs", "count_probs", "lesions"])
+@pytest.mark.parametrize("map_weight", [0.0, 0.5])
+def test_outputs_that_are_no_numbers_are_no_result(output: str, broken: float, map_weight: float) -> None:
+    values = {"grade_probs": np.full(4, 0.25), "count_probs": peak(12), "lesions": 12.0}
+    if output == "lesions":
+        values["lesions"] = broken
+    else:
+        values[output][1] = broken
+    with pytest.raises(ModelError, match="no numbers"):
+        interpret(
+            **values,
+            native=HAYASHI,
+            scale=HAYASHI,
+            decoding=CountDecoding(map_weight=map_weight),
+            uncertainty=Uncertainty(),
+        )
+
+
+def test_an_absurd_count_is_no_result() -> None:
+    with pytest.raises(ModelError, match="no numbers"):
+        interpret(
+            np.full(4, 0.25),
+            peak(12),
+            1e30,
+            native=HAYASHI,
+            scale=HAYASHI,
+            decoding=CountDecoding(map_weight=0.5),
+            uncertainty=Uncertainty(),
+        )
+
+
 @given(distribution(4), distribution(BINS), st.floats(0, 80))
 def test_interpretation_is_consistent_for_any_output(g: np.ndarray, c: np.ndarray, lesions: float) -> None:
     result = interpret(
@@ -144,3 +177,20 @@ def test_interpretation_is_consistent_for_any_output(g: np.ndarray, c: np.ndarra
     assert result.interval[0] <= result.count <= result.interval[1]
     assert result.grade in result.grade_set
     assert result.grade_probs.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("grade_set", "count", "abstained", "text"),
+    [
+        ((0, 1), 4.7, None, "mild to moderate"),
+        ((1,), 9.0, None, "moderate"),
+        ((1, 2, 3), 30.0, None, "moderate to very severe"),
+        ((0, 2), 6.0, None, "mild to severe"),
+        ((0,), 0.5, None, "mild"),
+        ((0,), 0.49, None, "none counted"),
+        ((0, 1), 0.2, "low_confidence", "no grade"),
+        ((0,), 3.0, "blank", "no grade"),
+    ],
+)
+def test_the_words_say_what_is_possible(grade_set: tuple[int, ...], count: float, abstained: str | None, text: str) -> None:
+    assert describe(HAYASHI.labels, grade_set, count, abstained) == text

@@ -99,13 +99,15 @@ class Trainer:
         `epochs` may have grown. The rate then goes on as in a run of so many epochs: from where the old plan had brought it, it
         rises again to where the new one has it at that epoch, and with `swa` the average begins anew in the new plan's last part.
 
-        Raises UsageError for what is refused, and for a loss that is not finite.
+        Of several processes, only the first returns figures. Raises UsageError for what is refused, and for a loss that is not
+        finite.
         """
         going_on = goes_on(self.run, resume, overwrite)
         self.state.data = data_hashes(self.lists, self.config.num_workers)
         if going_on:
             self.state.restore(self.run.last, self.model, self.average, self.optimizer)
-            self._say(f"resuming {self.run.path} after epoch {self.state.epoch} of {' + '.join(map(str, self.state.planned))}")
+            prolonged = "".join(f", prolonged from {epochs}" for epochs in self.state.planned[:-1])
+            self._say(f"resuming {self.run.path} after epoch {self.state.epoch} of {self.config.epochs}{prolonged}")
         if self.processes.first:
             self.run.path.mkdir(parents=True, exist_ok=True)
         if self.device.type == "cpu":

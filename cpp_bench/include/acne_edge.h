@@ -14,7 +14,7 @@
  *         if (status == ACNE_EDGE_OK) status = acne_edge_predict_jpeg(model, jpeg, size, &result);
  *         if (status == ACNE_EDGE_OK)
  *             printf("%.1f lesions (%d to %d), %s\n", result->count, result->count_low, result->count_high,
- *                    result->grade_label);
+ *                    result->grade_text);
  *         else
  *             fprintf(stderr, "%s\n", acne_edge_last_error());
  *         if (file) fclose(file);
@@ -30,9 +30,8 @@
  *               a result live as long as the result. Inputs are read during the call only and never kept.
  *   Threads     One model may be used by many threads at once. A result belongs to one thread at a time. Closing a model while
  *               another call uses it is an error of the caller.
- *   Forks       A process that was forked may close the models of its parent, and must open its own to predict: a model that was
- *               opened before the fork predicts there only if its `threads` is 1, and is refused with ACNE_EDGE_STATUS_BACKEND
- *               otherwise, because the threads that it waits for are not there.
+ *   Forks       Fork while no call is running. The child may use and close the models of its parent, which predict there on the
+ *               thread that calls, because their own threads have stayed behind, and may open its own.
  *   Exceptions  None leaves the library.
  *   Names       A constant begins with what it belongs to: ACNE_EDGE_STATUS_..., ACNE_EDGE_QUALITY_...
  *   ABI         The soname changes with the minor version while the major version is 0 (libacne_edge.so.0.1), then with the
@@ -115,7 +114,8 @@ enum {
     ACNE_EDGE_QUALITY_TOO_DARK = 1 << 1,
     ACNE_EDGE_QUALITY_TOO_BRIGHT = 1 << 2,
     ACNE_EDGE_QUALITY_BLURRED = 1 << 3,
-    ACNE_EDGE_QUALITY_NO_SKIN = 1 << 4
+    ACNE_EDGE_QUALITY_NO_SKIN = 1 << 4,
+    ACNE_EDGE_QUALITY_BLANK = 1 << 5 /* a lens cap, a wall: there is no grade, whatever options.on_poor_quality says */
 };
 
 typedef struct acne_edge_quality {
@@ -160,6 +160,8 @@ typedef struct acne_edge_result {
     const acne_edge_lesion *lesions; /* [lesion_count], the most likely first; a picture marks as many as `count` rounded */
     int32_t image_width;       /* pixels of the photograph as it was taken, upright; not of the smaller one that was decoded */
     int32_t image_height;
+    const char *grade_text;    /* what a person should read: all grades that are possible, "mild to moderate"; "none counted" under
+                                  half a lesion; "no grade" where `abstained` says why */
 } acne_edge_result;
 
 /* The library's version, as "0.1.0". Never null, never freed. */
@@ -169,8 +171,8 @@ ACNE_EDGE_API const char *acne_edge_version(void);
 ACNE_EDGE_API int32_t acne_edge_version_number(void);
 
 /* What the library can do with colour profiles: "Little CMS 2.14", and a photograph that carries one gives the pixels of its sRGB
- * twin; or "none", and every photograph is taken for sRGB, which moves counts by up to two lesions where it is not. Never null,
- * never freed. */
+ * twin; or "none", in a library that was built without, and every photograph is taken for sRGB, which moves the counts of those
+ * that are not. Never null, never freed. */
 ACNE_EDGE_API const char *acne_edge_colour_management(void);
 
 /* The message of this thread's last failed call; empty if none failed. Owned by the library, valid until this thread's next

@@ -62,6 +62,24 @@ TEST(Grading, AbstainsBelowItsThreshold) {
     EXPECT_STREQ(interpret(made, kTwo, kTwo, {false, 0, 1}, uncertainty).abstained, "low_confidence");
 }
 
+TEST(Grading, WordsSayWhatIsPossible) {
+    const Scale scale = find_scale("hayashi");
+    Interpretation result;
+    result.count = 4.7;
+    result.grade_set = {0, 1};
+    EXPECT_EQ(describe(scale, result), "mild to moderate");
+    result.grade_set = {1};
+    EXPECT_EQ(describe(scale, result), "moderate");
+    result.grade_set = {1, 3};
+    EXPECT_EQ(describe(scale, result), "moderate to very severe");
+    result.count = 0.49;
+    EXPECT_EQ(describe(scale, result), "none counted");
+    result.count = 0.5;
+    EXPECT_EQ(describe(scale, result), "moderate to very severe");
+    result.abstained = "low_confidence";
+    EXPECT_EQ(describe(scale, result), "no grade");
+}
+
 TEST(Grading, IntervalHoldsTheCount) {
     Uncertainty uncertainty;
     uncertainty.count_quantile = 0.5;
@@ -80,10 +98,20 @@ TEST(Grading, IntervalHoldsTheCount) {
 
 TEST(Grading, OutputsThatAreNoNumbersAreRefused) {
     const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
-    EXPECT_THROW(interpret(outputs({nan, 1}, {1, 0}), kTwo, kTwo, {}, {}), Error);
-    EXPECT_THROW(interpret(outputs({0, 1}, {nan, 0}), kTwo, kTwo, {}, {}), Error);
-    EXPECT_THROW(interpret(outputs({0, 1}, {1, 0}, {infinity}), kTwo, kTwo, {false, 0.5, 0.5}, {}), Error);
-    EXPECT_THROW(interpret(outputs({0, 1}, {1, 0}, {1e30F}), kTwo, kTwo, {false, 1, 0.5}, {}), Error);
+    const auto status = [](const Outputs& made, double map_weight) {
+        try {
+            interpret(made, kTwo, kTwo, {false, map_weight, 0.5}, {});
+            return ACNE_EDGE_STATUS_OK;
+        } catch (const Error& error) {
+            return error.status();
+        }
+    };
+    for (const double map_weight : {0.0, 0.5, 1.0}) {
+        EXPECT_EQ(status(outputs({nan, 1}, {1, 0}), map_weight), ACNE_EDGE_STATUS_MODEL);
+        EXPECT_EQ(status(outputs({0, 1}, {nan, 0}), map_weight), ACNE_EDGE_STATUS_MODEL);
+        EXPECT_EQ(status(outputs({0, 1}, {1, 0}, {infinity}), map_weight), ACNE_EDGE_STATUS_MODEL);
+    }
+    EXPECT_EQ(status(outputs({0, 1}, {1, 0}, {1e30F}), 1), ACNE_EDGE_STATUS_MODEL);
 }
 
 TEST(Grading, KnowsTheScalesOfThePythonSdk) {

@@ -22,7 +22,7 @@ from acne_edge.prediction import CountInterval, Grade, ImageSize, ModelInfo, Pre
 from acne_edge.quality import Quality
 from acne_edge.sources import camera as module
 from acne_edge.sources.camera import Camera, Smoother
-from tests import drawing
+from tests import drawing, schema
 
 GOOD = Quality(600, 100.0, 0.0, 9.0, 0.7, ())
 LABELS = ("mild", "moderate", "severe", "very severe")
@@ -31,7 +31,7 @@ LABELS = ("mild", "moderate", "severe", "very severe")
 def prediction(count: float, probs: tuple[float, ...]) -> Prediction:
     top = int(np.argmax(probs))
     return Prediction(
-        count, CountInterval(0.9, 0, 9), Grade(top, LABELS[top]), probs, (top,), "hayashi", GOOD, None,
+        count, CountInterval(0.9, 0, 9), Grade(top, LABELS[top], LABELS[top]), probs, (top,), "hayashi", GOOD, None,
         ModelInfo("m", "1", "0", "b"), {}, ImageSize(600, 800), (),
     )  # fmt: skip
 
@@ -155,7 +155,7 @@ def test_the_filter_answers_a_step_as_a_low_pass_does() -> None:
     assert value is not None
     assert value.count == pytest.approx(10 * (1 - math.exp(-1)))  # after one time constant, however many frames it had
     assert value.grade_probs == pytest.approx((math.exp(-1), 0, 1 - math.exp(-1), 0))
-    assert value.grade == Grade(2, "severe")
+    assert value.grade == Grade(2, "severe", "severe")
 
 
 def test_after_a_pause_the_past_has_no_weight_and_tau_0_has_no_memory() -> None:
@@ -206,6 +206,8 @@ def test_a_drawn_video_is_predicted_frame_by_frame(grader: AcneGrader, clip: Pat
     assert [(r.index, round(r.time, 3)) for r in results] == [(0, 0.0), (1, 0.1), (2, 0.2), (3, 0.3), (4, 0.4)]
     assert [r.result.ok for r in results] == [True] * 5
     assert results[1].smoothed == results[2].smoothed == results[3].smoothed  # the dark frames do not enter
+    for result in results:
+        schema.check(json.loads(json.dumps(result.to_dict())))
     record = json.loads(json.dumps(results[2].to_dict()))
     assert record["schema"] == "1.1"
     assert "too_dark" in record["quality"]["reasons"]

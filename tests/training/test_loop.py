@@ -284,6 +284,15 @@ def test_a_run_that_began_from_weights_goes_on_with_them(data: Path, finished: P
     assert trainer(data, run, weights, epochs=2).fit(resume=True)["initial"]["weights"] == "model.safetensors"
 
 
+def test_a_file_that_is_no_state_of_a_run_is_refused(data: Path, finished: Path, tmp_path: Path) -> None:
+    shutil.copy(finished / "model.safetensors", tmp_path / "last.safetensors")
+    with pytest.raises(UsageError, match=r"last\.safetensors: not the state of a run of this version of acne-edge \('config'\)"):
+        trainer(data, tmp_path).fit(resume=True)
+    (tmp_path / "last.safetensors").write_bytes((finished / "last.safetensors").read_bytes()[:-9])
+    with pytest.raises(UsageError, match=r"last\.safetensors: cannot be read as a checkpoint"):
+        trainer(data, tmp_path).fit(resume=True)
+
+
 def test_a_folder_that_is_a_file_is_refused(data: Path, tmp_path: Path) -> None:
     (tmp_path / "run").touch()
     with pytest.raises(UsageError, match="run: not a folder"):
@@ -311,6 +320,7 @@ def test_two_processes_train_one_network(data: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("epoch 3 ") == 1
+    assert done.stdout.count("the network after epoch 3") == 1
     assert len(list(csv.DictReader((tmp_path / "two" / "log.csv").read_text().splitlines()))) == 3
     single = Trainer(TrainConfig.from_dict({**QUICK, "method": "vit", "val_folds": 7}), data, tmp_path / "one", None, "cpu")
     single.fit()
@@ -354,6 +364,7 @@ def test_a_rate_under_which_the_loss_explodes_is_named(data: Path, tmp_path: Pat
         trainer(data, tmp_path, lr=1e30, method="vit", optimizer="sgd", val_folds=0).fit()
 
 
+@pytest.mark.slow
 def test_a_network_learns_to_count_drawn_lesions(data: Path, tmp_path: Path) -> None:
     run = trainer(
         data, tmp_path, train_size=64, image_resize=64, epochs=14, lr=1e-3, ema=0.9, frequency=14, method="resnet", zoom=0.0
