@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from acne_edge.grader import AcneGrader
     from acne_edge.grading import BANDED, HAYASHI, SCALES, SeverityScale
+    from acne_edge.interop.dataframe import to_dataframe
     from acne_edge.manifest import Manifest
     from acne_edge.positions import Lesion
     from acne_edge.prediction import CountInterval, Failure, Grade, ImageSize, ModelInfo, Prediction
@@ -45,6 +46,7 @@ _HOMES = {
     "prediction": ("CountInterval", "Failure", "Grade", "ImageSize", "ModelInfo", "Prediction"),
     "positions": ("Lesion",),
     "grading": ("BANDED", "HAYASHI", "SCALES", "SeverityScale"),
+    "interop.dataframe": ("to_dataframe",),
     "manifest": ("Manifest",),
     "quality": ("Quality",),
     "errors": (
@@ -91,6 +93,7 @@ __all__ = [
     "Quality",
     "SeverityScale",
     "UsageError",
+    "to_dataframe",
 ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from functools import partial
 from itertools import chain, islice
 from threading import Lock
@@ -12,19 +11,28 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 import numpy as np
+from PIL import Image
 
 from acne_edge import image as images
 from acne_edge import preprocess, quality
 from acne_edge.cpus import available_cpus
-from acne_edge.errors import AcneEdgeError, BackendError, ImageDecodeError, ModelError, PoorQualityError, UsageError
+from acne_edge.errors import (
+    AcneEdgeError,
+    BackendError,
+    ImageDecodeError,
+    ImageNotFoundError,
+    ModelError,
+    PoorQualityError,
+    UsageError,
+)
 from acne_edge.grading import SeverityScale, find_scale, interpret
 from acne_edge.loader import ModelLoader
+from acne_edge.parallel import in_order
 from acne_edge.positions import locate
 from acne_edge.prediction import CountInterval, Failure, Grade, ImageSize, ModelInfo, Prediction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from concurrent.futures import Future
+    from collections.abc import Iterable, Iterator
     from threading import Event
     from types import TracebackType
 
@@ -175,15 +183,30 @@ class AcneGrader:
             lesion_map=lesion_map,
         )
 
-    def predict_many(self, sources: Iterable[ImageSource], workers: int = 0) -> Iterator[Prediction | Failure]:
+    def __call__(self, source: ImageSource) -> Prediction:
+        """The same as `predict`."""
+        return self.predict(source)
+
+    def predict_many(
+        self, sources: Iterable[ImageSource] | str | os.PathLike[str], workers: int = 0
+    ) -> Iterator[Prediction | Failure]:
         """Predict a batch of any length, in order; an input that fails yields a `Failure` and the batch goes on.
 
+        `sources` are photographs, as for `predict`, or the path of a folder: all photographs anywhere under it, sorted.
         `workers` threads (0: one for each processor that this process may use) each take a photograph through all stages. A batch
         of more than two a worker is inferred on one thread a photograph, in a second session: sharing every operator among
         threads makes one photograph fast and a batch slow. A result comes as soon as those before it are there. At most four
         inputs a worker are read ahead, so memory does not grow with the batch. Closing the iterator cancels what has not begun.
+
+        Raises:
+            ImageNotFoundError: the folder holds no photograph.
+            UsageError: `sources` is one photograph: `predict` is for that.
+            BackendError: the grader is closed.
         """
         self._current()
+        return self._predict_many(_photographs(sources), workers)
+
+    def _predict_many(self, sources: Iterable[ImageSource], workers: int) -> Iterator[Prediction | Failure]:
         workers = workers or available_cpus()
         rest = iter(sources)
         head = list(islice(rest, 2 * workers + 1))
@@ -191,26 +214,7 @@ class AcneGrader:
             yield from map(self.try_predict, head)
             return
         loader = self._for_many() if len(head) > 2 * workers else self._current()
-        yield from self._in_threads(chain(head, rest), partial(self._try_predict, loader=loader), workers)
-
-    @staticmethod
-    def _in_threads(
-        sources: Iterable[ImageSource], predict: Callable[[ImageSource], Prediction | Failure], workers: int
-    ) -> Iterator[Prediction | Failure]:
-        from concurrent.futures import ThreadPoolExecutor
-
-        pending: deque[Future[Prediction | Failure]] = deque()
-        with ThreadPoolExecutor(workers, thread_name_prefix="acne-edge") as pool:
-            try:
-                for source in sources:
-                    pending.append(pool.submit(predict, source))
-                    while len(pending) >= 4 * workers or (pending and pending[0].done()):
-                        yield pending.popleft().result()
-                while pending:
-                    yield pending.popleft().result()
-            finally:
-                for future in pending:
-                    future.cancel()
+        yield from in_order(partial(self._try_predict, loader=loader), chain(head, rest), workers)
 
     def stream(
         self,
@@ -314,6 +318,22 @@ class AcneGrader:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def _photographs(sources: Iterable[ImageSource] | str | os.PathLike[str]) -> Iterable[ImageSource]:
+    """What to predict one by one; see `AcneGrader.predict_many`."""
+    if isinstance(sources, (str, os.PathLike)):
+        if not os.path.isdir(sources):
+            return [sources]
+        from acne_edge.sources.paths import photographs
+
+        found = photographs(sources)
+        if not found:
+            raise ImageNotFoundError(f"{os.fspath(sources)}: folder without photographs")
+        return found
+    if isinstance(sources, (bytes, bytearray, memoryview, Image.Image)) or (isinstance(sources, np.ndarray) and sources.ndim < 4):
+        raise UsageError("predict_many takes a list of photographs, or a folder; one photograph is for predict")
+    return sources
 
 
 class _Clock:

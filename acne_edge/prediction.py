@@ -143,12 +143,17 @@ class Prediction:
         from pathlib import Path
 
         from acne_edge.files import write
-        from acne_edge.render import overlay
 
         if self.path is not None and os.path.exists(path) and os.path.samefile(path, self.path):
             raise UsageError(f"{os.fspath(path)}: is the photograph itself; save the picture elsewhere")
-        picture = self.plot(image, heat=heat)
-        write(Path(path), overlay.encode(picture, Path(path).suffix, picture.info.get("icc_profile", b"")))
+        write(Path(path), self.picture(Path(path).suffix, image, heat=heat))
+
+    def picture(self, suffix: str = ".png", image: ImageSource | None = None, *, heat: bool = False) -> bytes:
+        """What `save` writes to a file with this suffix. Raises what `plot` does, and UsageError for another suffix."""
+        from acne_edge.render import overlay
+
+        drawn = self.plot(image, heat=heat)
+        return overlay.encode(drawn, suffix, drawn.info.get("icc_profile", b""))
 
     def show(self, image: ImageSource | None = None, *, heat: bool = False) -> None:
         """Open what `plot` draws in the system's viewer."""

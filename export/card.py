@@ -21,8 +21,8 @@ from acne_edge.training.model import DEPTH
 from acne_edge.training.run import Run, read_json
 from acne_edge.training.studies.compare import markdown
 
-SETTINGS = Path("export/checkpoints/refit.yaml")
-TABLES = Path("export/checkpoints/crossval")
+SETTINGS = Path("experiments/settings/refit.yaml")
+TABLES = Path("experiments/results")
 TEMPLATE = Path(__file__).with_name("card.md.j2")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acne_edge.errors import UsageError
+from acne_edge.evaluation.tables import to_json
 from acne_edge.files import write
 from acne_edge.fit.positions import fit_positions
 from acne_edge.training.data import Sample, read_samples
@@ -42,7 +41,7 @@ def positions(runs: Sequence[Path], data: Path, part: str, out: Path) -> dict[st
     )
     decoding, measured = fit_positions(maps, boxes, fitted_on)
     patch = {"positions": vars(decoding), "metrics": {"positions": measured}}
-    write(out, (json.dumps(patch, indent=2) + "\n").encode())
+    write(out, (to_json(patch, indent=2) + "\n").encode())
     return patch
 
 
@@ -50,15 +49,12 @@ def held_out(runs: Sequence[Path], data: Path, part: str) -> tuple[list[Sample],
     """The photographs that runs held out, each once, and the lesion map [h, w] of the first run that had not learned it."""
     samples: list[Sample] = []
     maps: list[NDArray[np.float32]] = []
-    for run in runs:
-        file = Run(run).outputs_file(part)
-        try:
-            with file.open("rb") as stream, np.load(stream) as outputs:
-                predicted = outputs["lesion_map"]
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise UsageError(f"{file}: no finished run that held out a {part} list ({error})") from error
+    for run in map(Run, runs):
+        if not run.outputs_file(part).is_file():
+            raise UsageError(f"{run.path}: no finished run that held out a {part} list")
+        predicted = run.raw_outputs(part)["lesion_map"]
         taken = {s.name for s in samples}
-        for sample, lesion_map in zip(read_samples(data, Run(run).list_file(part)), predicted, strict=True):
+        for sample, lesion_map in zip(read_samples(data, run.list_file(part)), predicted, strict=True):
             if sample.name not in taken:
                 samples.append(sample)
                 maps.append(lesion_map)

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -152,16 +150,28 @@ def test_threads_share_a_grader(grader: AcneGrader) -> None:
     assert together == pytest.approx([alone[i % 4] for i in range(32)], abs=1e-4)
 
 
-def test_a_result_comes_when_it_is_there_and_not_when_the_read_ahead_is_full() -> None:
-    read = []
+def test_a_grader_can_be_called(grader: AcneGrader, face: np.ndarray) -> None:
+    assert grader(face).count == grader.predict(face).count
 
-    def slowly() -> Iterator[int]:
-        for i in range(40):
-            time.sleep(0.02)
-            read.append(i)
-            yield i
 
-    results = AcneGrader._in_threads(slowly(), lambda i: i, workers=8)
-    assert next(results) == 0
-    assert len(read) < 8, "of 32 that may be read ahead"
-    assert list(results) == list(range(1, 40))
+def test_a_batch_can_be_a_folder(grader: AcneGrader, face: np.ndarray, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    for name in ("b.png", "a.png", "sub/c.png"):
+        (tmp_path / name).write_bytes(drawing.encode(face))
+    (tmp_path / "notes.txt").write_text("no photograph")
+    expected = [str(tmp_path / name) for name in ("a.png", "b.png", "sub/c.png")]
+    for folder in (tmp_path, str(tmp_path)):
+        assert [r.path for r in grader.predict_many(folder)] == expected
+    assert [r.path for r in grader.predict_many(tmp_path / "a.png")] == expected[:1]
+
+
+def test_a_folder_without_photographs_is_refused_at_once(grader: AcneGrader, tmp_path: Path) -> None:
+    with pytest.raises(ImageNotFoundError, match="folder without photographs"):
+        grader.predict_many(tmp_path)
+
+
+def test_one_photograph_is_no_batch(grader: AcneGrader, face: np.ndarray) -> None:
+    for source in (face, drawing.encode(face), Image.fromarray(face)):
+        with pytest.raises(UsageError, match="one photograph is for predict"):
+            grader.predict_many(source)
+    assert len(list(grader.predict_many(np.stack([face, face])))) == 2

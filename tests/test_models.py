@@ -65,25 +65,3 @@ def test_a_file_is_read_by_path(tmp_path: Path) -> None:
     file = tmp_path / "mine.onnx"
     file.write_bytes(b"bytes")
     assert models.load_model(file) == models.ModelFile("mine.onnx", b"bytes", hashlib.sha256(b"bytes").hexdigest())
-
-
-@pytest.mark.parametrize("kind", ["pipe", "endless device", "directory", "too large", "made up as it is read"])
-def test_what_is_no_regular_file_is_one_line_at_once(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "model.onnx"
-    if kind == "pipe":
-        os.mkfifo(path)
-    elif kind == "endless device":
-        path = Path("/dev/zero")
-    elif kind == "directory":
-        path.mkdir()
-    elif kind == "too large":
-        monkeypatch.setattr(models, "MAX_BYTES", 1 << 20)
-        path.write_bytes(bytes((1 << 20) + 1))
-    else:
-        path = Path("/proc/self/status")
-    if not path.exists():
-        pytest.skip(f"no {path} here")
-    says = {"directory": "a directory", "too large": "larger than 1 MB", "made up as it is read": "not of the size"}
-    with pytest.raises(ModelError, match=rf"{path}: cannot read the model file \({says.get(kind, 'no regular file')}") as error:
-        models.load_model(path)
-    assert "\n" not in str(error.value)

@@ -24,6 +24,7 @@ from acne_edge import (
     UsageError,
 )
 from acne_edge.positions import Lesion
+from acne_edge.prediction import COLUMNS
 from tests import drawing, schema
 
 
@@ -234,3 +235,21 @@ def test_a_notebook_shows_a_small_picture_or_the_words_alone(shown: Prediction, 
 def test_html_is_escaped(shown: Prediction) -> None:
     html = replace(shown, grade=Grade(0, '<b>"mild"</b>'))._repr_html_()
     assert "<b>" not in html
+
+
+def test_json_is_the_dictionary_as_text(prediction: Prediction) -> None:
+    assert json.loads(prediction.to_json()) == as_json(prediction.to_dict())
+    assert "\n" not in prediction.to_json()
+    assert json.loads(prediction.to_json(lesion_map=True, indent=2)) == as_json(prediction.to_dict(lesion_map=True))
+    failure = Failure("a.jpg", ImageNotFoundError("no such file"))
+    assert json.loads(failure.to_json()) == failure.to_dict()
+
+
+def test_a_row_has_the_figures_and_no_positions(shown: Prediction) -> None:
+    row = replace(shown, abstained="low_confidence", grade=Grade(2, "severe"), grade_probs=(0.1, 0.2, 0.6, 0.1)).to_row()
+    assert tuple(row) == COLUMNS
+    assert (row["count"], row["grade"], row["label"], row["probability"]) == (2.2, 2, "severe", 0.6)
+    assert (row["abstained"], row["error"]) == ("low_confidence", None)
+    failed = Failure("a.jpg", ImageNotFoundError("no such file")).to_row()
+    assert tuple(failed) == COLUMNS
+    assert {key: value for key, value in failed.items() if value is not None} == {"path": "a.jpg", "error": "image_not_found"}

@@ -13,6 +13,7 @@ import typer
 
 EXTRAS = {
     "heif": (("pillow_heif",), "read HEIC photographs"),
+    "pandas": (("pandas",), "give results as a data frame"),
     "openvino": (("openvino",), "run on OpenVINO"),
     "tensorrt": (("tensorrt",), "build and run TensorRT engines"),
     "tensorrt-rtx": (("tensorrt_rtx", "tensorrt_rtx_bindings"), "build TensorRT engines without a GPU; run them on RTX cards"),

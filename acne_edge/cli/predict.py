@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,8 +23,10 @@ from acne_edge.cli.options import (
     open_grader,
 )
 from acne_edge.cli.output import Format, Tally
+from acne_edge.errors import UsageError
 
 if TYPE_CHECKING:
+    from acne_edge.cli.save import SavedBatch
     from acne_edge.errors import ImageError
     from acne_edge.grader import AcneGrader
     from acne_edge.prediction import Failure, Prediction
@@ -41,24 +44,46 @@ def predict(
     strict: StrictOption = False,
     on_poor_quality: QualityOption = "warn",
     lesion_map: Annotated[bool, typer.Option("--lesion-map", help="Include the lesion map in json and jsonl.")] = False,
+    save: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep a picture a photograph, predictions.jsonl and predictions.csv there.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the batch in --save DIR: do what is missing or failed.")
+    ] = False,
 ) -> None:
     """Predict lesion count, interval and severity grade for each image. One bad image never stops the others."""
+    if resume and save is None:
+        raise UsageError("--resume goes on with the batch in --save DIR")
     tally = Tally()
     with open_grader(model, backend, threads, strict, scale, on_poor_quality) as grader:
-        results = tally.count(_predictions(grader, paths))
+        batch = _batch(save, resume)
+        results = _predictions(grader, paths, batch)
+        results = tally.count(batch.keep(results) if batch else results)
         first = list(islice(results, 1))  # a model that is refused is refused before anything is printed
         results_output.write(chain(first, results), output, lesion_map)
-    if tally.exit_code:
-        raise typer.Exit(tally.exit_code)
+    code = tally.exit_code or (3 if batch and batch.failed else 0)
+    if code:
+        raise typer.Exit(code)
 
 
-def _predictions(grader: AcneGrader, paths: list[str]) -> Iterator[Prediction | Failure]:
+def _batch(folder: Path | None, resume: bool) -> SavedBatch | None:
+    if folder is None:
+        return None
+    from acne_edge.cli.save import SavedBatch
+
+    return SavedBatch(folder, resume)
+
+
+def _predictions(grader: AcneGrader, paths: list[str], batch: SavedBatch | None) -> Iterator[Prediction | Failure]:
     """What becomes of each path, in order."""
     from acne_edge.errors import AcneEdgeError
     from acne_edge.prediction import Failure
     from acne_edge.sources.paths import STDIN, expand
 
-    found = [(path, error or (_stdin() if path == STDIN else path)) for path, error in expand(paths)]
+    expanded = batch.missing(expand(paths)) if batch else expand(paths)
+    found = [(path, error or (_stdin() if path == STDIN else path)) for path, error in expanded]
+    if batch:
+        batch.stdin = next((source for _, source in found if isinstance(source, bytes)), b"")
     sources = [source for _, source in found if not isinstance(source, AcneEdgeError)]
     results: Iterator[Prediction | Failure] = grader.predict_many(sources)
     if len(sources) > SHORT_BATCH and not sys.stdout.isatty():  # there the lines themselves show it

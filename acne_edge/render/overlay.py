@@ -72,13 +72,17 @@ def draw(
 def encode(picture: Image.Image, suffix: str, profile: bytes = b"") -> bytes:
     """The picture as a file of the kind that the suffix names (`.jpg`, `.png`, `.webp`), with a colour profile and nothing else.
 
-    Raises UsageError for another suffix.
+    Raises UsageError for another suffix, AcneEdgeError for a picture that is too long for files of that kind.
     """
     kind = SUFFIXES.get(suffix.lower())
     if kind is None:
         raise UsageError(f"pictures are saved as {', '.join(SUFFIXES)}, not as {suffix or 'a file without a suffix'!r}")
     stream = io.BytesIO()
-    picture.save(stream, kind, **OPTIONS[kind], **({"icc_profile": profile} if profile else {}))
+    try:
+        picture.save(stream, kind, **OPTIONS[kind], **({"icc_profile": profile} if profile else {}))
+    except (OSError, ValueError) as error:  # JPEG and WebP have longest sides
+        width, height = picture.size
+        raise AcneEdgeError(f"a picture of {width}x{height} pixels cannot be saved as {kind} ({error})") from error
     return stream.getvalue()
 
 

@@ -73,7 +73,8 @@ Report measure(const Options& options) {
     for (std::size_t s = 0; s < series.size(); ++s) report.stages[s] = summarise(series[s]);
     if (options.sensors) report.sensors = sensors.mean();
     if (options.streams > 0) {
-        report.throughput = {options.streams, measure_throughput(model.get(), photograph.bytes(), options.streams, options.samples)};
+        report.throughput = {options.streams,
+                             measure_throughput(model.get(), photograph.bytes(), options.streams, options.samples)};
     }
     report.peak_rss_mb = peak_rss_mb();
     report.warnings = warnings_of(report);

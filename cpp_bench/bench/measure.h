@@ -32,8 +32,7 @@ using Model = std::unique_ptr<acne_edge_model, CloseModel>;
 using Result = std::unique_ptr<acne_edge_result, FreeResult>;
 using Bytes = acne_edge::ByteView;
 
-inline constexpr std::array<const char*, 6> kStages = {"decode",    "quality",        "preprocess",
-                                                       "inference", "interpretation", "total"};
+inline constexpr std::array<const char*, 6> kStages = {"decode", "quality", "preprocess", "inference", "interpretation", "total"};
 using StageSeries = std::array<std::vector<double>, kStages.size()>;  // milliseconds, one a sample
 
 // The shipped model: its file and the digest it must have, of the index that lists it. Throws std::runtime_error.
@@ -53,8 +52,7 @@ std::string to_json(const acne_edge_result* result, const std::string& path);
 std::array<double, kStages.size()> stages_of(const acne_edge_timings& timings);
 
 // `samples` predictions after `warmup` that are not counted; `between` is called after each, outside of the measured time.
-StageSeries measure_warm(const acne_edge_model* model, Bytes jpeg, int warmup, int samples,
-                         const std::function<void()>& between);
+StageSeries measure_warm(const acne_edge_model* model, Bytes jpeg, int warmup, int samples, const std::function<void()>& between);
 
 // Images a second of `streams` threads that make `samples` predictions together on one model.
 double measure_throughput(const acne_edge_model* model, Bytes jpeg, int streams, int samples);

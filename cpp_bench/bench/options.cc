@@ -13,8 +13,7 @@ int parse_count(const char* name, const char* text, int low) {
     const char* end = text + std::strlen(text);
     const auto [rest, error] = std::from_chars(text, end, value);
     if (error != std::errc() || rest != end || value < low) {
-        throw UsageError(std::string("--") + name + " is '" + text + "'; expected an integer of at least " +
-                         std::to_string(low));
+        throw UsageError(std::string("--") + name + " is '" + text + "'; expected an integer of at least " + std::to_string(low));
     }
     return value;
 }
@@ -50,7 +49,20 @@ const char* usage() {
 
 Options parse(int argc, char** argv) {
     enum {
-        kImage = 1, kModel, kBackend, kThreads, kCache, kSamples, kWarmup, kStreams, kColdStarts, kSensors, kJson, kOnce, kTurns, kHelp
+        kImage = 1,
+        kModel,
+        kBackend,
+        kThreads,
+        kCache,
+        kSamples,
+        kWarmup,
+        kStreams,
+        kColdStarts,
+        kSensors,
+        kJson,
+        kOnce,
+        kTurns,
+        kHelp
     };
     const option known[] = {{"image", required_argument, nullptr, kImage},
                             {"model", required_argument, nullptr, kModel},

@@ -8,6 +8,10 @@ import struct
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests import profiles
+
 LARGEST = {"jpeg": 1 << 14, "manifest": 1 << 16}  # bytes; a fuzzer works on small cases
 
 
@@ -18,13 +22,17 @@ def field(number: int, content: bytes) -> bytes:
 
 
 def main(golden: Path, folder: Path) -> None:
-    """Write `folder`/jpeg, /manifest and /model."""
-    for kind in ("jpeg", "manifest", "model"):
+    """Write `folder`/jpeg, /manifest, /model and /profile."""
+    for kind in ("jpeg", "manifest", "model", "profile"):
         shutil.rmtree(folder / kind, ignore_errors=True)
         (folder / kind).mkdir(parents=True)
     for photograph in golden.glob("*.jpg"):
         if photograph.stat().st_size <= LARGEST["jpeg"]:
             shutil.copy(photograph, folder / "jpeg")
+    for space in profiles.SPACES:
+        (folder / "profile" / space).write_bytes(profiles.matrix(space))
+    for name, profile in (("srgb", profiles.srgb(256)), ("grey", profiles.grey()), ("inks", profiles.inks())):
+        (folder / "profile" / name).write_bytes(profile)
     manifests = [m["text"] for m in json.loads((golden / "cases.json").read_text())["manifests"]]
     for number, text in enumerate(manifests):
         if len(text) <= LARGEST["manifest"]:

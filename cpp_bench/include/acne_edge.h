@@ -30,9 +30,8 @@
  *               a result live as long as the result. Inputs are read during the call only and never kept.
  *   Threads     One model may be used by many threads at once. A result belongs to one thread at a time. Closing a model while
  *               another call uses it is an error of the caller.
- *   Forks       A process that was forked may close the models of its parent, and must open its own to predict: a model that was
- *               opened before the fork predicts there only if its `threads` is 1, and is refused with ACNE_EDGE_STATUS_BACKEND
- *               otherwise, because the threads that it waits for are not there.
+ *   Forks       Fork while no call is running. The child may use and close the models of its parent, which predict there on the
+ *               thread that calls, because their own threads have stayed behind, and may open its own.
  *   Exceptions  None leaves the library.
  *   Names       A constant begins with what it belongs to: ACNE_EDGE_STATUS_..., ACNE_EDGE_QUALITY_...
  *   ABI         The soname changes with the minor version while the major version is 0 (libacne_edge.so.0.1), then with the
@@ -169,8 +168,8 @@ ACNE_EDGE_API const char *acne_edge_version(void);
 ACNE_EDGE_API int32_t acne_edge_version_number(void);
 
 /* What the library can do with colour profiles: "Little CMS 2.14", and a photograph that carries one gives the pixels of its sRGB
- * twin; or "none", and every photograph is taken for sRGB, which moves counts by up to two lesions where it is not. Never null,
- * never freed. */
+ * twin; or "none", in a library that was built without, and every photograph is taken for sRGB, which moves the counts of those
+ * that are not. Never null, never freed. */
 ACNE_EDGE_API const char *acne_edge_colour_management(void);
 
 /* The message of this thread's last failed call; empty if none failed. Owned by the library, valid until this thread's next

@@ -216,7 +216,7 @@ acne_edge_status acne_edge_predict_rgb(const acne_edge_model* model, const uint8
         acne_edge::check_size(width, height);
         if (stride < static_cast<std::size_t>(width) * 3) {
             throw Error(ACNE_EDGE_STATUS_USAGE, "stride is " + std::to_string(stride) + " bytes; a row of " +
-                                                   std::to_string(width) + " pixels has " + std::to_string(width * 3));
+                                                    std::to_string(width) + " pixels has " + std::to_string(width * 3));
         }
         *result = new OwnedResult(grader_of(model).predict_rgb({rgb, width, height, stride}));
     });

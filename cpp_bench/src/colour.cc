@@ -16,9 +16,8 @@ struct Primary {
     std::array<double, 3> xyz;
 };
 // IEC 61966-2-1, adapted to D50.
-constexpr Primary kPrimaries[] = {{"rXYZ", {0.43607, 0.22249, 0.01392}},
-                                  {"gXYZ", {0.38515, 0.71687, 0.09708}},
-                                  {"bXYZ", {0.14307, 0.06061, 0.71410}}};
+constexpr Primary kPrimaries[] = {
+    {"rXYZ", {0.43607, 0.22249, 0.01392}}, {"gXYZ", {0.38515, 0.71687, 0.09708}}, {"bXYZ", {0.14307, 0.06061, 0.71410}}};
 constexpr const char* kCurves[] = {"rTRC", "gTRC", "bTRC"};
 constexpr double kProbes[] = {0.1, 0.25, 0.5, 0.75};  // where the curves are compared
 

@@ -143,8 +143,7 @@ Grader::Prepared Grader::prepare_jpeg(const Manifest& manifest, acne_edge_poor_q
     return prepared;
 }
 
-Grader::Prepared Grader::prepare(const Manifest& manifest, acne_edge_poor_quality policy, const ImageView& image,
-                                 double decode) {
+Grader::Prepared Grader::prepare(const Manifest& manifest, acne_edge_poor_quality policy, const ImageView& image, double decode) {
     Clock clock;
     Prepared prepared;
     prepared.width = image.width;

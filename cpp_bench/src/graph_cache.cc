@@ -58,7 +58,7 @@ bool is_private(const std::string& folder) {
     std::error_code failed;
     std::filesystem::create_directories(std::filesystem::path(folder).parent_path(), failed);
     mkdir(folder.c_str(), 0700);
-    struct stat status {};
+    struct stat status{};
     return stat(folder.c_str(), &status) == 0 && S_ISDIR(status.st_mode) && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0 &&
            (status.st_uid == geteuid() || status.st_uid == 0);
 }

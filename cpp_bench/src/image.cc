@@ -37,8 +37,8 @@ boolean on_more(j_decompress_ptr) { return FALSE; }
 void on_skip(j_decompress_ptr info, long bytes) {
     if (bytes <= 0) return;
     jpeg_source_mgr& source = *info->src;
-    const auto skipped = static_cast<std::size_t>(bytes) < source.bytes_in_buffer ? static_cast<std::size_t>(bytes)
-                                                                                    : source.bytes_in_buffer;
+    const auto skipped =
+        static_cast<std::size_t>(bytes) < source.bytes_in_buffer ? static_cast<std::size_t>(bytes) : source.bytes_in_buffer;
     source.next_input_byte += skipped;
     source.bytes_in_buffer -= skipped;
 }
@@ -115,11 +115,11 @@ private:
 void check_memory(const JpegHeader& header, int scale) {
     const auto scaled = [scale](int side) { return static_cast<std::int64_t>(side + scale - 1) / scale; };
     const int orientation = header.orientation();
-    const bool twice = header.components != 3 || (orientation >= 2 && orientation <= 8) ||
-                       (!header.profile.empty() && !is_srgb(header.profile));
+    const bool twice =
+        header.components != 3 || (orientation >= 2 && orientation <= 8) || (!header.profile.empty() && !is_srgb(header.profile));
     if (header.buffered + 4 * scaled(header.width) * scaled(header.height) * (twice ? 2 : 1) <= 4 * kMaxPixels) return;
     throw Error(ACNE_EDGE_STATUS_IMAGE_SIZE, "JPEG of " + std::to_string(header.width) + "x" + std::to_string(header.height) +
-                                                " pixels takes too much memory to decode; save it smaller, as a baseline JPEG");
+                                                 " pixels takes too much memory to decode; save it smaller, as a baseline JPEG");
 }
 
 }  // namespace
@@ -159,8 +159,9 @@ Photograph decode_jpeg(const std::uint8_t* data, std::size_t size, int min_side)
     if (!agreed || !decompressor.start(scale)) throw damaged;  // what was checked is what is decoded
     Image image(static_cast<int>(info.output_width), static_cast<int>(info.output_height));
     const bool inks = decompressor.is_cmyk();
-    const auto conversion =
-        make_conversion(header.profile, inks ? Pixels::kInks : header.components == 1 ? Pixels::kGrey : Pixels::kRgb);
+    const auto conversion = make_conversion(header.profile, inks                     ? Pixels::kInks
+                                                            : header.components == 1 ? Pixels::kGrey
+                                                                                     : Pixels::kRgb);
     const std::unique_ptr<std::uint8_t[]> ink_row(inks ? new std::uint8_t[std::size_t{4} * info.output_width] : nullptr);
     for (int y = 0; y < image.height(); ++y) {
         std::uint8_t* row = inks ? ink_row.get() : image.row(y);
@@ -186,7 +187,8 @@ Image turn_upright(Image image, int orientation) {
     const bool from_bottom = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
     Image upright(swaps ? image.height() : image.width(), swaps ? image.width() : image.height());
     const ImageView stored = image.view();
-    const std::ptrdiff_t step = (swaps ? static_cast<std::ptrdiff_t>(stored.stride) : 3) * ((swaps ? from_bottom : from_right) ? -1 : 1);
+    const std::ptrdiff_t step =
+        (swaps ? static_cast<std::ptrdiff_t>(stored.stride) : 3) * ((swaps ? from_bottom : from_right) ? -1 : 1);
     for (int y = 0; y < upright.height(); ++y) {
         const int row = swaps ? (from_bottom ? stored.height - 1 : 0) : (from_bottom ? stored.height - 1 - y : y);
         const int column = swaps ? (from_right ? stored.width - 1 - y : y) : (from_right ? stored.width - 1 : 0);

@@ -13,7 +13,7 @@ struct JpegHeader {
     int height = 0;
     int components = 0;         // 1 grey, 3 colour, 4 inks
     std::int64_t buffered = 0;  // bytes of coefficients that libjpeg holds until the last scan is read; 0 for a file of one scan
-    std::string exif;           // a TIFF file; may have been cut in several segments
+    std::string exif;  // a TIFF file; may have been cut in several segments
     std::string xmp;
     std::string profile;  // ICC; empty if a part of it is missing
 

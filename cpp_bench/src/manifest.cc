@@ -139,8 +139,7 @@ Scale read_scale(const Reader& reader) {
     }
     Scale scale{reader.text("name"), labels.get<std::vector<std::string>>(), lower.get<std::vector<std::int64_t>>()};
     const auto not_increasing = [](std::int64_t a, std::int64_t b) { return a >= b; };
-    if (scale.lower[0] != 0 ||
-        std::adjacent_find(scale.lower.begin(), scale.lower.end(), not_increasing) != scale.lower.end()) {
+    if (scale.lower[0] != 0 || std::adjacent_find(scale.lower.begin(), scale.lower.end(), not_increasing) != scale.lower.end()) {
         refuse("manifest.scale.lower: expected increasing counts that begin at 0");
     }
     return scale;

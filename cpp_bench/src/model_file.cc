@@ -32,9 +32,10 @@ ModelFile::ModelFile(const std::string& path, const std::string& sha256) : Model
 ModelFile::ModelFile(ByteView file, const std::string& sha256) : ModelFile("the model in memory", MappedFile(file), sha256) {}
 
 ModelFile::ModelFile(const std::string& name, const MappedFile& file, const std::string& sha256)
-    : name_(name), expected_(lower_case(sha256)), file_(file), digest_(std::async(std::launch::deferred, [file] {
-          return acne_edge::sha256(file.bytes().data(), file.bytes().size());
-      })) {
+    : name_(name),
+      expected_(lower_case(sha256)),
+      file_(file),
+      digest_(std::async(std::launch::deferred, [file] { return acne_edge::sha256(file.bytes().data(), file.bytes().size()); })) {
     if (file.bytes().size() > kMaxModelBytes) {
         throw Error(ACNE_EDGE_STATUS_MODEL,
                     name + ": larger than " + std::to_string(kMaxModelBytes >> 20) + " MB; not a model of acne-edge");

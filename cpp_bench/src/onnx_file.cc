@@ -22,9 +22,15 @@ public:
         while (varint(tag)) {
             number = tag >> 3;
             switch (tag & 7) {
-                case 0: if (!varint(value)) return false; break;
-                case 1: if (!skip(8)) return false; break;
-                case 5: if (!skip(4)) return false; break;
+                case 0:
+                    if (!varint(value)) return false;
+                    break;
+                case 1:
+                    if (!skip(8)) return false;
+                    break;
+                case 5:
+                    if (!skip(4)) return false;
+                    break;
                 case 2:
                     if (!varint(value) || value > left_.size()) return false;
                     bytes = left_.substr(0, static_cast<std::size_t>(value));

@@ -39,9 +39,8 @@ json timings_json(const acne_edge_timings& timings) {
 json lesions_json(const std::vector<acne_edge_lesion>& lesions) {
     json places = json::array();
     for (const acne_edge_lesion& lesion : lesions) {
-        places.push_back({{"x", round_decimals(lesion.x, 5)},
-                          {"y", round_decimals(lesion.y, 5)},
-                          {"score", round_decimals(lesion.score, 4)}});
+        places.push_back(
+            {{"x", round_decimals(lesion.x, 5)}, {"y", round_decimals(lesion.y, 5)}, {"score", round_decimals(lesion.score, 4)}});
     }
     return places;
 }

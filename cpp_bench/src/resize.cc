@@ -11,9 +11,7 @@ namespace {
 constexpr int kPrecisionBits = 32 - 8 - 2;  // of a coefficient: eight bits for the pixel, two for the sum's overshoot
 constexpr std::int32_t kHalf = 1 << (kPrecisionBits - 1);
 
-std::uint8_t clip(std::int32_t sum) {
-    return static_cast<std::uint8_t>(std::clamp(sum >> kPrecisionBits, 0, 255));
-}
+std::uint8_t clip(std::int32_t sum) { return static_cast<std::uint8_t>(std::clamp(sum >> kPrecisionBits, 0, 255)); }
 
 // The weights with which the pixels of one axis enter each pixel of the output.
 struct Taps {

@@ -86,7 +86,7 @@ Ort::Session open_model(const Ort::Env& env, ByteView model, int threads) {
 
 class OnnxRuntime final : public Backend {
 public:
-    OnnxRuntime(const ModelFile& file, int threads, const std::string& folder) : threads_(threads) {
+    OnnxRuntime(const ModelFile& file, int threads, const std::string& folder) {
         env_ = Ort::Env(ORT_LOGGING_LEVEL_FATAL, "acne_edge");
         GraphCache cache;
         if (!folder.empty()) cache = GraphCache(folder, file.sha256(), Ort::GetBuildInfoString());
@@ -98,8 +98,7 @@ public:
         const Ort::AllocatedStringPtr text =
             session_.GetModelMetadata().LookupCustomMetadataMapAllocated(kManifestKey, allocator);
         if (text == nullptr) {
-            throw Error(ACNE_EDGE_STATUS_MANIFEST,
-                        "the ONNX file holds no acne-edge manifest: make one with `python -m export`");
+            throw Error(ACNE_EDGE_STATUS_MANIFEST, "the ONNX file holds no acne-edge manifest: make one with `python -m export`");
         }
         manifest_text_ = text.get();
         manifest_ = parse_manifest(manifest_text_);
@@ -107,7 +106,7 @@ public:
     }
 
     ~OnnxRuntime() override {
-        if (!is_forked()) return;
+        if (getpid() == process_) return;
         session_.release();  // it would wait for threads that only the parent has, and never end
         env_.release();
     }
@@ -119,10 +118,6 @@ public:
     const Manifest& manifest() const override { return manifest_; }
 
     Outputs run(const std::uint8_t* image) const override {
-        if (threads_ != 1 && is_forked()) {
-            throw Error(ACNE_EDGE_STATUS_BACKEND,
-                        "the model was opened before this process was forked; open it anew, or with threads of 1 before the fork");
-        }
         const std::array<std::int64_t, 4> shape = {1, manifest_.height, manifest_.width, 3};
         const auto bytes = static_cast<std::size_t>(manifest_.height) * manifest_.width * 3;
         try {
@@ -145,8 +140,6 @@ public:
     }
 
 private:
-    bool is_forked() const { return getpid() != process_; }
-
     static std::vector<float> read(const Ort::Value& value, const std::vector<std::int64_t>& expected) {
         const auto shape = value.GetTensorTypeAndShapeInfo().GetShape();
         if (shape != expected) {
@@ -203,7 +196,6 @@ private:
 
     [[noreturn]] static void refuse(const std::string& message) { throw Error(ACNE_EDGE_STATUS_MODEL, message); }
 
-    const int threads_;
     const pid_t process_ = getpid();  // that opened the model
     Ort::Env env_{nullptr};
     Graph graph_;  // of the cache; the session reads from it

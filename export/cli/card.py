@@ -7,18 +7,20 @@ from typing import Annotated
 
 import typer
 
-CHECKPOINTS = Path("export/checkpoints")
-
 
 def card(
     run: Annotated[Path, typer.Argument(help="Directory of the run on all photographs, with the results of its parts.")],
     out: Annotated[Path, typer.Option(help="The card.")] = Path("MODEL_CARD.md"),
     model: Annotated[str | None, typer.Option(help="Shipped model [the default].")] = None,
-    settings: Annotated[Path, typer.Option(help="The --config that acne-edge refit was given.")] = CHECKPOINTS / "refit.yaml",
-    tables: Annotated[Path, typer.Option(help="Directory of the tables of acne-edge crossval.")] = CHECKPOINTS / "crossval",
+    settings: Annotated[
+        Path | None, typer.Option(help="The --config that acne-edge refit was given [experiments/settings/refit.yaml].")
+    ] = None,
+    tables: Annotated[
+        Path | None, typer.Option(help="Directory of the tables of acne-edge crossval [experiments/results].")
+    ] = None,
 ) -> None:
     """Write the model card of a shipped model, which acne-edge refit trained on all photographs."""
-    from export.card import write_card
+    from export.card import SETTINGS, TABLES, write_card
 
-    write_card(run, out, model, settings, tables)
+    write_card(run, out, model, settings or SETTINGS, tables or TABLES)
     print(out)

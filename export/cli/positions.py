@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,6 +17,7 @@ def positions(
     out: Annotated[Path, typer.Option(help="A patch for python -m export restamp.")] = Path("positions.json"),
 ) -> None:
     """Fit the threshold of positions on photographs that the runs had not learned, and write it as a manifest's fields."""
+    from acne_edge.evaluation.tables import to_json
     from export import positions as fitting
 
-    print(json.dumps(fitting.positions(runs, data, part, out), indent=2))
+    print(to_json(fitting.positions(runs, data, part, out), indent=2))

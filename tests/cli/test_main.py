@@ -22,7 +22,7 @@ from acne_edge.cli import output
 from acne_edge.cli.predict import SHORT_BATCH, predict
 from acne_edge.errors import AcneEdgeError
 from acne_edge.evaluation.labels import list_hash, read_labels
-from tests import drawing
+from tests import drawing, schema
 from tests.test_image import png_header
 
 
@@ -62,6 +62,8 @@ def test_jsonl_prints_one_object_a_line_and_nothing_else(run, photo: Path) -> No
     code, out, err = run("predict", photo, "missing.jpg", photo, "--format", "jsonl")
     records = [json.loads(line) for line in out.splitlines()]
     assert code == 3
+    for record in records:
+        schema.check(record)
     assert [r.get("error", {}).get("code") for r in records] == [None, "image_not_found", None]
     assert err == "acne-edge: missing.jpg: no such file\n"
     assert "lesion_map" not in records[0]

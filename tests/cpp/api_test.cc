@@ -151,8 +151,7 @@ void compare_scale(const char* scale, std::size_t index) {
         if (expected.contains("error")) {
             acne_edge_result* result = nullptr;
             static const std::uint8_t nothing = 0;
-            const auto status =
-                acne_edge_predict_jpeg(model.get(), jpeg.empty() ? &nothing : jpeg.data(), jpeg.size(), &result);
+            const auto status = acne_edge_predict_jpeg(model.get(), jpeg.empty() ? &nothing : jpeg.data(), jpeg.size(), &result);
             EXPECT_EQ(acne_edge_status_name(status), expected["error"]) << acne_edge_last_error();
             EXPECT_EQ(result, nullptr);
             continue;
@@ -186,9 +185,9 @@ TEST(Api, PredictsPixelsAsPython) {
                         padded.begin() + static_cast<std::ptrdiff_t>(y * stride));
         }
         acne_edge_result* result = nullptr;
-        ASSERT_EQ(acne_edge_predict_rgb(model.get(), padded.data(), static_cast<int>(width), static_cast<int>(height), stride,
-                                        &result),
-                  ACNE_EDGE_OK)
+        ASSERT_EQ(
+            acne_edge_predict_rgb(model.get(), padded.data(), static_cast<int>(width), static_cast<int>(height), stride, &result),
+            ACNE_EDGE_OK)
             << acne_edge_last_error();
         comparison.expect_same(to_json(Result(result).get(), nullptr, false), expected["from_pixels"]);
     }
@@ -537,17 +536,20 @@ TEST(Api, ChecksItsOptions) {
     EXPECT_STREQ(acne_edge_last_error(), "options.size is not set; call acne_edge_options_init first");
     EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.size -= 1; }), ACNE_EDGE_STATUS_USAGE);
     EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.size = 0xCDCDCDCD; }), ACNE_EDGE_STATUS_USAGE);
-    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.backend = 3; }),
-              ACNE_EDGE_STATUS_USAGE);
-    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.on_poor_quality = 3; }),
-              ACNE_EDGE_STATUS_USAGE);
+    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.backend = 3; }), ACNE_EDGE_STATUS_USAGE);
+    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.on_poor_quality = 3; }), ACNE_EDGE_STATUS_USAGE);
     EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.sha256 = "00"; }), ACNE_EDGE_STATUS_MODEL_INTEGRITY);
     EXPECT_EQ(open_status("/no/such/model.onnx", [](acne_edge_options&) {}), ACNE_EDGE_STATUS_MODEL);
     EXPECT_NE(std::string(acne_edge_last_error()).find("/no/such/model.onnx"), std::string::npos);
     EXPECT_EQ(open_status("/", [](acne_edge_options&) {}), ACNE_EDGE_STATUS_MODEL);
     static std::string digest;
     digest = golden()["model_sha256"].get<std::string>();
-    EXPECT_EQ(open_status(path.c_str(), [](acne_edge_options& o) { o.sha256 = digest.c_str(); o.threads = 1; }), ACNE_EDGE_OK);
+    EXPECT_EQ(open_status(path.c_str(),
+                          [](acne_edge_options& o) {
+                              o.sha256 = digest.c_str();
+                              o.threads = 1;
+                          }),
+              ACNE_EDGE_OK);
 }
 
 TEST(Api, ChecksItsArguments) {

@@ -1,8 +1,7 @@
-/* A model that was opened before a fork, in the child: it predicts or is refused, is closed, and can be opened anew; and the child
- * ends, by _exit() as by exit().  fork_test MODEL PHOTOGRAPH */
+/* A model that was opened before a fork, in the child: it predicts, is closed, and can be opened anew; and the child ends, by
+ * _exit() as by exit().  fork_test MODEL PHOTOGRAPH */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,12 +33,10 @@ static acne_edge_status predict(const acne_edge_model *model) {
 
 /* What the child does; 0 if all is as it must be. */
 static int live(acne_edge_model *inherited, const char *path, int threads) {
-    const acne_edge_status expected = threads == 1 ? ACNE_EDGE_STATUS_OK : ACNE_EDGE_STATUS_BACKEND;
-    if (predict(inherited) != expected) return 3;
-    if (threads != 1 && strstr(acne_edge_last_error(), "forked") == NULL) return 4;
+    if (predict(inherited) != ACNE_EDGE_STATUS_OK) return 3;
     acne_edge_close(inherited);
     acne_edge_model *own = open_model(path, threads);
-    if (predict(own) != ACNE_EDGE_STATUS_OK) return 5;
+    if (predict(own) != ACNE_EDGE_STATUS_OK) return 4;
     acne_edge_close(own);
     return 0;
 }
@@ -47,6 +44,7 @@ static int live(acne_edge_model *inherited, const char *path, int threads) {
 static int try(const char *path, int threads, int orderly) {
     acne_edge_model *model = open_model(path, threads);
     int status = predict(model) == ACNE_EDGE_STATUS_OK ? 0 : 1;
+    fflush(stdout);
     const pid_t child = fork();
     if (child == 0) {
         alarm(SECONDS);
@@ -56,8 +54,10 @@ static int try(const char *path, int threads, int orderly) {
     }
     int ended = 0;
     waitpid(child, &ended, 0);
-    if (WIFSIGNALED(ended)) printf("%d threads, %s: the child was ended by signal %d\n", threads, orderly ? "exit" : "_exit", WTERMSIG(ended));
-    else if (WEXITSTATUS(ended) != 0) printf("%d threads: the child ended with %d\n", threads, WEXITSTATUS(ended));
+    if (ended != 0) {
+        printf("%d threads, %s: signal %d, code %d\n", threads, orderly ? "exit" : "_exit",
+               WIFSIGNALED(ended) ? WTERMSIG(ended) : 0, WIFEXITED(ended) ? WEXITSTATUS(ended) : 0);
+    }
     status |= ended != 0;
     status |= predict(model) != ACNE_EDGE_STATUS_OK; /* the parent's model is as it was */
     acne_edge_close(model);

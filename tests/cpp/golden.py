@@ -29,8 +29,10 @@ from acne_edge.errors import AcneEdgeError, ManifestError, PoorQualityError  # n
 from acne_edge.grader import ON_POOR_QUALITY, AcneGrader  # noqa: E402
 from acne_edge.manifest import SCHEMA, Manifest, embedded  # noqa: E402
 from acne_edge.positions import locate  # noqa: E402
+from tests import mutants, profiles  # noqa: E402
 
 SCALES = (None, "banded")
+MUTANTS = 500
 
 
 def draw(width: int, height: int, seed: int, lesions: int = 12, tone: tuple[int, int, int] = (205, 150, 125)) -> Image.Image:
@@ -119,11 +121,87 @@ def photographs() -> Iterator[tuple[str, bytes]]:
     middle = len(whole) // 2
     yield "damaged_middle", whole[:middle] + bytes(range(200)) + whole[middle + 200 :]
     yield "damaged_header", whole[:30] + b"\xff" * 40 + whole[70:]
+    yield from odd_segments(encode(draw(300, 320, 75)))
+    yield from scans(encode(draw(300, 320, 76), progressive=True))
+    yield from tagged()
     yield "too_small", encode(draw(31, 400, 72))
     yield "huge_header", whole.replace(struct.pack(">HH", 700, 900), struct.pack(">HH", 65000, 65000), 1)
     yield "empty", b""
     yield "not_an_image", b"this is no image at all"
     yield "only_start", b"\xff\xd8\xff"
+
+
+def odd_segments(jpeg: bytes) -> Iterator[tuple[str, bytes]]:
+    """Whole photographs behind segments that some readers stop at, and kinds of JPEG that are not decoded."""
+    segment = mutants.segment
+    odd = {
+        "jfif_short": segment(0xE0, b"JFIF\0"),
+        "adobe_short": segment(0xEE, b"Adobe"),
+        "adobe_rgb": segment(0xEE, b"Adobe" + bytes(7)),  # of YCbCr pixels, whose colours are then odd, but the same everywhere
+        "exif_empty": segment(0xE1, b"Exif\0\0"),
+        "exif_count_0": segment(0xE1, exif(6).replace(struct.pack("<HHL", 0x0112, 3, 1), struct.pack("<HHL", 0x0112, 3, 0))),
+        "exif_cut_entry": segment(0xE1, exif(6)[:34]),
+        "exif_in_parts": segment(0xE1, exif(6)[:20]) + segment(0xE1, b"Exif\0\0" + exif(6)[20:]),
+        "length_0": b"\xff\xe5\0\0",
+        "without_length": b"\xff\x01\xff\xd3",
+        "filling": b"\xff" * 100,
+        "garbage": b"\xff\xfe\0\2between segments\xff\0",
+        "comment": segment(0xFE, b"\xff\xd9\xff\xda"),
+        "segments_9900": segment(0xFE, b"") * 9900,
+        "segments_10000": segment(0xFE, b"") * 10000,
+    }
+    for name, inserted in odd.items():
+        yield f"odd_{name}", jpeg[:20] + inserted + jpeg[20:]  # behind the JFIF segment
+    for frame in (0xC3, 0xC5, 0xCB):
+        yield f"frame_{frame:x}", jpeg.replace(b"\xff\xc0", bytes((0xFF, frame)), 1)
+    yield "twelve_bits", jpeg.replace(b"\xff\xc0\0\x11\x08", b"\xff\xc0\0\x11\x0c", 1)
+    yield "two_in_one", jpeg + jpeg
+    yield "motion", jpeg + b"\0\0\0\x18ftypmp42" + bytes(5000)
+    inks = encode(draw(300, 320, 73).convert("CMYK"))
+    assert inks.count(b"Adobe") == 1
+    transform = inks.index(b"Adobe") + 11
+    yield "ycck", inks[:transform] + b"\2" + inks[transform + 1 :]
+
+
+def scans(progressive: bytes) -> Iterator[tuple[str, bytes]]:
+    """Progressive photographs whose last scan is repeated."""
+    last, have = progressive.rindex(b"\xff\xda"), progressive.count(b"\xff\xda")
+    for number in (200, 201, 5000):
+        yield f"scans_{number}", progressive[:last] + progressive[last:-2] * (number - have + 1) + b"\xff\xd9"
+
+
+def tagged() -> Iterator[tuple[str, bytes]]:
+    """Photographs with colour profiles; of those whose name begins with icc_, Little CMS changes the pixels."""
+    photograph = draw(300, 320, 74)
+    for space in profiles.SPACES:
+        yield f"icc_{space}", encode(photograph, icc_profile=profiles.matrix(space))
+    yield "icc_grey", encode(photograph.convert("L"), icc_profile=profiles.grey(1.8))
+    yield "icc_inks", encode(photograph.convert("CMYK"), icc_profile=profiles.inks())
+    yield "icc_turned", encode(photograph, icc_profile=profiles.matrix("p3"), exif=exif(6))
+    unused = {
+        "srgb": profiles.srgb(),
+        "cut": profiles.matrix("p3")[:200],
+        "of_inks": profiles.inks(),
+        "huge": profiles.matrix("p3") + bytes(4_000_000),
+        "none": b"nothing of the kind" * 20,
+    }
+    for name, profile in unused.items():
+        yield f"profile_{name}", encode(photograph, icc_profile=profile)
+    half = mutants.segment(0xE2, b"ICC_PROFILE\0\1\2" + profiles.matrix("p3"))
+    yield "profile_lacks_a_part", mutants.behind_start(encode(photograph), half)
+
+
+def mutant_cases(folder: Path, min_side: int) -> Iterator[dict[str, Any]]:
+    """What the SDK decodes damaged JPEGs to. They are not predicted: what pixels lead to, the photographs show."""
+    for name, data in mutants.mutants(MUTANTS):
+        (folder / f"{name}.jpg").write_bytes(data)
+        try:
+            decoded = image.decode(data, min_side)
+        except AcneEdgeError as error:
+            yield {"name": name, "error": error.code}
+            continue
+        (folder / f"{name}.decoded").write_bytes(decoded.tobytes())
+        yield {"name": name, "width": decoded.shape[1], "height": decoded.shape[0]}
 
 
 def expect(grader: dict[str | None, AcneGrader], name: str, data: bytes, folder: Path) -> dict[str, Any]:
@@ -293,6 +371,8 @@ def main(folder: Path) -> None:
     path.write_bytes(shipped.data)
     graders = {scale: AcneGrader.load(path, scale=scale) for scale in SCALES}
     cases = [expect(graders, name, data, folder) for name, data in photographs()]
+    spec = graders[None].manifest.input
+    damaged = list(mutant_cases(folder, spec.decode_scale * max(spec.height, spec.width)))
     refused = []
     for name, data, code in refused_models(shipped.data, graders[None].manifest):
         (folder / f"refused_{name}.onnx").write_bytes(data)
@@ -310,9 +390,10 @@ def main(folder: Path) -> None:
         "machine": platform.machine(),
         "model_sha256": shipped.sha256,
         "model_manifest": embedded(shipped.data),  # as it stands in the file
-        "input": vars(graders[None].manifest.input),
+        "input": vars(spec),
         "scales": SCALES,
         "cases": cases,
+        "mutants": damaged,
         "refused_models": refused,
         "positions": list(positions()),
         "manifests": [verdict(text) for text in manifests(valid)],

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "colour.h"
 #include "error.h"
 #include "golden.h"
 #include "image.h"
@@ -30,14 +31,24 @@ Difference compare(const ImageView& image, const std::vector<std::uint8_t>& expe
     return found;
 }
 
+int wanted_side() {
+    const auto& input = golden()["input"];
+    return input["decode_scale"].get<int>() * std::max(input["height"].get<int>(), input["width"].get<int>());
+}
+
+// Whether the case's pixels are other ones in a library that was built without Little CMS.
+bool needs_colour_management(const std::string& name) { return name.rfind("icc_", 0) == 0; }
+
 TEST(GoldenStages, GiveThePixelsAndScoresOfThePythonSdk) {
     const auto& cases = golden()["cases"];
     const int height = golden()["input"]["height"], width = golden()["input"]["width"];
-    const int min_side = golden()["input"]["decode_scale"].get<int>() * std::max(height, width);
+    const int min_side = wanted_side();
+    const bool converts = colour_management() != "none";
     std::size_t decoded_differ = 0, input_differ = 0, compared = 0;
     for (const auto& expected : cases) {
         const std::string name = expected["name"];
         SCOPED_TRACE(name);
+        if (!converts && needs_colour_management(name)) continue;
         const auto jpeg = read_golden(name + ".jpg");
         if (expected.contains("error")) {
             const auto status = expected["error"] == "image_size" ? ACNE_EDGE_STATUS_IMAGE_SIZE : ACNE_EDGE_STATUS_IMAGE_DECODE;
@@ -79,6 +90,35 @@ TEST(GoldenStages, GiveThePixelsAndScoresOfThePythonSdk) {
     EXPECT_GT(compared, 50U);
     std::printf("%zu photographs: decoded not bit for bit %zu, input not bit for bit %zu\n", compared, decoded_differ,
                 input_differ);
+}
+
+// Every verdict is the same. So are the pixels, but for a few files: where data are missing, versions of libjpeg-turbo fill in
+// differently.
+TEST(GoldenStages, JudgeDamagedJpegsAsThePythonSdkDoes) {
+    const int min_side = wanted_side();
+    std::size_t decoded = 0, refused = 0, other_pixels = 0;
+    for (const auto& expected : golden()["mutants"]) {
+        const std::string name = expected["name"];
+        SCOPED_TRACE(name);
+        const auto jpeg = read_golden(name + ".jpg");
+        const std::string python = expected.value("error", "predicted");
+        try {
+            const Image image = decode_jpeg(jpeg.data(), jpeg.size(), min_side);
+            EXPECT_EQ(python, "predicted");
+            if (python != "predicted") continue;
+            ++decoded;
+            other_pixels += compare(image.view(), read_golden(name + ".decoded")).largest > 1;
+        } catch (const Error& error) {
+            EXPECT_EQ(python, error.status() == ACNE_EDGE_STATUS_IMAGE_SIZE ? "image_size" : "image_decode") << error.what();
+            ++refused;
+        }
+    }
+    EXPECT_GT(decoded, 100U);
+    EXPECT_GT(refused, 100U);
+    if (colour_management() != "none") {
+        EXPECT_LE(other_pixels, 1 + decoded / 100);
+    }
+    std::printf("%zu damaged JPEGs decoded, %zu of them to other pixels; %zu refused\n", decoded, other_pixels, refused);
 }
 
 }  // namespace

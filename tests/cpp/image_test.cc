@@ -5,6 +5,7 @@
 #include "error.h"
 #include "exif.h"
 #include "image.h"
+#include "jpeg_header.h"
 
 namespace acne_edge {
 namespace {
@@ -57,12 +58,14 @@ TEST(Image, EveryOrientationTurnsUpright) {
     }
 }
 
+// Bytes from hexadecimal digits.
 std::string tiff(const char* hex) {
     std::string bytes;
     for (; hex[0] != 0; hex += 2) bytes += static_cast<char>(std::stoi(std::string(hex, 2), nullptr, 16));
     return bytes;
 }
 
+// clang-format off: a field a string
 TEST(Exif, ReadsAnOrientationInEitherByteOrder) {
     EXPECT_EQ(exif_orientation(tiff("49492a0008000000" "0100" "120103000100000006000000" "00000000")), 6);
     EXPECT_EQ(exif_orientation(tiff("4d4d002a00000008" "0001" "011200030000000100080000" "00000000")), 8);
@@ -84,6 +87,29 @@ TEST(Exif, WhatIsDamagedIsNoOrientation) {
     EXPECT_EQ(exif_orientation(tiff("49492a0008000000" "0100" "120103000100000009000000")), 1);   // no such orientation
     EXPECT_EQ(exif_orientation(tiff("49492a0008000000" "ffff" "0f0103000100000006000000")), 0);   // more entries than data
 }
+// clang-format on
+
+TEST(Exif, AValueThatIsNotThereIsUprightOrSaysNothing) {
+    EXPECT_EQ(exif_orientation(tiff("49492a0008000000"
+                                    "0100"
+                                    "120103000000000006000000"
+                                    "00000000")),
+              1);  // count 0
+    EXPECT_EQ(exif_orientation(tiff("49492a0008000000"
+                                    "0100"
+                                    "120102000100000006000000"
+                                    "00000000")),
+              1);  // text
+    EXPECT_EQ(exif_orientation(tiff("49492a0008000000"
+                                    "0100"
+                                    "1201030001000000")),
+              0);                     // cut before the value
+    EXPECT_EQ(exif_orientation(tiff("49492a0008000000"
+                                    "0200"
+                                    "120103000100000003000000"
+                                    "120103000100000006000000")),
+              3);
+}
 
 TEST(Exif, ReadsXmp) {
     EXPECT_EQ(xmp_orientation("<a tiff:Orientation=\"6\"/>"), 6);
@@ -91,6 +117,84 @@ TEST(Exif, ReadsXmp) {
     EXPECT_EQ(xmp_orientation("<tiff:Orientation/><b tiff:Orientation=\"3\"/>"), 3);
     EXPECT_EQ(xmp_orientation("tiff:Orientation=\""), 0);
     EXPECT_EQ(xmp_orientation(""), 0);
+}
+
+// The frame and the first scan's start of a JPEG of 100 x 90 pixels, 4:2:0.
+std::string frame(const char* marker, const char* scan = "ffda000c03010002110311003f00") {
+    return tiff(marker) +
+           tiff(
+               "001108"
+               "005a0064"
+               "03"
+               "012200"
+               "021101"
+               "031101") +
+           tiff(scan);
+}
+
+JpegHeader header_of(const std::string& behind_start) {
+    const std::string jpeg = tiff("ffd8") + behind_start;
+    return read_jpeg_header(reinterpret_cast<const std::uint8_t*>(jpeg.data()), jpeg.size());
+}
+
+TEST(JpegHeader, ReadsSizeAndComponents) {
+    const JpegHeader header = header_of(frame("ffc0"));
+    EXPECT_EQ(header.width, 100);
+    EXPECT_EQ(header.height, 90);
+    EXPECT_EQ(header.components, 3);
+    EXPECT_EQ(header.buffered, 0);
+}
+
+TEST(JpegHeader, SeveralScansAreBuffered) {
+    // Units of 16 pixels: 7 by 6 of them, of six blocks of 64 coefficients of two bytes.
+    EXPECT_EQ(header_of(frame("ffc2")).buffered, 7 * 6 * 6 * 128);
+    EXPECT_EQ(header_of(frame("ffc0", "ffda0008010100003f00")).buffered, 7 * 6 * 6 * 128);  // of one component of three
+}
+
+TEST(JpegHeader, CountsScans) {
+    const std::string scan = tiff(
+        "ffda0008010100003f00"
+        "12ff00ffd034");
+    std::string scans;
+    for (int i = 0; i < 199; ++i) scans += scan;
+    EXPECT_NO_THROW(header_of(frame("ffc2") + scans + tiff("ffd9")));
+    EXPECT_THROW(header_of(frame("ffc2") + scans + scan + tiff("ffd9")), Error);
+    EXPECT_NO_THROW(header_of(frame("ffc2") + scans + tiff("ffd9") + scan));
+    EXPECT_NO_THROW(header_of(frame("ffc0") + scans + scan));  // libjpeg reads one
+}
+
+TEST(JpegHeader, PassesOverWhatStandsBetweenSegments) {
+    for (const char* odd : {"ff01", "ffd3", "ffffffff", "1234ff00",
+                            "ffe00007"
+                            "4a46494600",
+                            "ffe50000", "ffe50002"}) {
+        EXPECT_EQ(header_of(tiff(odd) + frame("ffc0")).width, 100) << odd;
+    }
+}
+
+TEST(JpegHeader, RefusesWhatIsNotDecoded) {
+    for (const char* marker : {"ffc3", "ffc5", "ffc7", "ffcb", "ffcf"}) EXPECT_THROW(header_of(frame(marker)), Error) << marker;
+    const std::string bare = frame("ffc0", "");
+    EXPECT_THROW(header_of(bare + frame("ffc0")), Error);  // two frames
+    EXPECT_THROW(header_of(""), Error);
+    EXPECT_THROW(header_of(tiff("ffd9") + frame("ffc0")), Error);
+    EXPECT_THROW(header_of(tiff("ffda000c03010002110311003f00")), Error);
+    EXPECT_THROW(header_of(tiff("ffc0000b08005a0064020111000211")), Error);  // two components, and cut
+    const std::string whole = frame("ffc0");
+    for (std::size_t length = 0; length < whole.size(); ++length) {
+        EXPECT_THROW(header_of(whole.substr(0, length)), Error) << length;
+    }
+}
+
+TEST(JpegHeader, JoinsWhatIsCutInSegments) {
+    const std::string first = tiff("ffe1000b457869660000") + "one", second = tiff("ffe1000b457869660000") + "two";
+    const std::string icc = tiff("4943435f50524f46494c4500");
+    const std::string two = tiff("ffe20011") + icc + tiff("0202") + "b", one = tiff("ffe20011") + icc + tiff("0102") + "a";
+    const JpegHeader header = header_of(first + two + second + one + frame("ffc0"));
+    EXPECT_EQ(header.exif, "onetwo");
+    EXPECT_EQ(header.profile, "ab");
+    EXPECT_EQ(header_of(two + frame("ffc0")).profile, "");
+    EXPECT_EQ(header_of(one + frame("ffc0")).profile, "");
 }
 
 }  // namespace

@@ -9,9 +9,7 @@
 namespace acne_edge {
 namespace {
 
-std::string digest(const std::string& text) {
-    return sha256(reinterpret_cast<const std::uint8_t*>(text.data()), text.size());
-}
+std::string digest(const std::string& text) { return sha256(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()); }
 
 // The examples of FIPS 180-4.
 TEST(Sha256, GivesTheStandardsDigests) {

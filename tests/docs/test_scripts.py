@@ -11,7 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from acne_edge import startup
 from tests.docs.pages import README, ROOT
@@ -23,6 +25,17 @@ def test_every_trick_of_the_start_is_measured() -> None:
     tricks = [name for name, item in vars(startup).items() if inspect.isfunction(item) and item.__module__ == startup.__name__]
     measured = runpy.run_path(str(ROOT / "scripts" / "startup"))["WITHOUT"]
     assert sorted(tricks) == sorted(name for name, left_out in measured.items() if left_out)
+
+
+def test_the_picture_of_the_readme_is_what_its_script_draws(tmp_path: Path) -> None:
+    """Its size and its colours: processors may place a ring or a figure otherwise."""
+    script = runpy.run_path(str(ROOT / "scripts" / "picture"))
+    script["main"](tmp_path / "example.png")
+    drawn, kept = (
+        np.asarray(Image.open(path).convert("RGB"), np.float32) for path in (tmp_path / "example.png", script["PICTURE"])
+    )
+    assert drawn.shape == kept.shape
+    assert np.abs(drawn - kept).mean() < 4
 
 
 @pytest.mark.slow

@@ -71,9 +71,9 @@ def test_results_that_lack_a_figure_make_no_card(run: Run, tmp_path: Path) -> No
     assert not (tmp_path / "card.md").exists()
 
 
-def test_a_run_that_held_photographs_out_is_refused() -> None:
+def test_a_run_that_held_photographs_out_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="held photographs out; the card is of the run on all of them"):
-        write_card(Path("export/checkpoints/acne-edge-s-0.5"))
+        write_card(Path("export/checkpoints/acne-edge-s-0.5"), tmp_path / "card.md")
 
 
 def test_another_run_than_the_shipped_one_is_refused(run: Run, tmp_path: Path) -> None:

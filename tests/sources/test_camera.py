@@ -22,7 +22,7 @@ from acne_edge.prediction import CountInterval, Grade, ImageSize, ModelInfo, Pre
 from acne_edge.quality import Quality
 from acne_edge.sources import camera as module
 from acne_edge.sources.camera import Camera, Smoother
-from tests import drawing
+from tests import drawing, schema
 
 GOOD = Quality(600, 100.0, 0.0, 9.0, 0.7, ())
 LABELS = ("mild", "moderate", "severe", "very severe")
@@ -206,6 +206,8 @@ def test_a_drawn_video_is_predicted_frame_by_frame(grader: AcneGrader, clip: Pat
     assert [(r.index, round(r.time, 3)) for r in results] == [(0, 0.0), (1, 0.1), (2, 0.2), (3, 0.3), (4, 0.4)]
     assert [r.result.ok for r in results] == [True] * 5
     assert results[1].smoothed == results[2].smoothed == results[3].smoothed  # the dark frames do not enter
+    for result in results:
+        schema.check(json.loads(json.dumps(result.to_dict())))
     record = json.loads(json.dumps(results[2].to_dict()))
     assert record["schema"] == "1.1"
     assert "too_dark" in record["quality"]["reasons"]

@@ -214,7 +214,7 @@ def test_tensorrts_own_reason_is_passed_on(installed: StandIn, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("recipe", "precision", "target", "message"),
     [
-        ("U8S8 Q/DQ", None, "current", "TensorRT takes the S8S8 file"),
+        ("U8S8 Q/DQ", None, "current", "TensorRT takes the S8S8 one, as the shipped acne-edge-s-trt"),
         ("S8S8 Q/DQ", "fp16", "current", "this file is for int8"),
         ("", "int8", "current", "this file is for fp16"),
         ("S8S8 Q/DQ", "int4", "current", "unknown precision 'int4'"),

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ from acne_edge.training.studies.analysis import (
     met_in_training,
     source_probe,
 )
+from tests import command
 
 
 @pytest.fixture(scope="module")
@@ -57,14 +57,10 @@ def test_the_probe_reads_a_source_that_the_features_hold_and_no_other() -> None:
     assert source_probe(marked, counts, hospital)["auc_features"] > 0.95
 
 
-def test_the_command_prints_every_part_as_json(
-    data: Path, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["acne-edge", "analyse", str(run), "--data", str(data), "--format", "json"])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert not stop.value.code
-    result = json.loads(capsys.readouterr().out)
+def test_the_command_prints_every_part_as_json(data: Path, run: Path) -> None:
+    code, out, err = command.call(cli.main, "analyse", run, "--data", data, "--format", "json")
+    assert (code, err) == (0, "")
+    result = json.loads(out)
     assert set(result) >= {"localisation", "clear_skin", "calibration", "subsets", "source_probe"}
     images = {name: part["images"] for name, part in result["subsets"].items()}
     assert images["all"] == images["hospital"] + images["web"] == result["images"]

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from acne_edge.evaluation.outcome import Outcome
 from acne_edge.fit.outputs import LabelledOutputs, OutOfFold
 from acne_edge.grading import HAYASHI
 from acne_edge.training.studies.compare import compare, compare_files, cross_fitted_outcomes, markdown
+from tests import command
 from tests.simulation import simulated
 
 
@@ -115,22 +115,16 @@ def test_a_file_given_twice_is_refused(predicted: LabelledOutputs, tmp_path: Pat
         compare_files([file, file])
 
 
-def test_the_command_prints_the_table_and_writes_json(
-    predicted: LabelledOutputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_prints_the_table_and_writes_json(predicted: LabelledOutputs, tmp_path: Path) -> None:
     file = saved(tmp_path / "a.npz", predicted, [str(i) for i in range(160)])
     other = Path(shutil.copy(file, tmp_path / "b.npz"))
-    monkeypatch.setattr(sys, "argv", ["acne-edge", "compare", str(file), str(other), "--out", str(tmp_path / "c.json")])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert not stop.value.code
-    assert capsys.readouterr().out.startswith("160 photographs\n\n| | accuracy")
+    code, out, err = command.call(cli.main, "compare", file, other, "--out", tmp_path / "c.json")
+    assert (code, err) == (0, "")
+    assert out.startswith("160 photographs\n\n| | accuracy")
     assert json.loads((tmp_path / "c.json").read_text())["images"] == 160
 
 
-def test_one_file_is_nothing_to_compare(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["acne-edge", "compare", "a.npz"])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert stop.value.code == 2
-    assert "give two files or more" in capsys.readouterr().err
+def test_one_file_is_nothing_to_compare() -> None:
+    code, _, err = command.call(cli.main, "compare", "a.npz")
+    assert code == 2
+    assert "give two files or more" in err

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from acne_edge.fit.outputs import OutOfFold
 from acne_edge.training.config import TrainConfig
 from acne_edge.training.run import Run
 from acne_edge.training.studies import crossval
+from tests import command
 
 QUICK: dict[str, Any] = {
     "train_size": 32, "image_resize": 36, "epochs": 1, "batch_size": 8, "frequency": 1, "num_workers": 1, "val_folds": 3,
@@ -134,9 +134,7 @@ def test_where_nothing_is_held_out_the_other_folds_calibrate(data: Path, tmp_pat
     assert alone["rows"][0]["folds"] == [1], "fold 2 has a part in the constants, not in the table"
 
 
-def test_the_command_writes_markdown_and_json(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_writes_markdown_and_json(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("".join(f"{k}: {v}\n" for k, v in {**QUICK, "method": "vit"}.items()))
     monkeypatch.setitem(crossval.STUDIES, "losses", {"LDL": {}, "L2": {"loss": "l2"}})
@@ -156,12 +154,10 @@ def test_the_command_writes_markdown_and_json(
         "--device",
         "cpu",
     ]
-    monkeypatch.setattr(sys, "argv", ["acne-edge", "crossval", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert not stop.value.code
+    code, printed, _ = command.call(cli.main, "crossval", *arguments)
+    assert code == 0
     assert [row["row"] for row in json.loads((tmp_path / "cv" / "losses-official-fold-1.json").read_text())["rows"]] == ["LDL"]
-    assert capsys.readouterr().out.strip() == (tmp_path / "cv" / "losses-official-fold-1.md").read_text().strip()
+    assert printed.strip() == (tmp_path / "cv" / "losses-official-fold-1.md").read_text().strip()
 
 
 @pytest.mark.parametrize(
@@ -171,11 +167,7 @@ def test_the_command_writes_markdown_and_json(
         (["--study", "optimizers", "--row", "LDL"], "no row 'LDL' in optimizers; rows: Adam, SGD"),
     ],
 )
-def test_an_unknown_study_or_row_is_refused(
-    arguments: list[str], message: str, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["acne-edge", "crossval", "--data", str(data), *arguments])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert stop.value.code == 2
-    assert message in capsys.readouterr().err
+def test_an_unknown_study_or_row_is_refused(arguments: list[str], message: str, data: Path) -> None:
+    code, _, err = command.call(cli.main, "crossval", "--data", data, *arguments)
+    assert code == 2
+    assert message in err

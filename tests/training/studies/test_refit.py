@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from acne_edge.training.config import TrainConfig
 from acne_edge.training.loop import Trainer
 from acne_edge.training.run import Run
 from acne_edge.training.studies.refit import refit
+from tests import command
 
 QUICK: dict[str, Any] = {
     "train_size": 32, "image_resize": 36, "epochs": 1, "batch_size": 8, "frequency": 1, "num_workers": 1, "val_folds": 3,
@@ -39,12 +39,13 @@ def out(data: Path, earlier: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """That run, extended by the command."""
     out = tmp_path_factory.mktemp("extended")
     (out / "settings.yaml").write_text("lr: 1e-5\n")
-    words = ["refit", str(earlier), "--data", str(data), "--out", str(out), "--config", str(out / "settings.yaml")]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["acne-edge", *words, "--device", "cpu"])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-    assert not stop.value.code
+    words = ["refit", earlier, "--data", data, "--out", out, "--config", out / "settings.yaml", "--device", "cpu"]
+    done = command.call(cli.main, *words)
+    assert done.code == 0
+    head, *rows, last = done.out.splitlines()
+    assert head.split()[:3] == ["run", "n", "accuracy"]
+    assert [row.split()[0] for row in rows] == ["part-1", "part-2"]
+    assert last.startswith(f"{out / 'all'}: the run on all photographs")
     return out
 
 

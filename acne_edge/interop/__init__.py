@@ -1,0 +1,1 @@
+"""Results and annotations in the forms that other programs read and write."""

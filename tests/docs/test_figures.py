@@ -1,0 +1,126 @@
+"""The figures that README and docs quote follow from the results in the repository."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.docs.pages import README, ROOT, prose
+
+CPU = "U8S8 Q/DQ, weights per channel"
+HONEST = ROOT / "docs" / "explanation" / "honest-numbers.md"
+UNCERTAINTY = ROOT / "docs" / "explanation" / "uncertainty.md"
+LIMITS = ROOT / "docs" / "explanation" / "limits.md"
+TENSORRT = ROOT / "docs" / "how-to" / "run-on-tensorrt.md"
+BENCHMARKS = ROOT / "docs" / "benchmarks.md"
+STEMS = {
+    "shipped": "export/checkpoints/acne-edge-s/int8.json",
+    "shipped analysis": "export/checkpoints/acne-edge-s/analysis.json",
+    "folds": "experiments/results/extended/int8.json",
+    "folds analysis": "experiments/results/extended/analysis.json",
+    "official": "experiments/results/methods-official.json",
+    "grouped": "experiments/results/methods-grouped.json",
+}
+
+
+def result(stem: str, *keys: str) -> Any:
+    value = json.loads((ROOT / STEMS[stem]).read_text())
+    for key in keys:
+        value = value[key]
+    return value
+
+
+def percent(figure: dict[str, float]) -> str:
+    return f"{100 * figure['value']:.1f} %"
+
+
+def percent_ci(figure: dict[str, float]) -> str:
+    return f"{100 * figure['value']:.1f} % [{100 * figure['low']:.1f}, {100 * figure['high']:.1f}]"
+
+
+def lesions_ci(figure: dict[str, float]) -> str:
+    return f"{figure['value']:.2f} [{figure['low']:.2f}, {figure['high']:.2f}]"
+
+
+def fusion(protocol: str) -> dict[str, dict[str, float]]:
+    return next(row["figures"] for row in result(protocol, "rows") if row["row"] == "fusion")
+
+
+def quoted(page: Any) -> str:
+    return " ".join(prose(page).replace("**", "").replace(" lesions [", " [").split())
+
+
+def test_the_readme_quotes_the_shipped_recipe() -> None:
+    figures, wild = result("shipped", "figures", CPU), result("folds", "figures", CPU)
+    text = quoted(README)
+    assert percent_ci(figures["accuracy"]) in text
+    assert lesions_ci(figures["mae"]) in text
+    assert (
+        f"networks by like settings grade {percent(wild['accuracy'])} right and are {wild['mae']['value']:.2f} lesions off"
+        in text
+    )
+    assert f"{result('shipped', 'images')} photographs of ACNE04" in text
+    assert f"On {result('folds', 'images')} photographs" in text
+
+
+def test_the_readme_quotes_sources_and_unknown_faces() -> None:
+    hospital, web = (result("folds analysis", "subsets", name, "figures") for name in ("hospital", "web"))
+    text = quoted(README)
+    assert f"{100 * hospital['accuracy']['value']:.0f} % and {hospital['mae']['value']:.1f} on a hospital's camera" in text
+    assert f"{100 * web['accuracy']['value']:.0f} % and {web['mae']['value']:.1f} on pictures from the web" in text
+    known, unknown = fusion("official"), fusion("grouped")
+    points = 100 * (known["accuracy"]["value"] - unknown["accuracy"]["value"])
+    assert f"lose {points:.1f} points and {unknown['mae']['value'] - known['mae']['value']:.2f} lesions" in text
+
+
+def test_honest_numbers_are_the_results() -> None:
+    text = quoted(HONEST)
+    figures = result("shipped", "figures", CPU)
+    assert percent_ci(figures["accuracy"]) in text
+    assert lesions_ci(figures["mae"]) in text
+    for protocol in ("official", "grouped"):
+        assert percent_ci(fusion(protocol)["accuracy"]) in text
+        assert f"{fusion(protocol)['mae']['value']:.2f}" in text
+    for name, where in (("all", "all"), ("hospital", "a hospital's camera"), ("web", "the web")):
+        part = result("folds analysis", "subsets", name)
+        assert f"| {where} | {part['images']} |" in text
+    for name in ("hospital", "web"):
+        part = result("folds analysis", "subsets", name, "figures")
+        assert f"{percent_ci(part['accuracy'])} | {lesions_ci(part['mae'])} |" in text
+    wild = result("folds", "figures", "float32")
+    assert f"{percent_ci(wild['accuracy'])} | {lesions_ci(wild['mae'])} |" in text
+
+
+def test_limits_are_the_results() -> None:
+    clear, text = result("shipped analysis", "clear_skin"), quoted(LIMITS)
+    assert f"On {clear['crops']} crops of clear skin the model counts {clear['count_mean']:.2f} lesions on average" in text
+    assert f"under one on {100 * clear['count_under_one']:.0f} % of them" in text
+    severe = [result(stem, "figures", "float32", "recall_2", "value") for stem in ("shipped", "folds")]
+    assert f"{100 * severe[0]:.0f} to {100 * severe[1]:.0f} % are graded right" in text
+
+
+def test_what_int8_costs_on_tensorrt_is_the_result() -> None:
+    changes = result("folds", "changes", "S8S8 Q/DQ, symmetric, weights per channel")
+    drop, flips = changes["accuracy_drop"], changes["grade_flips"]
+    better = f"{-100 * drop['value']:.1f} points better than float32 [{-100 * drop['high']:.1f}, {-100 * drop['low']:.1f}]"
+    assert better in quoted(TENSORRT)
+    assert f"flips {100 * flips['value']:.1f} % of the grades" in quoted(TENSORRT)
+
+
+def test_uncertainty_is_that_of_the_manifest(grader: Any) -> None:
+    metrics, text = grader.manifest.metrics, quoted(UNCERTAINTY)
+    assert f"covers {100 * metrics['interval']['coverage']:.1f} %" in text
+    assert f"{metrics['interval']['width']:.1f} lesions wide" in text
+    size, coverage = metrics["grade_set"]["size"], 100 * metrics["grade_set"]["coverage"]
+    assert f"hold {size:.2f} grades on average and cover {coverage:.1f} %" in text
+    error, by_chance = metrics["ece"], metrics["ece_if_calibrated"]
+    assert f"calibration error is {error:.2f} on the 167 photographs, where chance alone makes {by_chance:.2f}" in text
+
+
+@pytest.mark.parametrize(("part", "whole", "ratio"), [(33.7, 11.8, 2.85), (11.8, 10.5, 1.13)])
+def test_ratios_of_the_benchmarks_are_those_of_their_times(part: float, whole: float, ratio: float) -> None:
+    text = prose(BENCHMARKS)
+    assert all(str(figure) in text for figure in (part, whole, ratio))
+    assert part / whole == pytest.approx(ratio, abs=0.011)
