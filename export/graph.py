@@ -15,8 +15,11 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from acne_edge import files
 from acne_edge.errors import ManifestError, ModelError
 from acne_edge.manifest import KEY, Manifest
+from acne_edge.models import MAX_BYTES
+from acne_edge.onnx_file import manifest_text, refuse_external_data
 from acne_edge.training.model import Attention, DeployModel, FusionModel, OutputCalibration
 from calibration.ranges import layers
 
@@ -133,12 +136,14 @@ def read(path: Path) -> tuple[onnx.ModelProto, Manifest]:
     Raises ModelError for a file that is no ONNX model or breaks the contract, ManifestError for one without a manifest.
     """
     try:
-        proto = onnx.load(path, load_external_data=False)
+        data = files.read(path, MAX_BYTES)
+        proto = onnx.load_from_string(data)
     except Exception as error:  # protobuf's DecodeError is no public class
-        raise ModelError(f"{path}: cannot be read as an ONNX model ({str(error).splitlines()[0]})") from error
+        raise ModelError(f"{path}: cannot be read as an ONNX model ({(str(error).splitlines() or [''])[0]})") from error
     try:
+        refuse_external_data(data)
         check(proto)
-        text = {p.key: p.value for p in proto.metadata_props}.get(KEY)
+        text = manifest_text(data)
         if text is None:
             raise ManifestError("the ONNX file holds no acne-edge manifest: make one with `python -m export model`")
         return proto, Manifest.from_json(text)

@@ -127,7 +127,7 @@ def main(library: Path, folders: list[Path]) -> int:
     with AcneGrader.load(MODEL, threads=1) as grader:
         for path in jpegs(folders):
             data = path.read_bytes()
-            python = grader.attempt(data)
+            python = grader.try_predict(data)
             apart = difference(python.to_dict(), c.attempt(data))
             outcome = "different" if apart else "refused" if isinstance(python, Failure) else "predicted"
             if apart:

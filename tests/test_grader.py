@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import itertools
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from acne_edge import (
     Prediction,
     UsageError,
 )
+from acne_edge.backends.base import Outputs
 from acne_edge.grader import STAGES
 from tests import drawing
 
@@ -110,6 +112,48 @@ def test_predict_raises_image_errors(grader: AcneGrader) -> None:
         grader.predict("no/such/photo.jpg")
     with pytest.raises(ImageSizeError):
         grader.predict(np.zeros((1, 1, 3), np.uint8))
+
+
+def test_errors_name_the_path_and_records_have_it_beside_the_message(face: np.ndarray, tmp_path: Path) -> None:
+    dark = tmp_path / "dark.png"
+    dark.write_bytes(drawing.encode((face * 0.1).astype(np.uint8)))
+    with AcneGrader.load(on_poor_quality="fail") as grader:
+        for path, kind in ((dark, PoorQualityError), (tmp_path / "missing.jpg", ImageNotFoundError)):
+            with pytest.raises(kind) as caught:
+                grader.predict(path)
+            assert str(caught.value) == f"{path}: {caught.value.message}"
+            record = grader.try_predict(str(path)).to_dict()
+            assert (record["path"], record["error"]["message"]) == (str(path), caught.value.message)
+        with pytest.raises(PoorQualityError, match=r"^poor capture"):
+            grader.predict(dark.read_bytes())
+
+
+def test_a_model_whose_outputs_are_no_numbers_stops_a_batch(
+    grader: AcneGrader, face: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = grader._loader.backend()
+    run = backend.run
+
+    def broken(images: np.ndarray) -> Outputs:
+        outputs = run(images)
+        outputs.count_probs[0, 3] = np.nan
+        return outputs
+
+    monkeypatch.setattr(backend, "run", broken)
+    with pytest.raises(ModelError, match="no numbers"):
+        grader.predict(face)
+    with pytest.raises(ModelError, match="no numbers"):
+        list(grader.predict_many([face, face]))
+
+
+def test_lazy_pil_images_that_are_damaged_are_records_of_a_batch(grader: AcneGrader, face: np.ndarray) -> None:
+    whole = drawing.encode(face, "JPEG")
+    with Image.open(io.BytesIO(whole)) as closed:
+        pass
+    cut = Image.open(io.BytesIO(whole[: len(whole) // 2]))
+    results = list(grader.predict_many([whole, closed, cut, Image.open(io.BytesIO(whole))]))
+    assert [r.ok for r in results] == [True, False, False, True]
+    assert {r.error.code for r in results if not r.ok} == {"image_decode"}
 
 
 def test_a_batch_keeps_its_order_and_passes_over_bad_inputs(grader: AcneGrader) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from acne_edge.errors import UsageError
+from acne_edge.errors import ModelError, UsageError
 from acne_edge.grading import (
     BANDED,
     HAYASHI,
@@ -134,6 +134,38 @@ def test_a_doubtful_grade_lists_its_rivals_and_abstains_below_the_threshold() ->
 def test_a_grade_set_is_never_empty() -> None:
     result = read(np.array([0.4, 0.6, 0.0, 0.0]), peak(6), grade_quantile=0.0)
     assert result.grade_set == (result.grade,)
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("output", ["grade_probs", "count_probs", "lesions"])
+@pytest.mark.parametrize("map_weight", [0.0, 0.5])
+def test_outputs_that_are_no_numbers_are_no_result(output: str, broken: float, map_weight: float) -> None:
+    values = {"grade_probs": np.full(4, 0.25), "count_probs": peak(12), "lesions": 12.0}
+    if output == "lesions":
+        values["lesions"] = broken
+    else:
+        values[output][1] = broken
+    with pytest.raises(ModelError, match="no numbers"):
+        interpret(
+            **values,
+            native=HAYASHI,
+            scale=HAYASHI,
+            decoding=CountDecoding(map_weight=map_weight),
+            uncertainty=Uncertainty(),
+        )
+
+
+def test_an_absurd_count_is_no_result() -> None:
+    with pytest.raises(ModelError, match="no numbers"):
+        interpret(
+            np.full(4, 0.25),
+            peak(12),
+            1e30,
+            native=HAYASHI,
+            scale=HAYASHI,
+            decoding=CountDecoding(map_weight=0.5),
+            uncertainty=Uncertainty(),
+        )
 
 
 @given(distribution(4), distribution(BINS), st.floats(0, 80))

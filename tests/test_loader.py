@@ -72,16 +72,13 @@ def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
     sign.touch()
     monkeypatch.setattr(backends, "NVIDIA_DEVICE_FILES", (str(sign),))
     machine = SimpleNamespace(obstacle=None, name="tensorrt:Orin")
-    load = backends._load
 
-    def pretend(runtime, model, threads):
-        if runtime != "tensorrt":
-            return load(runtime, model, threads)
+    def pretend(model: bytes) -> SimpleNamespace:
         if machine.obstacle:
             raise machine.obstacle
         return SimpleNamespace(name=machine.name, manifest=None)
 
-    monkeypatch.setattr(backends, "_load", pretend)
+    monkeypatch.setattr("acne_edge.backends.tensorrt.backend.TensorRTBackend", pretend)
     return machine
 
 
@@ -107,7 +104,8 @@ def test_an_engine_file_goes_to_tensorrt(gpu: SimpleNamespace) -> None:
 
 
 def test_strict_refuses_a_runtime_that_runs_on_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backends, "_load", lambda *_: SimpleNamespace(name="onnxruntime:AzureExecutionProvider"))
+    azure = SimpleNamespace(name="onnxruntime:AzureExecutionProvider")
+    monkeypatch.setattr("acne_edge.backends.onnxruntime.OnnxRuntimeBackend", lambda *_: azure)
     assert load_backend("onnxruntime", models.load_model())[0].name.endswith("AzureExecutionProvider")
     with pytest.raises(BackendError, match="strict: the model runs on onnxruntime:Azure"):
         load_backend("onnxruntime", models.load_model(), strict=True)

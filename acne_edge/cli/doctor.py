@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,13 +16,19 @@ EXTRAS = {
     "heif": (("pillow_heif",), "read HEIC photographs"),
     "pandas": (("pandas",), "give results as a data frame"),
     "openvino": (("openvino",), "run on OpenVINO"),
-    "tensorrt": (("tensorrt",), "build and run TensorRT engines"),
+    "tensorrt": (("tensorrt", "cuda"), "build TensorRT engines and run them on an NVIDIA GPU"),
     "tensorrt-rtx": (("tensorrt_rtx", "tensorrt_rtx_bindings"), "build TensorRT engines without a GPU; run them on RTX cards"),
     "camera": (("cv2",), "read cameras and video"),
     "export": (("onnx", "torch"), "export and quantise models"),
     "train": (("torch", "sklearn"), "train"),
 }
 ANY_OF = ("tensorrt-rtx",)  # one of the packages is enough
+IN_A_CHECKOUT = ("export", "calibration")  # folders of the sources that no wheel has
+VENDORS = {"0x10de": "NVIDIA", "0x1002": "AMD", "0x8086": "Intel"}  # of graphics cards, by their PCI numbers
+TENSORRT_BY_APT = (
+    "TensorRT comes with JetPack, not with pip: sudo apt install python3-libnvinfer, "
+    "python3 -m venv --system-site-packages .venv, and there pip install acne-edge 'cuda-python>=12.3,<13' onnx"
+)
 
 
 def doctor() -> None:
@@ -61,12 +68,69 @@ def diagnose() -> Iterator[Check]:
         yield _model(name)
     gpu = next((sign for sign in NVIDIA_DEVICE_FILES if Path(sign).exists()), None)
     yield Check("NVIDIA GPU", True if gpu else None, gpu or "none: TensorRT engines cannot run here")
-    for extra, (packages, purpose) in EXTRAS.items():
-        found = [find_spec(package) is not None for package in packages]
-        if any(found) if extra in ANY_OF else all(found):
-            yield Check(f"extra {extra}", True, f"can {purpose}")
+    yield Check("without extras", True, "can predict photographs, watch folders, evaluate labelled photographs, measure speed")
+    present = installed()
+    for extra, (_, purpose) in EXTRAS.items():
+        if extra in present:
+            yield Check(f"extra {extra}", True, f"can {purpose}" + (", in a checkout" if extra in IN_A_CHECKOUT else ""))
         else:
             yield Check(f"extra {extra}", None, f"to {purpose}: pip install 'acne-edge[{extra}]'")
+    yield _checkout()
+    advice = fitting(str(env["machine"]), env["cpu_flags"], gpu, graphics_cards(), present)
+    yield Check("fits this machine", None if "install" in advice else True, advice)
+
+
+def installed() -> list[str]:
+    """The extras whose packages are there."""
+    found = []
+    for extra, (packages, _) in EXTRAS.items():
+        present = [find_spec(package) is not None for package in packages]
+        if any(present) if extra in ANY_OF else all(present):
+            found.append(extra)
+    return found
+
+
+def graphics_cards() -> set[str]:
+    """Who made this machine's graphics cards, as far as the system says."""
+    found = set()
+    for file in Path("/sys/class/drm").glob("card*/device/vendor"):
+        with suppress(OSError):
+            found.add(VENDORS.get(file.read_text().strip(), "another maker"))
+    return found
+
+
+def fitting(machine: str, flags: Collection[str], gpu: str | None, cards: Collection[str], extras: Collection[str]) -> str:
+    """Which runtime fits a machine, and the command that installs it where it is missing.
+
+    Args:
+        machine: architecture, as `platform.machine` names it.
+        flags: INT8 instructions of the processor, as `bench.environment` names them.
+        gpu: a file by which an NVIDIA GPU with its driver shows; None: there is none.
+        cards: makers of the graphics cards, with or without a driver.
+        extras: those that are installed.
+    """
+    if gpu is not None and {"tensorrt", "tensorrt-rtx"} & set(extras):
+        return "TensorRT, which is installed: see the line of the NVIDIA GPU"
+    if gpu is not None and machine == "aarch64":
+        return TENSORRT_BY_APT
+    if gpu is not None:
+        return "TensorRT: pip install 'acne-edge[tensorrt]', or 'acne-edge[tensorrt-rtx]' for an RTX card"
+    if "NVIDIA" in cards:
+        return "there is an NVIDIA card, but not its driver: install that first, then run doctor again"
+    others = f"; nothing here runs on the {' and '.join(sorted(cards))} graphics" if cards else ""
+    if machine in ("x86_64", "AMD64") and not {"avx512_vnni", "avx_vnni"} & set(flags):
+        install = "" if "openvino" in extras else "pip install 'acne-edge[openvino]', then "
+        compare = "`acne-edge bench --backend onnxruntime --backend openvino`"
+        return f"without VNNI, INT8 gains little; OpenVINO may gain more: {install}{compare} tells{others}"
+    return f"ONNX Runtime, which comes with the package{others}"
+
+
+def _checkout() -> Check:
+    root = Path(__file__).resolve().parents[2]
+    tools = " and ".join(f"python -m {folder}" for folder in IN_A_CHECKOUT)
+    if all((root / folder / "__main__.py").is_file() for folder in IN_A_CHECKOUT):
+        return Check("checkout", True, f"{root}: {tools} work there, with the extra `export`")
+    return Check("checkout", None, f"none: {tools}, which make models, need a checkout of the sources; nothing else does")
 
 
 def _onnxruntime() -> Check:

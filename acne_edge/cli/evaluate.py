@@ -14,11 +14,14 @@ from acne_edge.cli.output import Tally
 
 def evaluate(
     images: Annotated[Path, typer.Argument(help="Directory of the photographs.")],
-    labels: Annotated[Path, typer.Argument(metavar="LIST", help="List file: 'name grade count' a line.")],
+    labels: Annotated[
+        Path, typer.Argument(metavar="LIST", help="List file, 'name grade count' a line; or an annotated set, .json.")
+    ],
     model: ModelOption = None,
     backend: BackendOption = "auto",
     threads: ThreadsOption = 0,
     strict: StrictOption = False,
+    by: Annotated[str | None, typer.Option(help="Of an annotated set: whose readings [there is one a photograph].")] = None,
 ) -> None:
     """Measure a model on labelled photographs, the way a device runs it; prints JSON.
 
@@ -32,7 +35,7 @@ def evaluate(
     tally = Tally()
     with open_grader(model, backend, threads, strict) as grader:
         report = evaluate_list(
-            grader, images, labels, lambda results, n: tally.count(console.progress(iter(results), "evaluating", n))
+            grader, images, labels, lambda results, n: tally.count(console.progress(iter(results), "evaluating", n)), by=by
         )
     print(to_json(report, indent=2))
     if tally.failed:

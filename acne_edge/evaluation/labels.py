@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Protocol
 from acne_edge.errors import UsageError
 
 MAX_BYTES = 64_000_000  # of a list: two million photographs
+SEPARATORS = (",", ";", "\t")  # of the columns of a table
 
 
 @dataclass(frozen=True)
@@ -38,23 +40,101 @@ class Labelled(Protocol):
         """Lesions."""
 
 
-def read_labels(path: Path) -> list[Label]:
-    """Read a list file, `name grade count` a line, in UTF-8; a byte order mark and the line ends of Windows do no harm.
+class Bands(Protocol):
+    """As much of a `grading.SeverityScale` as labels need."""
 
-    File names are not labels: 42 prefixes in ACNE04 disagree with the list. Raises UsageError if the file is missing, no regular
-    file, too long or empty, or a line is not of that form.
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The grades' names, from the mildest on."""
+
+    def grade(self, count: float) -> int:
+        """The grade of a count."""
+
+
+def read_labels(path: Path, scale: Bands | None = None) -> list[Label]:
+    """Read labels as people have them, in UTF-8; a byte order mark and the line ends of Windows do no harm.
+
+    * A table whose first line names the columns `file` and `count`, and perhaps `grade`, in any order, among others, parted by
+      commas, semicolons or tabs. A grade is a number from 0 or one of the scale's names; where there is none, it is that of
+      the count. Only this form can hold names with spaces, in quotes where they hold the separator.
+    * A list as ACNE04 has it: `name grade count` a line.
+
+    File names are not labels: 42 prefixes in ACNE04 disagree with its lists.
+
+    Args:
+        path: the file.
+        scale: of the grades; needed for grades by name and for photographs without one.
+
+    Raises UsageError, naming the line, if the file is missing, no regular file, too long or empty, names a photograph twice in a
+    table, or a line is not of its form.
     """
-    rows = []
-    for number, line in enumerate(_text(path).splitlines(), 1):
-        parts = line.split()
-        if not parts:
-            continue
-        if len(parts) != 3 or not all(part.isascii() and part.isdecimal() and len(part) < 10 for part in parts[1:]):
-            raise UsageError(f"{path}:{number}: expected 'name grade count', found {line[:60]!r}")
-        rows.append(Label(parts[0], int(parts[1]), int(parts[2])))
+    lines = _text(path).splitlines()
+    first = next((line for line in lines if line.strip()), "")
+    separator = next((s for s in SEPARATORS if {"file", "count"} <= set(_names(first.split(s)))), None)
+    rows = _from_table(path, lines, separator, scale) if separator else _from_list(path, lines)
     if not rows:
         raise UsageError(f"{path}: the list is empty")
     return rows
+
+
+def _from_list(path: Path, lines: list[str]) -> list[Label]:
+    rows = []
+    for number, line in enumerate(lines, 1):
+        parts = line.split()
+        if not parts:
+            continue
+        if len(parts) != 3 or not all(map(_is_number, parts[1:])):
+            raise UsageError(
+                f"{path}:{number}: expected 'name grade count', or a table whose first line names the columns file and count; "
+                f"found {line[:60]!r}"
+            )
+        rows.append(Label(parts[0], int(parts[1]), int(parts[2])))
+    return rows
+
+
+def _from_table(path: Path, lines: list[str], separator: str, scale: Bands | None) -> list[Label]:
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    columns: list[str] = []
+    rows: dict[str, Label] = {}
+    for cells in reader:
+        if not any(cell.strip() for cell in cells):
+            continue
+        if not columns:
+            columns = _names(cells)
+            continue
+        where = f"{path}:{reader.line_num}"
+        values = dict(zip(columns, (cell.strip() for cell in cells), strict=False))
+        name, count = values.get("file", ""), values.get("count", "")
+        if not name or not _is_number(count):
+            raise UsageError(f"{where}: expected a file and a whole count, found {separator.join(cells)[:60]!r}")
+        if name in rows:
+            raise UsageError(f"{where}: {name} stands in an earlier line too; leave one of them")
+        rows[name] = Label(name, _grade(where, values.get("grade", ""), int(count), scale), int(count))
+    return list(rows.values())
+
+
+def _grade(where: str, text: str, count: int, scale: Bands | None) -> int:
+    """The grade that a text says, by number or name, or the count's where it says nothing."""
+    if _is_number(text):
+        return int(text)
+    if scale is None:
+        raise UsageError(f"{where}: expected a grade as a number from 0, found {text!r}")
+    if not text:
+        return scale.grade(count)
+    names = [label.lower() for label in scale.labels]
+    name = " ".join(text.lower().replace("_", " ").replace("-", " ").split())
+    if name not in names:
+        raise UsageError(f"{where}: unknown grade {text!r}; expected 0..{len(names) - 1}, or one of: {', '.join(names)}")
+    return names.index(name)
+
+
+def _names(cells: list[str]) -> list[str]:
+    """Names of columns, however they are written."""
+    return [cell.strip().strip('"').strip().lower() for cell in cells]
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 10
 
 
 def _text(path: Path) -> str:

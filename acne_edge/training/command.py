@@ -108,7 +108,9 @@ def train(
             typer.echo(to_json({"run": str(model_path), "metrics": results["metrics"]}, indent=2))
             return
         _print_figures("part", results["metrics"])
-        typer.echo(f"{trainer.run.model}: the network, after {trainer.state.epoch} epochs in {duration(results['seconds'])}")
+        typer.echo(
+            f"{trainer.run.model}: the network after epoch {trainer.state.epoch}, trained in {duration(results['seconds'])}"
+        )
 
 
 def crossval(

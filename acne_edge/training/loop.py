@@ -105,7 +105,8 @@ class Trainer:
         self.state.data = data_hashes(self.lists, self.config.num_workers)
         if going_on:
             self.state.restore(self.run.last, self.model, self.average, self.optimizer)
-            self._say(f"resuming {self.run.path} after epoch {self.state.epoch} of {' + '.join(map(str, self.state.planned))}")
+            prolonged = "".join(f", prolonged from {epochs}" for epochs in self.state.planned[:-1])
+            self._say(f"resuming {self.run.path} after epoch {self.state.epoch} of {self.config.epochs}{prolonged}")
         if self.processes.first:
             self.run.path.mkdir(parents=True, exist_ok=True)
         if self.device.type == "cpu":

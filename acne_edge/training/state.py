@@ -48,17 +48,21 @@ class State:
         More epochs than the run had prolong it. Raises UsageError if anything else about the run is not what it was.
         """
         tensors, info = checkpoint.load(path)
-        self._check(path, info)
-        model.load_state_dict(checkpoint.unprefixed("model", tensors))
-        average.restore(checkpoint.unprefixed("ema", tensors))
-        state = optimizer.state_dict()
-        for name, value in checkpoint.unprefixed("optimizer", tensors).items():
-            index, key = name.split(".", 1)
-            state["state"].setdefault(int(index), {})[key] = value
-        optimizer.load_state_dict(state)
-        self.epoch, self.step, self.history = info["epoch"], info["step"], info["history"]
+        try:
+            self._check(path, info)
+            model.load_state_dict(checkpoint.unprefixed("model", tensors))
+            average.restore(checkpoint.unprefixed("ema", tensors))
+            state = optimizer.state_dict()
+            for name, value in checkpoint.unprefixed("optimizer", tensors).items():
+                index, key = name.split(".", 1)
+                state["state"].setdefault(int(index), {})[key] = value
+            optimizer.load_state_dict(state)
+            self.epoch, self.step, self.history = info["epoch"], info["step"], info["history"]
+            planned = info.get("planned", [info["config"]["epochs"]])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split()[:24])
+            raise UsageError(f"{path}: not the state of a run of this version of acne-edge ({reason})") from error
         self.initial = info.get("initial", self.initial)
-        planned = info.get("planned", [info["config"]["epochs"]])
         self.planned = planned if planned[-1] == self.config.epochs else [*planned, self.config.epochs]
 
     def _check(self, path: Path, info: dict[str, Any]) -> None:

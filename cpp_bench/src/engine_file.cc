@@ -31,7 +31,7 @@ bool is_engine_file(ByteView bytes) {
 
 EngineFile read_engine_file(ByteView bytes) {
     if (!is_engine_file(bytes) || bytes.size() < kStart) {
-        refuse("not an engine file of acne-edge: make one with `python -m export engine`");
+        refuse("not an engine file of acne-edge: make one with `acne-edge engine`");
     }
     const std::uint64_t header_size = little_endian(bytes.data() + kMagic.size(), 4);
     const std::uint64_t plan_size = little_endian(bytes.data() + kMagic.size() + 4, 8);

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -77,11 +76,3 @@ def test_bad_input_is_one_line(arguments: list[str], code: int, message: str, da
     assert err.count("\n") == 1
     assert message in err
     assert not (tmp_path / "crops.npz").exists()
-
-
-def test_help_needs_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    for package in ("torch", "onnx", "safetensors"):
-        monkeypatch.setitem(sys.modules, package, None)
-    for command_name in ("crops", "ranges"):
-        code, out, _ = call(command_name, "--help")
-        assert (code, "--out" in out) == (0, True)

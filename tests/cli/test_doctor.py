@@ -16,6 +16,7 @@ def test_this_machine_can_predict() -> None:
     names = [check.name for check in checks]
     assert {"ONNX Runtime", "NVIDIA GPU", *(f"model {name}" for name in models.index())} <= set(names)
     assert [n for n in names if n.startswith("extra ")] == [f"extra {extra}" for extra in doctor.EXTRAS]
+    assert names[-2:] == ["checkout", "fits this machine"]
 
 
 def test_every_extra_of_the_package_is_looked_for() -> None:
@@ -37,6 +38,42 @@ def test_a_tampered_model_is_reported_and_exit_code_4(
     out = capsys.readouterr().out
     assert stop.value.code == 4
     assert f"FAIL  model {name}" in out
+
+
+def test_the_tools_of_a_checkout_are_said_to_need_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def checkout() -> doctor.Check:
+        return next(check for check in doctor.diagnose() if check.name == "checkout")
+
+    here = checkout()
+    assert (here.ok, str(Path(__file__).parents[2]) in here.detail) == (True, True)
+    monkeypatch.setattr(doctor, "__file__", str(tmp_path / "site-packages" / "acne_edge" / "cli" / "doctor.py"))
+    installed = checkout()
+    assert installed.ok is None
+    assert "python -m export and python -m calibration, which make models, need a checkout" in installed.detail
+
+
+VNNI, OLD = ("avx2", "avx512_vnni"), ("avx2",)
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "gpu", "cards", "extras", "says"),
+    [
+        ("x86_64", VNNI, None, (), (), "ONNX Runtime, which comes with the package"),
+        ("x86_64", OLD, None, (), (), "pip install 'acne-edge[openvino]'"),
+        ("x86_64", OLD, None, (), ("openvino",), "acne-edge bench --backend onnxruntime --backend openvino"),
+        ("x86_64", VNNI, None, ("Intel",), (), "nothing here runs on the Intel graphics"),
+        ("x86_64", VNNI, None, ("NVIDIA",), (), "not its driver: install that first"),
+        ("x86_64", VNNI, "/dev/nvidia0", ("NVIDIA",), (), "pip install 'acne-edge[tensorrt]'"),
+        ("x86_64", VNNI, "/dev/nvidia0", ("NVIDIA",), ("tensorrt-rtx",), "TensorRT, which is installed"),
+        ("aarch64", (), "/etc/nv_tegra_release", (), (), "sudo apt install python3-libnvinfer"),
+        ("aarch64", (), "/etc/nv_tegra_release", (), ("tensorrt",), "TensorRT, which is installed"),
+        ("aarch64", ("asimddp",), None, (), (), "ONNX Runtime, which comes with the package"),
+    ],
+)
+def test_the_extra_that_fits_the_machine_is_proposed(
+    machine: str, flags: tuple[str, ...], gpu: str | None, cards: tuple[str, ...], extras: tuple[str, ...], says: str
+) -> None:
+    assert says in doctor.fitting(machine, flags, gpu, cards, extras)
 
 
 def test_a_missing_extra_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

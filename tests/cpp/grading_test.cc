@@ -80,10 +80,20 @@ TEST(Grading, IntervalHoldsTheCount) {
 
 TEST(Grading, OutputsThatAreNoNumbersAreRefused) {
     const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
-    EXPECT_THROW(interpret(outputs({nan, 1}, {1, 0}), kTwo, kTwo, {}, {}), Error);
-    EXPECT_THROW(interpret(outputs({0, 1}, {nan, 0}), kTwo, kTwo, {}, {}), Error);
-    EXPECT_THROW(interpret(outputs({0, 1}, {1, 0}, {infinity}), kTwo, kTwo, {false, 0.5, 0.5}, {}), Error);
-    EXPECT_THROW(interpret(outputs({0, 1}, {1, 0}, {1e30F}), kTwo, kTwo, {false, 1, 0.5}, {}), Error);
+    const auto status = [](const Outputs& made, double map_weight) {
+        try {
+            interpret(made, kTwo, kTwo, {false, map_weight, 0.5}, {});
+            return ACNE_EDGE_STATUS_OK;
+        } catch (const Error& error) {
+            return error.status();
+        }
+    };
+    for (const double map_weight : {0.0, 0.5, 1.0}) {
+        EXPECT_EQ(status(outputs({nan, 1}, {1, 0}), map_weight), ACNE_EDGE_STATUS_MODEL);
+        EXPECT_EQ(status(outputs({0, 1}, {nan, 0}), map_weight), ACNE_EDGE_STATUS_MODEL);
+        EXPECT_EQ(status(outputs({0, 1}, {1, 0}, {infinity}), map_weight), ACNE_EDGE_STATUS_MODEL);
+    }
+    EXPECT_EQ(status(outputs({0, 1}, {1, 0}, {1e30F}), 1), ACNE_EDGE_STATUS_MODEL);
 }
 
 TEST(Grading, KnowsTheScalesOfThePythonSdk) {

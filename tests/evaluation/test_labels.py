@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from acne_edge.errors import UsageError
 from acne_edge.evaluation import labels as reader
 from acne_edge.evaluation.labels import Label, list_hash, read_labels
+from acne_edge.grading import HAYASHI
 
 ROWS = [Label("a.jpg", 0, 3), Label("ärztin.jpg", 3, 60)]
 TEXT = "a.jpg 0 3\närztin.jpg 3 60\n"
@@ -42,7 +43,7 @@ def test_the_locale_does_not_change_what_is_read(tmp_path: Path, monkeypatch: py
     [
         (b"", r"list\.txt: the list is empty"),
         (b"\xef\xbb\xbf\r\n", r"list\.txt: the list is empty"),
-        (b"a.jpg 0 3\nb.jpg 1\n", r"list\.txt:2: expected 'name grade count', found 'b\.jpg 1'"),
+        (b"a.jpg 0 3\nb.jpg 1\n", r"list\.txt:2: expected 'name grade count'.*found 'b\.jpg 1'"),
         (b"a.jpg 0 -3\n", r"list\.txt:1: expected"),
         ("a.jpg 0 ٣\n".encode(), r"list\.txt:1: expected"),
         (b"a.jpg 0 99999999999999999999\n", r"list\.txt:1: expected"),
@@ -90,3 +91,56 @@ def test_a_list_is_known_by_its_photographs_and_labels_in_any_order() -> None:
     assert list_hash(ROWS) == list_hash(ROWS[::-1])
     assert list_hash(ROWS) != list_hash(ROWS[:1])
     assert list_hash(ROWS) != list_hash([ROWS[0], Label("ärztin.jpg", 3, 61)])
+
+
+NAMED = [Label("left side.jpg", 2, 25), Label("b.jpg", 0, 3)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file,count,grade\nleft side.jpg,25,2\nb.jpg,3,0\n",
+        "grade,file,count\nsevere,left side.jpg,25\nMild,b.jpg,3\n",
+        "\ufeffFile;Count;who\r\nleft side.jpg;25;A. B.\r\nb.jpg;3;\r\n",
+        'count\t"file"\n25\t"left side.jpg"\n\n3\tb.jpg\n',
+        "file, count, grade\nleft side.jpg, 25,\nb.jpg, 3, 0\n",
+    ],
+    ids=[
+        "commas",
+        "any order, grades by name",
+        "semicolons, byte order mark, no grade",
+        "tabs and quotes",
+        "spaces, an empty grade",
+    ],
+)
+def test_a_table_is_read_as_spreadsheets_save_it(text: str, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text(text, encoding="utf-8", newline="")
+    assert read_labels(tmp_path / "labels.csv", HAYASHI) == NAMED
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,count\n", r"labels\.csv: the list is empty"),
+        ("file,count\na.jpg,\n", r"labels\.csv:2: expected a file and a whole count, found 'a\.jpg,'"),
+        ("file,count\na.jpg,3.5\n", r"labels\.csv:2: expected a file and a whole count"),
+        ("file,count\n,3\n", r"labels\.csv:2: expected a file"),
+        ("file,count\na.jpg,3\na.jpg,4\n", r"labels\.csv:3: a\.jpg stands in an earlier line too"),
+        (
+            "file,count,grade\na.jpg,3,bad\n",
+            r"labels\.csv:2: unknown grade 'bad'; expected 0\.\.3, or one of: mild, moderate, severe, ",
+        ),
+        ("file,number\na.jpg,3\n", r"labels\.csv:1: expected 'name grade count', or a table whose first line names"),
+    ],
+)
+def test_what_is_wrong_in_a_table_is_said_with_its_line(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text(text)
+    with pytest.raises(UsageError, match=message) as error:
+        read_labels(tmp_path / "labels.csv", HAYASHI)
+    assert "\n" not in str(error.value)
+
+
+def test_a_table_without_grades_needs_a_scale(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("file,count\na.jpg,3\n")
+    with pytest.raises(UsageError, match="expected a grade as a number from 0"):
+        read_labels(tmp_path / "labels.csv")

@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +34,7 @@ from tests.export.conftest import FEW_BINS
 from tests.export.test_verify import spoil
 from tests.toy_model import make_calibration, make_manifest, narrow, toy_model
 
+ROOT = Path(__file__).parents[2]
 NAMES = ("toy-fp32.onnx", "toy-int8.onnx", "toy-int8-trt.onnx")
 
 
@@ -286,6 +289,32 @@ def test_bad_input_is_one_line(
     assert message in done.error
     assert done.err.count("export: ") == 1 + done.err.count("torch vs ONNX")
     assert "Traceback" not in done.err
+
+
+HELP = """
+import sys
+for absent in ("torch", "onnx", "onnxscript", "safetensors", "einops", "matplotlib"):
+    sys.modules[absent] = None
+from calibration.__main__ import main as calibration
+from export.__main__ import app, main as export
+tools = [(export, command.callback.__name__) for command in app.registered_commands]
+for main, name in [*tools, (calibration, "crops"), (calibration, "ranges")]:
+    sys.argv = ["tool", name, "--help"]
+    try:
+        main()
+    except SystemExit as stop:
+        assert not stop.code, name
+print("numpy" in sys.modules)
+sys.argv = ["tool", "verify", "run", "--model", "model.onnx"]
+export()
+"""
+
+
+def test_help_needs_none_of_the_packages_that_the_work_needs() -> None:
+    done = subprocess.run([sys.executable, "-c", HELP], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout.count("Usage: ")) == (2, 10), done.stderr
+    assert done.stdout.splitlines()[-1] == "False"  # nor anything else that takes time
+    assert "install it with: pip install 'acne-edge[export]'" in done.stderr
 
 
 def test_without_a_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -26,7 +27,8 @@ from calibration.ranges import layers
 from export.graph import attach, check, read, to_onnx
 from export.parity import difference, onnx_runner, outputs, torch_runner
 from export.quantize import candidates
-from tests.toy_model import draw_images, make_calibration, make_manifest, make_network, narrow
+from tests.test_onnx_file import with_external_weights
+from tests.toy_model import draw_images, make_calibration, make_manifest, make_network, narrow, toy_model
 
 
 def copy(graph: onnx.ModelProto) -> onnx.ModelProto:
@@ -130,8 +132,20 @@ def test_reading_what_is_no_model(tmp_path: Path) -> None:
     path.write_text("not a model")
     with pytest.raises(ModelError, match=r"text\.onnx: cannot be read as an ONNX model"):
         read(path)
-    with pytest.raises(ModelError, match="cannot be read as an ONNX model"):
-        read(tmp_path / "nowhere.onnx")
+    os.mkfifo(tmp_path / "pipe.onnx")
+    for name in ("nowhere.onnx", "pipe.onnx"):
+        with pytest.raises(ModelError, match="cannot be read as an ONNX model"):
+            read(tmp_path / name)
+
+
+def test_reading_a_model_with_weights_elsewhere_or_a_manifest_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(with_external_weights(toy_model())[0])
+    with pytest.raises(ModelError, match=r"model\.onnx: the model keeps weights outside its file"):
+        read(path)
+    path.write_bytes(toy_model(make_manifest(licence="caf?")).replace(b"caf?", b"caf\xe9"))
+    with pytest.raises(ManifestError, match=r"model\.onnx: the manifest is not UTF-8"):
+        read(path)
 
 
 def test_a_model_file_comes_back_with_its_manifest(graph: onnx.ModelProto, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_the_command_trains_with_flags_over_the_file_and_ends_in_a_table(data: P
     head, row, last = out.splitlines()
     assert head.split() == ["part", "n", *command.FIGURES]
     assert row.split()[0] == "val"
-    assert last.startswith(f"{tmp_path / 'run' / 'model.safetensors'}: the network, after 2 epochs in ")
+    assert last.startswith(f"{tmp_path / 'run' / 'model.safetensors'}: the network after epoch 2, trained in ")
     assert "acne-edge: epoch 2  " in err
     saved = json.loads((tmp_path / "run" / "config.json").read_text())
     assert (saved["method"], saved["epochs"], saved["lr_steps"], saved["optimizer"]) == ("resnet", 2, [1], "sgd")

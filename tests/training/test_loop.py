@@ -287,6 +287,15 @@ def test_a_run_that_began_from_weights_goes_on_with_them(data: Path, finished: P
     assert trainer(data, run, weights, epochs=2).fit(resume=True)["initial"]["weights"] == "model.safetensors"
 
 
+def test_a_file_that_is_no_state_of_a_run_is_refused(data: Path, finished: Path, tmp_path: Path) -> None:
+    shutil.copy(finished / "model.safetensors", tmp_path / "last.safetensors")
+    with pytest.raises(UsageError, match=r"last\.safetensors: not the state of a run of this version of acne-edge \('config'\)"):
+        trainer(data, tmp_path).fit(resume=True)
+    (tmp_path / "last.safetensors").write_bytes((finished / "last.safetensors").read_bytes()[:-9])
+    with pytest.raises(UsageError, match=r"last\.safetensors: cannot be read as a checkpoint"):
+        trainer(data, tmp_path).fit(resume=True)
+
+
 def test_a_folder_that_is_a_file_is_refused(data: Path, tmp_path: Path) -> None:
     (tmp_path / "run").touch()
     with pytest.raises(UsageError, match="run: not a folder"):

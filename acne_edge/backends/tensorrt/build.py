@@ -37,7 +37,7 @@ def build(model: bytes, precision: str | None = None, target: str = "current", t
         ModelError: the model is refused.
         BackendError: no GPU for `current`, or TensorRT cannot build the model; the message has TensorRT's reason.
     """
-    trt = find_tensorrt()
+    trt = find_tensorrt("tensorrt" if target == "current" else "tensorrt-rtx")
     key, manifest = describe(model, trt, precision, target)
     log = error_log(trt)
     builder = trt.Builder(log)
@@ -131,8 +131,8 @@ def cached(model: bytes, directory: Path, precision: str | None = None) -> Engin
     return unpack(data)
 
 
-def find_tensorrt() -> ModuleType:
-    """The TensorRT package that is installed. Raises MissingExtraError if none is."""
+def find_tensorrt(extra: str = "tensorrt") -> ModuleType:
+    """The TensorRT package that is installed. Raises MissingExtraError, which names the extra, if none is."""
     from importlib import import_module
 
     for package in PACKAGES:
@@ -140,7 +140,7 @@ def find_tensorrt() -> ModuleType:
             return import_module(package)
         except ImportError:
             continue
-    raise MissingExtraError("TensorRT", "tensorrt", "the TensorRT backend") from None
+    raise MissingExtraError("TensorRT", extra, "the TensorRT backend") from None
 
 
 def package_of(trt: ModuleType) -> str:

@@ -98,7 +98,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     """TensorRT 10.3 on an Orin."""
     trt = StandIn()
     for module in (building, running):
-        monkeypatch.setattr(module, "find_tensorrt", lambda: trt)
+        monkeypatch.setattr(module, "find_tensorrt", lambda *_: trt)
     for module in (building, running):
         monkeypatch.setattr(module, "Cuda", lambda: SimpleNamespace(device=lambda: HERE))
     return trt
@@ -182,7 +182,7 @@ def test_tensorrt_10_is_asked_for_int8_and_fp16_by_flags(installed: StandIn) -> 
 def test_a_typed_tensorrt_gets_a_typed_network_and_a_half_graph(installed: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     trt = StandIn(typed=True, name="tensorrt_rtx_bindings", version="1.7")
     for module in (building, running):
-        monkeypatch.setattr(module, "find_tensorrt", lambda: trt)
+        monkeypatch.setattr(module, "find_tensorrt", lambda *_: trt)
     model = toy()
     key = unpack(build(model, target="sm120")).key
     assert trt.asked[:3] == ["flags 2", model, "SM120"]
@@ -206,7 +206,7 @@ def test_a_timing_cache_is_read_and_written(installed: StandIn, tmp_path: Path) 
 
 def test_tensorrts_own_reason_is_passed_on(installed: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (building, running):
-        monkeypatch.setattr(module, "find_tensorrt", lambda: StandIn(plan=None))
+        monkeypatch.setattr(module, "find_tensorrt", lambda *_: StandIn(plan=None))
     with pytest.raises(BackendError, match=r"TensorRT cannot build the model: no kernel for this$"):
         build(toy())
 
@@ -313,7 +313,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Runtime:
 def test_a_backend_runs_any_batch_in_parts(cuda: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     trt = StandIn()
     for module in (building, running):
-        monkeypatch.setattr(module, "find_tensorrt", lambda: trt)
+        monkeypatch.setattr(module, "find_tensorrt", lambda *_: trt)
     shapes = {"image": (-1, SIDE, SIDE, 3), "grade_probs": (-1, 4), "count_probs": (-1, 66), "lesion_map": (-1, 4, 4)}
     addresses: dict[str, int] = {}
     batches: list[int] = []
@@ -358,7 +358,7 @@ def test_a_backend_runs_any_batch_in_parts(cuda: Runtime, monkeypatch: pytest.Mo
 
 def test_a_machine_without_gpu_is_one_line(cuda: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (building, running):
-        monkeypatch.setattr(module, "find_tensorrt", StandIn)
+        monkeypatch.setattr(module, "find_tensorrt", lambda *_: StandIn())
     cuda.devices = 0
     with pytest.raises(BackendError, match=r"^no NVIDIA GPU can be used on this machine$"):
         TensorRTBackend(toy())

@@ -1,0 +1,120 @@
+"""`acne-edge engine`: real engines, built by TensorRT for RTX on a machine that needs no GPU."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from acne_edge import models
+from acne_edge.backends.tensorrt import build as building
+from acne_edge.backends.tensorrt.engine_file import unpack
+from acne_edge.cli import main as cli
+from acne_edge.errors import MissingExtraError
+from tests.command import Done
+from tests.command import call as run
+from tests.test_onnx_file import with_external_weights
+from tests.toy_model import toy_model
+
+ROOT = Path(__file__).parents[2]
+
+
+def call(*arguments: object) -> Done:
+    """`acne-edge engine`."""
+    return run(cli.main, "engine", *arguments)
+
+
+@pytest.fixture
+def rtx() -> None:
+    """TensorRT for RTX is installed."""
+    try:
+        trt = building.find_tensorrt()
+    except MissingExtraError:
+        pytest.skip("no TensorRT for RTX: install the extra tensorrt-rtx")
+    if not hasattr(trt, "ComputeCapability"):
+        pytest.skip(f"{trt.__name__} builds only for the GPU of the machine: install the extra tensorrt-rtx")
+
+
+ALONE = """
+import sys
+for absent in ("torch", "einops", "safetensors", "onnxscript", "sklearn", "yaml", "export", "calibration"):
+    sys.modules[absent] = None  # what an installed wheel with the extra tensorrt-rtx alone does not have
+from acne_edge.cli.main import main
+for model, output in (("acne-edge-s-trt", "shipped.engine"), ("float.onnx", "float.engine")):
+    sys.argv = ["acne-edge", "engine", model, "--target", "sm89", "-o", output]
+    main()
+"""
+
+
+def test_engines_are_built_without_torch_and_without_a_checkout(rtx: None, tmp_path: Path) -> None:
+    (tmp_path / "float.onnx").write_bytes(toy_model())
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0].startswith("shipped.engine: int8 for any GPU of compute capability 8.9, tensorrt_rtx ")
+    assert done.stdout.splitlines()[1].startswith("float.engine: fp16 for any GPU of compute capability 8.9, tensorrt_rtx ")
+    engine = unpack((tmp_path / "shipped.engine").read_bytes())
+    assert engine.key.onnx_sha256 == models.load_model("acne-edge-s-trt").sha256
+    assert engine.manifest.name == "acne-edge-s"
+    assert len(engine.plan) > 1_000_000
+    assert unpack((tmp_path / "float.engine").read_bytes()).manifest.name == "toy"
+
+
+def test_an_engine_lies_in_the_working_directory_unless_told_otherwise(
+    rtx: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "toy-fp32.onnx").write_bytes(toy_model())
+    done = call("folder/toy-fp32.onnx", "--target", "sm86")
+    assert (done.code, done.err) == (0, "")
+    assert unpack(Path("toy-fp32-sm86.engine").read_bytes()).key.compute_capability == "8.6"
+
+
+@pytest.mark.parametrize(("target", "extra"), [("current", "tensorrt"), ("sm89", "tensorrt-rtx")])
+def test_without_tensorrt_the_extra_is_named(target: str, extra: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(building, "PACKAGES", ("no_such_tensorrt",))
+    code, out, err = call("acne-edge-s-trt", "--target", target, "-o", tmp_path / "x.engine")
+    assert (code, out) == (2, "")
+    assert f"pip install 'acne-edge[{extra}]'" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_targets_that_need_no_gpu_are_named_where_there_is_none(rtx: None, tmp_path: Path) -> None:
+    if Path("/dev/nvidia0").exists():
+        pytest.skip("this machine has a GPU")
+    code, _, err = call("acne-edge-s-trt", "-o", tmp_path / "x.engine")
+    assert code in (2, 4)
+    assert "the targets sm86, sm89, sm120 need none" in err or "cuda-python" in err
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "says"),
+    [
+        ("acne-edge-s --target sm89", 2, "TensorRT takes the S8S8 one, as the shipped acne-edge-s-trt"),
+        ("acne-edge-s-trt --target sm89 --precision fp16", 2, "this file is for int8"),
+        ("acne-edge-s-trt --target sm75", 2, "'sm75' is not one of 'current', 'sm86', 'sm89', 'sm120'"),
+        ("nowhere.onnx --target sm89", 4, "cannot read the model file"),
+        ("bare.onnx --target sm89", 4, "no acne-edge manifest"),
+        ("external.onnx --target sm89", 4, "keeps weights outside its file"),
+        ("custom.onnx --target sm89", 4, "cannot load the model"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(
+    rtx: None, given: str, code: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bare.onnx").write_bytes(toy_model(None))
+    Path("external.onnx").write_bytes(with_external_weights(toy_model())[0])
+    Path("custom.onnx").write_bytes(toy_model().replace(b"Softmax", b"Sofamax"))
+    before = sorted(tmp_path.iterdir())
+    done = call(*given.split())
+    assert (done.code, done.out) == (code, "")
+    assert says in done.error
+    assert done.err.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before
