@@ -39,6 +39,7 @@ def evaluate_list(
     follow: Callable[[Results, int], Results] | None = None,
     repeats: int = REPEATS,
     by: str | None = None,
+    each: Callable[[Label, Prediction | Failure], None] | None = None,
 ) -> dict[str, Any]:
     """Predict every photograph that `labels` names, in the folder `images`, and compare.
 
@@ -59,6 +60,7 @@ def evaluate_list(
 
     A list that the model has learned is named in a warning of the log. `follow` gets the results as they come, and how many there
     will be, and passes them on: to show progress, or to name failures. `repeats` is how many samples the bootstrap draws.
+    `each` is called with every photograph's label and result, in the order of the list.
 
     Raises UsageError for a list that cannot be read or does not fit the model's scale, and where the folder holds none of its
     photographs; ImageError if none can be used.
@@ -70,6 +72,9 @@ def evaluate_list(
         logger.warning(said, labels, grader.model.name, LEARNED[learned])
     results: Results = grader.predict_many(images / label.name for label in rows)
     found = list(follow(results, len(rows)) if follow else results)
+    if each:
+        for row, r in zip(rows, found, strict=True):
+            each(row, r)
     done = [(row, r) for row, r in zip(rows, found, strict=True) if r.ok]
     drawn = [b for b, r in zip(boxes, found, strict=True) if r.ok]
     failures = [r for r in found if not r.ok]

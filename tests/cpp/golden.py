@@ -27,7 +27,8 @@ sys.path.insert(0, str(ROOT))
 from acne_edge import __version__, image, models, preprocess, quality  # noqa: E402
 from acne_edge.errors import AcneEdgeError, ManifestError, PoorQualityError  # noqa: E402
 from acne_edge.grader import ON_POOR_QUALITY, AcneGrader  # noqa: E402
-from acne_edge.manifest import SCHEMA, Manifest, embedded  # noqa: E402
+from acne_edge.manifest import SCHEMA, Manifest  # noqa: E402
+from acne_edge.onnx_file import manifest_text  # noqa: E402
 from acne_edge.positions import locate  # noqa: E402
 from tests import mutants, profiles  # noqa: E402
 
@@ -350,7 +351,7 @@ def refused_models(model: bytes, manifest: Manifest) -> Iterator[tuple[str, byte
         assert len(old) == len(new), old
         return model.replace(old, new)
 
-    text = embedded(model)
+    text = manifest_text(model)
     assert text is not None
     values = json.loads(text)
     yield "schema_2", swap(b"schema", values["schema"], "2" + values["schema"][1:]), "manifest_invalid"
@@ -389,7 +390,7 @@ def main(folder: Path) -> None:
         "version": __version__,
         "machine": platform.machine(),
         "model_sha256": shipped.sha256,
-        "model_manifest": embedded(shipped.data),  # as it stands in the file
+        "model_manifest": manifest_text(shipped.data),  # as it stands in the file
         "input": vars(spec),
         "scales": SCALES,
         "cases": cases,

@@ -323,6 +323,7 @@ def test_two_processes_train_one_network(data: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("epoch 3 ") == 1
+    assert done.stdout.count("the network after epoch 3") == 1
     assert len(list(csv.DictReader((tmp_path / "two" / "log.csv").read_text().splitlines()))) == 3
     single = Trainer(TrainConfig.from_dict({**QUICK, "method": "vit", "val_folds": 7}), data, tmp_path / "one", None, "cpu")
     single.fit()
