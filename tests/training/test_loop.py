@@ -367,6 +367,7 @@ def test_a_rate_under_which_the_loss_explodes_is_named(data: Path, tmp_path: Pat
         trainer(data, tmp_path, lr=1e30, method="vit", optimizer="sgd", val_folds=0).fit()
 
 
+@pytest.mark.slow
 def test_a_network_learns_to_count_drawn_lesions(data: Path, tmp_path: Path) -> None:
     run = trainer(
         data, tmp_path, train_size=64, image_resize=64, epochs=14, lr=1e-3, ema=0.9, frequency=14, method="resnet", zoom=0.0
