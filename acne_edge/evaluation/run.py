@@ -68,12 +68,12 @@ def evaluate_list(
     rows, boxes = _read(grader, images, labels, by)
     learned = _learned(grader.manifest, rows)
     if learned:
-        said = "%s: %s %s: its figures do not tell how good it is on other photographs"
-        logger.warning(said, labels, grader.model.name, LEARNED[learned])
+        what = f"{labels}: {grader.model.name} {LEARNED[learned]}"
+        logger.warning("%s: its figures do not tell how good it is on other photographs", what)
     results: Results = grader.predict_many(images / label.name for label in rows)
     found = list(follow(results, len(rows)) if follow else results)
-    if each:
-        for row, r in zip(rows, found, strict=True):
+    for row, r in zip(rows, found, strict=True):
+        if each:
             each(row, r)
     done = [(row, r) for row, r in zip(rows, found, strict=True) if r.ok]
     drawn = [b for b, r in zip(boxes, found, strict=True) if r.ok]

@@ -12,6 +12,7 @@ struct QualityReason {
     const char* code;
 };
 inline constexpr QualityReason kQualityReasons[] = {
+    {ACNE_EDGE_QUALITY_BLANK, "blank"},
     {ACNE_EDGE_QUALITY_LOW_RESOLUTION, "low_resolution"},
     {ACNE_EDGE_QUALITY_TOO_DARK, "too_dark"},
     {ACNE_EDGE_QUALITY_TOO_BRIGHT, "too_bright"},
