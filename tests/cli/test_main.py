@@ -336,3 +336,19 @@ def test_evaluate_prints_a_table_and_keeps_a_row_a_photograph(run, tmp_path: Pat
         ("missing.jpg", "1", "0", "image_not_found"),
     ]
     assert float(rows[0]["count"]) >= 0
+
+
+def test_evaluate_shows_how_steady_the_answers_are(run, tmp_path: Path, photo: Path) -> None:
+    (tmp_path / "labels.csv").write_text("file,count\nface.jpg,20\n")
+    code, out, err = run("evaluate", tmp_path, tmp_path / "labels.csv", "--perturb")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[2].split() == ["nothing", "0.00", "0.00", *lines[2].split()[3:]]
+    assert [line[:18].strip() for line in lines[3:6]] == ["JPEG quality 50", "WebP quality 80", "320 px"]
+    assert max(map(len, lines)) <= 80
+    code, out, _ = run("evaluate", tmp_path, tmp_path / "labels.csv", "--perturb", "--format", "json")
+    assert code == 0
+    assert json.loads(out)["rows"][0]["row"] == "nothing"
+    code, _, err = run("evaluate", tmp_path, tmp_path / "labels.csv", "--perturb", "--predictions", tmp_path / "x.csv")
+    assert code == 2
+    assert "not with --perturb" in err
