@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdint>
 #include <cstdlib>
 
 #include "resize.h"
@@ -31,7 +30,7 @@ class Variance {
 public:
     void add(int value) {
         sum_ += value;
-        squares_ += static_cast<std::int64_t>(value) * value;
+        squares_ += value * value;
     }
     double value() const {
         constexpr double kPixels = kSide * kSide;
@@ -40,8 +39,8 @@ public:
     }
 
 private:
-    std::int64_t sum_ = 0;
-    std::int64_t squares_ = 0;
+    int sum_ = 0;
+    int squares_ = 0;  // at most 255 * 255 * 128 * 128
 };
 
 }  // namespace
