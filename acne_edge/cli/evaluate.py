@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,7 @@ import typer
 from acne_edge import console
 from acne_edge.cli.options import (
     BackendOption,
-    DocumentOption,
+    Document,
     ModelOption,
     OutputOption,
     StrictOption,
@@ -69,19 +70,22 @@ def evaluate(
             "--perturb", help="Judge perturbed copies too (noise, blur, JPEG, borders, screenshots ...); 24 times as long."
         ),
     ] = False,
-    output: DocumentOption = "table",
+    output: Annotated[
+        Document | None, typer.Option("--format", "-f", help="How to print [table on a terminal, else json].")
+    ] = None,
     file: OutputOption = None,
 ) -> None:
     """Measure a model on labelled photographs, the way a device runs it.
 
     Photographs that cannot be used are named on stderr, and the exit code is then 3. A warning says so if the model has learned
-    this very list. The table shows the figures that matter most, with 95 % intervals; --format json has all of them. A figure
+    this very list. The table shows the figures that matter most, with 95 % intervals; JSON has all of them. A figure
     that does not exist is a dash, or null, with the reason.
     """
     from acne_edge.evaluation.run import evaluate_list
     from acne_edge.evaluation.tables import to_json
 
     console.log_to_stderr()
+    output = output or ("table" if file is None and sys.stdout.isatty() else "json")
     if perturb:
         if predictions is not None:
             raise UsageError("--predictions goes with the photographs as they are, not with --perturb")
