@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -51,6 +52,8 @@ def test_the_page_runs(page: Path, desk: Path, environment: dict[str, str]) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("page", with_blocks(slow=True), ids=name)
 def test_the_slow_part_of_the_page_runs(page: Path, desk: Path, environment: dict[str, str]) -> None:
+    if page.name == "run-on-tensorrt.md" and not any(map(find_spec, ("tensorrt_rtx", "tensorrt_rtx_bindings"))):
+        pytest.skip("needs the extra tensorrt-rtx")
     run_page(page, desk, environment, slow=True)
 
 
