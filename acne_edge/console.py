@@ -29,13 +29,18 @@ SIGNALS = {130: "interrupted", 143: "terminated", 129: "hung up"}  # exit code a
 CONTROLS = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # would break a line, or drive the terminal
 
 
-def application(help_text: str) -> typer.Typer:
-    """A command line whose errors are left to `run`, and whose help is plain text."""
+def application(help_text: str, **settings: Any) -> typer.Typer:
+    """A command line whose errors are left to `run`, and whose help is plain text. `settings`: of Typer."""
     import typer
 
-    return typer.Typer(
-        add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, help=help_text
-    )
+    usual = {
+        "add_completion": False,
+        "no_args_is_help": True,
+        "rich_markup_mode": None,
+        "pretty_exceptions_enable": False,
+        "context_settings": {"help_option_names": ["-h", "--help"]},
+    }
+    return typer.Typer(help=help_text, **{**usual, **settings})
 
 
 def run(call: Callable[..., object], program: str) -> None:
@@ -65,7 +70,8 @@ def _outcome(call: Callable[..., object], arguments: list[str], debug: bool) -> 
     """The exit code, and what to say on stderr."""
     try:
         code = _exit_code(call, arguments)
-        sys.stdout.flush()
+        if code not in SIGNALS:  # Typer makes an exit code of an interrupt; the line that was begun is not to be there
+            sys.stdout.flush()
         return code, SIGNALS.get(code, "")
     except OutputError as error:
         _give_up_stdout()

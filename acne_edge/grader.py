@@ -25,7 +25,7 @@ from acne_edge.errors import (
     PoorQualityError,
     UsageError,
 )
-from acne_edge.grading import SeverityScale, find_scale, interpret
+from acne_edge.grading import SeverityScale, describe, find_scale, interpret
 from acne_edge.loader import ModelLoader
 from acne_edge.parallel import in_order
 from acne_edge.positions import locate
@@ -165,16 +165,18 @@ class AcneGrader:
             uncertainty=manifest.uncertainty,
         )
         lesions = locate(lesion_map, manifest.positions.threshold)
+        abstained = self._abstained(capture.reasons) or result.abstained
+        labels = self.scale.labels
         clock.lap("interpretation")
         return Prediction(
             count=result.count,
             count_interval=CountInterval(manifest.uncertainty.level, *result.interval),
-            grade=Grade(result.grade, self.scale.labels[result.grade]),
+            grade=Grade(result.grade, labels[result.grade], describe(labels, result.grade_set, result.count, abstained)),
             grade_probs=tuple(float(p) for p in result.grade_probs),
             grade_set=result.grade_set,
             scale=self.scale.name,
             quality=capture,
-            abstained="poor_quality" if capture.reasons and self._on_poor_quality == "abstain" else result.abstained,
+            abstained=abstained,
             model=self.model,
             timings=clock.finish(),
             image=ImageSize(photograph.width, photograph.height),
@@ -182,6 +184,12 @@ class AcneGrader:
             path=os.fspath(source) if isinstance(source, (str, os.PathLike)) else None,
             lesion_map=lesion_map,
         )
+
+    def _abstained(self, reasons: tuple[str, ...]) -> str | None:
+        """The reason that the capture itself gives for having no grade."""
+        if quality.BLANK in reasons:
+            return quality.BLANK
+        return "poor_quality" if reasons and self._on_poor_quality == "abstain" else None
 
     def __call__(self, source: ImageSource) -> Prediction:
         """The same as `predict`."""

@@ -10,6 +10,8 @@ import numpy as np
 from acne_edge.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 Floats: TypeAlias = "NDArray[np.floating]"
@@ -85,6 +87,22 @@ class Interpretation:
     grade_probs: Floats  # [G], sums to 1
     grade_set: tuple[int, ...]  # grades that cannot be excluded at the level
     abstained: str | None  # reason code, or None
+
+
+NONE_COUNTED, NO_GRADE = "none counted", "no grade"
+
+
+def describe(labels: Sequence[str], grade_set: Sequence[int], count: float, abstained: str | None) -> str:
+    """The grade in words that fit the count: what is possible, and not only what is likeliest.
+
+    A count near the edge of a band leaves two grades possible, "mild to moderate"; under half a lesion there is nothing to grade.
+    """
+    if abstained:
+        return NO_GRADE
+    if count < 0.5:
+        return NONE_COUNTED
+    low, high = labels[min(grade_set)], labels[max(grade_set)]
+    return low if low == high else f"{low} to {high}"
 
 
 def interpret(

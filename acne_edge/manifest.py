@@ -16,7 +16,6 @@ from acne_edge.errors import ManifestError
 from acne_edge.grading import CountDecoding, SeverityScale, Uncertainty
 from acne_edge.positions import CROSS, PositionDecoding
 
-KEY = "acne_edge.manifest"
 SCHEMA = "1.1"  # a minor version adds what a reader may ignore; what it may not ignore, `requires` names
 MAX_CHARS = 256 * 1024
 UNDERSTOOD: tuple[str, ...] = ()  # what a model may require of this version

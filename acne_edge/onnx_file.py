@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from acne_edge.errors import ManifestError, ModelError
-from acne_edge.manifest import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+KEY = "acne_edge.manifest"  # of the manifest in the metadata
 METADATA_PROPS = 14  # of ModelProto
 EXTERNAL_DATA = 13  # of TensorProto: where else its values are
 LOCATION = b"location"  # the key under which `external_data` names a file; a runtime finds none without it

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from acne_edge.errors import UsageError
+from acne_edge.quality import BLANK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 THUMBNAIL = 800  # pixels of the longer side, in a notebook
 COLUMNS = (
-    "path", "count", "low", "high", "grade", "label", "probability", "grade_set", "scale", "abstained", "quality", "error",
+    "path", "count", "low", "high", "grade", "label", "text", "probability", "grade_set", "scale", "abstained", "quality",
+    "error",
 )  # fmt: skip
 SCHEMA = "1.1"  # a minor version adds fields and changes none
 
@@ -41,10 +43,11 @@ class CountInterval:
 
 @dataclass(frozen=True)
 class Grade:
-    """A grade: its index into the scale, from 0, and its label."""
+    """A grade: the likeliest one's index into the scale, from 0, its label, and what a person should read instead of it."""
 
     index: int
     label: str
+    text: str  # of all grades that are possible, "mild to moderate"; "none counted" and "no grade" too; see `grading.describe`
 
 
 @dataclass(frozen=True)
@@ -103,21 +106,33 @@ class Prediction:
         """`count` to the nearest lesion; a half is rounded up, as for the grade."""
         return math.floor(self.count + 0.5)
 
+    @property
+    def probability(self) -> float:
+        """Of the grades that `grade.text` spans, together."""
+        return min(1.0, sum(self.grade_probs[min(self.grade_set) : max(self.grade_set) + 1]))
+
     def caption(self) -> tuple[str, ...]:
         """What stands under a picture, line by line."""
-        lesions = "1 lesion" if self.rounded_count == 1 else f"{self.rounded_count} lesions"
-        interval = f"{100 * self.count_interval.level:.0f} % interval {self.count_interval.low} to {self.count_interval.high}"
-        grade = f"{self.grade.label} ({100 * self.grade_probs[self.grade.index]:.0f} %)"
         marked = f"{len(self.marks)} marked"
         if len(self.marks) < self.rounded_count:
             marked = f"{len(self.marks)} of {self.rounded_count} marked; the map shows no more"
-        doubt = (f"do not rely on this grade: {_words(self.abstained)}",) if self.abstained else ()
         return (
-            f"{lesions} ({interval}) · {grade}",
-            *doubt,
+            " · ".join(filter(None, (self._count_in_words(), self._grade_in_words()))),
             f"quality: {', '.join(map(_words, self.quality.reasons)) or 'ok'} · {marked}",
             f"{self.model.name} {self.model.version} · estimate, not a diagnosis",
         )
+
+    def _count_in_words(self) -> str:
+        if self.abstained == BLANK:
+            return ""
+        lesions = {0: "none counted", 1: "1 lesion"}.get(self.rounded_count, f"{self.rounded_count} lesions")
+        interval = self.count_interval
+        return f"{lesions} ({100 * interval.level:.0f} % interval {interval.low} to {interval.high})"
+
+    def _grade_in_words(self) -> str:
+        if self.abstained:
+            return f"{self.grade.text}: {_words(self.abstained)}"
+        return f"{self.grade.text} ({100 * self.probability:.0f} %)" if self.rounded_count else ""
 
     def plot(self, image: ImageSource | None = None, *, heat: bool = False) -> Image.Image:
         """The photograph, at its own resolution, with rings around `marks` and the `caption` below it.
@@ -222,7 +237,7 @@ class Prediction:
                 "low": self.count_interval.low,
                 "high": self.count_interval.high,
             },
-            "grade": {"index": self.grade.index, "label": self.grade.label},
+            "grade": vars(self.grade),
             "grade_probs": [round(p, 4) for p in self.grade_probs],
             "grade_set": list(self.grade_set),
             "scale": self.scale,
@@ -288,6 +303,7 @@ def row(record: Mapping[str, Any]) -> dict[str, Any]:
         "high": r["count_interval"]["high"],
         "grade": r["grade"]["index"],
         "label": r["grade"]["label"],
+        "text": r["grade"]["text"],
         "probability": r["grade_probs"][r["grade"]["index"]],
         "grade_set": " ".join(map(str, r["grade_set"])),
         "scale": r["scale"],

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from acne_edge import files
 from acne_edge.errors import ManifestError, ModelError
-from acne_edge.manifest import KEY, Manifest
+from acne_edge.manifest import Manifest
 from acne_edge.models import MAX_BYTES
-from acne_edge.onnx_file import manifest_text, refuse_external_data
+from acne_edge.onnx_file import KEY, manifest_text, refuse_external_data
 from acne_edge.training.model import Attention, DeployModel, FusionModel, OutputCalibration
 from calibration.ranges import layers
 

@@ -40,7 +40,7 @@ def positions(runs: Sequence[Path], data: Path, part: str, out: Path) -> dict[st
         f"learned: {'; '.join(lists(runs, part))}"
     )
     decoding, measured = fit_positions(maps, boxes, fitted_on)
-    patch = {"positions": vars(decoding), "metrics": {"positions": measured}}
+    patch = {"positions": vars(decoding), "metrics": {"positions": {"split": fitted_on, **measured}}}
     write(out, (to_json(patch, indent=2) + "\n").encode())
     return patch
 

@@ -219,3 +219,19 @@ def test_one_photograph_is_no_batch(grader: AcneGrader, face: np.ndarray) -> Non
         with pytest.raises(UsageError, match="one photograph is for predict"):
             grader.predict_many(source)
     assert len(list(grader.predict_many(np.stack([face, face])))) == 2
+
+
+@pytest.mark.parametrize("policy", ["warn", "abstain"])
+def test_a_blank_frame_gets_no_grade_whatever_the_policy(policy: str) -> None:
+    with AcneGrader.load(threads=1, on_poor_quality=policy) as grader:
+        for level in (0, 128, 255):
+            p = grader.predict(np.full((300, 300, 3), level, np.uint8))
+            assert (p.abstained, p.grade.text) == ("blank", "no grade")
+
+
+def test_the_grade_in_words_fits_the_count(grader: AcneGrader) -> None:
+    assert grader.predict(drawing.face(lesions=0)).grade.text == "none counted"
+    for lesions in (8, 12, 20, 40):
+        p = grader.predict(drawing.face(lesions=lesions))
+        labels = [grader.scale.labels[i] for i in (min(p.grade_set), max(p.grade_set))]
+        assert p.grade.text == (labels[0] if labels[0] == labels[1] else " to ".join(labels))

@@ -16,6 +16,7 @@ from acne_edge.grading import (
     count_interval,
     count_scores,
     decode_count,
+    describe,
     find_scale,
     interpret,
     median,
@@ -176,3 +177,20 @@ def test_interpretation_is_consistent_for_any_output(g: np.ndarray, c: np.ndarra
     assert result.interval[0] <= result.count <= result.interval[1]
     assert result.grade in result.grade_set
     assert result.grade_probs.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("grade_set", "count", "abstained", "text"),
+    [
+        ((0, 1), 4.7, None, "mild to moderate"),
+        ((1,), 9.0, None, "moderate"),
+        ((1, 2, 3), 30.0, None, "moderate to very severe"),
+        ((0, 2), 6.0, None, "mild to severe"),
+        ((0,), 0.5, None, "mild"),
+        ((0,), 0.49, None, "none counted"),
+        ((0, 1), 0.2, "low_confidence", "no grade"),
+        ((0,), 3.0, "blank", "no grade"),
+    ],
+)
+def test_the_words_say_what_is_possible(grade_set: tuple[int, ...], count: float, abstained: str | None, text: str) -> None:
+    assert describe(HAYASHI.labels, grade_set, count, abstained) == text

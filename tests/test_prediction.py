@@ -135,22 +135,26 @@ def test_the_caption_says_count_interval_grade_quality_model_and_that_it_is_an_e
     said = replace(
         shown,
         count_interval=CountInterval(0.9, 1, 4),
-        grade=Grade(1, "moderate"),
+        grade=Grade(1, "moderate", "mild to moderate"),
         grade_probs=(0.1, 0.834, 0.066),
+        grade_set=(0, 1),
         quality=replace(shown.quality, reasons=()),
         model=ModelInfo("acne-edge-s", "0.6.0", "0" * 64, "onnxruntime"),
     )
     assert said.caption() == (
-        "2 lesions (90 % interval 1 to 4) · moderate (83 %)",
+        "2 lesions (90 % interval 1 to 4) · mild to moderate (93 %)",
         "quality: ok · 2 marked",
         "acne-edge-s 0.6.0 · estimate, not a diagnosis",
     )
-    poor = replace(said, abstained="low_confidence", quality=replace(said.quality, reasons=("too_dark", "no_skin")), count=5.0)
-    assert poor.caption()[1:3] == (
-        "do not rely on this grade: low confidence",
+    unsure = {"abstained": "low_confidence", "grade": Grade(1, "moderate", "no grade")}
+    poor = replace(said, **unsure, quality=replace(said.quality, reasons=("too_dark", "no_skin")), count=5.0)
+    assert poor.caption()[:2] == (
+        "5 lesions (90 % interval 1 to 4) · no grade: low confidence",
         "quality: too dark, no skin · 3 of 5 marked; the map shows no more",
     )
     assert replace(said, count=1.2).caption()[0].startswith("1 lesion (")
+    assert replace(said, count=0.4).caption()[0] == "none counted (90 % interval 1 to 4)"
+    assert replace(poor, abstained="blank").caption()[0] == "no grade: blank"
 
 
 def test_the_heat_map_is_drawn_on_request(shown: Prediction) -> None:
@@ -233,7 +237,7 @@ def test_a_notebook_shows_a_small_picture_or_the_words_alone(shown: Prediction, 
 
 
 def test_html_is_escaped(shown: Prediction) -> None:
-    html = replace(shown, grade=Grade(0, '<b>"mild"</b>'))._repr_html_()
+    html = replace(shown, grade=Grade(0, "mild", '<b>"mild"</b>'))._repr_html_()
     assert "<b>" not in html
 
 
@@ -246,9 +250,11 @@ def test_json_is_the_dictionary_as_text(prediction: Prediction) -> None:
 
 
 def test_a_row_has_the_figures_and_no_positions(shown: Prediction) -> None:
-    row = replace(shown, abstained="low_confidence", grade=Grade(2, "severe"), grade_probs=(0.1, 0.2, 0.6, 0.1)).to_row()
+    row = replace(
+        shown, abstained="low_confidence", grade=Grade(2, "severe", "no grade"), grade_probs=(0.1, 0.2, 0.6, 0.1)
+    ).to_row()
     assert tuple(row) == COLUMNS
-    assert (row["count"], row["grade"], row["label"], row["probability"]) == (2.2, 2, "severe", 0.6)
+    assert (row["count"], row["grade"], row["label"], row["text"], row["probability"]) == (2.2, 2, "severe", "no grade", 0.6)
     assert (row["abstained"], row["error"]) == ("low_confidence", None)
     failed = Failure("a.jpg", ImageNotFoundError("no such file")).to_row()
     assert tuple(failed) == COLUMNS

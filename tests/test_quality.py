@@ -55,6 +55,30 @@ def test_a_spoilt_capture_is_named(face: np.ndarray, spoil, reason: str) -> None
     assert reason in assess(spoil(face)).reasons
 
 
+def grainy(level: int, sigma: float) -> np.ndarray:
+    """A wall, or the inside of a lens cap, as a noisy camera sees it."""
+    noise = np.random.default_rng(0).normal(level, sigma, (400, 300, 3))
+    return noise.clip(0, 255).round().astype(np.uint8)
+
+
+def uniform(*colour: int) -> np.ndarray:
+    return np.full((400, 300, 3), colour, np.uint8)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [uniform(0, 0, 0), uniform(255, 255, 255), uniform(205, 160, 138), uniform(20, 90, 200), grainy(2, 12), grainy(250, 20),
+     grainy(128, 8), decode(drawing.encode(uniform(205, 160, 138), "JPEG"))],
+)  # fmt: skip
+def test_a_blank_frame_is_named(frame: np.ndarray) -> None:
+    assert assess(frame).reasons[0] == "blank"
+
+
+@pytest.mark.parametrize("spoil", [blurred, text, gradient, noise, lambda face: (face * 0.15).astype(np.uint8)])
+def test_what_is_spoilt_is_not_blank(face: np.ndarray, spoil) -> None:
+    assert "blank" not in assess(spoil(face)).reasons
+
+
 def test_scores_are_json_ready(face: np.ndarray) -> None:
     scores = assess(face).to_dict()
     assert scores["short_side"] == 576

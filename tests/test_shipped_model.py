@@ -22,7 +22,8 @@ RUN = Run(Path(__file__).parents[1] / "export" / "checkpoints" / "acne-edge-s")
 
 def test_the_golden_result_on_a_drawn_face(grader: AcneGrader) -> None:
     golden = json.loads((ASSETS / "golden.jsonl").read_text())
-    result = grader.predict(ASSETS / "drawn_face.png").to_dict()
+    prediction = grader.predict(ASSETS / "drawn_face.png")
+    result = prediction.to_dict()
     assert result["model"]["sha256"] == golden["model"]["sha256"]
     assert result["grade"] == golden["grade"]
     # Processors differ in how they sum products, hence the tolerances.
@@ -31,6 +32,21 @@ def test_the_golden_result_on_a_drawn_face(grader: AcneGrader) -> None:
     for end in ("low", "high"):
         assert result["count_interval"][end] == pytest.approx(golden["count_interval"][end], abs=1)
     assert result["quality"] == golden["quality"]
+    assert result["image"] == golden["image"]
+    # A place whose score is near the threshold may be there on one processor and not on another.
+    sure = [lesion for lesion in golden["lesions"] if lesion["score"] > grader.manifest.positions.threshold + 0.05]
+    assert sure
+    for lesion in sure:
+        assert any(abs(lesion["x"] - x) + abs(lesion["y"] - y) < 0.01 for x, y, _ in prediction.lesions)
+
+
+def test_the_threshold_of_positions_was_fitted_on_photographs_that_the_manifest_names(grader: AcneGrader) -> None:
+    positions = grader.manifest.positions
+    assert positions.rule == "cross"
+    assert 0.2 < positions.threshold < 0.4
+    assert "had not learned" in positions.fitted_on
+    measured = grader.manifest.metrics["positions"]
+    assert (measured["split"], measured["threshold"]) == (positions.fitted_on, positions.threshold)
 
 
 def test_the_manifest_names_its_data_and_its_gate(grader: AcneGrader) -> None:

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from acne_edge.grading import HAYASHI
-from acne_edge.manifest import KEY, InputSpec, Manifest
+from acne_edge.manifest import InputSpec, Manifest
+from acne_edge.onnx_file import KEY
 
 if TYPE_CHECKING:
     from acne_edge.training.model import FusionModel, OutputCalibration

@@ -10,8 +10,8 @@ from acne_edge.backends.base import OUTPUT_NAMES, Outputs
 from acne_edge.backends.graph_cache import GraphCache
 from acne_edge.cpus import limited_cpus
 from acne_edge.errors import BackendError, ManifestError, ModelError
-from acne_edge.manifest import KEY, Manifest
-from acne_edge.onnx_file import refuse_external_data
+from acne_edge.manifest import Manifest
+from acne_edge.onnx_file import KEY, refuse_external_data
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

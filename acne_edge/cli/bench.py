@@ -8,7 +8,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from acne_edge.cli.options import ModelOption
+from acne_edge.backends import BACKENDS
+from acne_edge.cli.options import DocumentOption, ModelOption, OutputOption
+from acne_edge.cli.output import destination
 from acne_edge.errors import UsageError
 
 
@@ -17,14 +19,17 @@ def bench(
     samples: Annotated[int, typer.Option(min=1, help="Measured predictions; p99 needs 100.")] = 200,
     warmup: Annotated[int, typer.Option(min=0, help="Predictions before them.")] = 20,
     model: ModelOption = None,
-    backend: Annotated[list[str] | None, typer.Option(help="Runtime (repeatable) [auto].")] = None,
+    backend: Annotated[
+        list[str] | None, typer.Option(metavar=f"<{'|'.join(BACKENDS)}>", help="Runtime (repeatable) [auto].")
+    ] = None,
     threads: Annotated[list[int] | None, typer.Option(min=0, help="Threads (repeatable) [0: the runtime chooses].")] = None,
     baseline: Annotated[Literal["torch"] | None, typer.Option(help="Add full decode + PyTorch eager of --checkpoint.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Checkpoint for --baseline torch.")] = None,
     baseline_model: Annotated[Path | None, typer.Option(help="Add full decode + ONNX Runtime of this ONNX file.")] = None,
     openvino_model: Annotated[Path | None, typer.Option(help="Add the SDK with this ONNX file in OpenVINO.")] = None,
     cpp: Annotated[Path | None, typer.Option(help="Add the C++ library, by the path of acne_edge_bench.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    output: DocumentOption = "table",
+    file: OutputOption = None,
 ) -> None:
     """Measure latency by stage, cold start, throughput and memory; contenders take turns in one run."""
     from acne_edge.bench import run as benchmark
@@ -44,5 +49,6 @@ def bench(
         openvino_model,
         cpp,
     )
-    report = benchmark.run(settings)
-    print(json.dumps(report, indent=2) if as_json else table(report))
+    with destination(file):
+        report = benchmark.run(settings)
+        print(json.dumps(report, indent=2) if output == "json" else table(report))

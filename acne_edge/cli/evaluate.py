@@ -2,38 +2,166 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from acne_edge import console
-from acne_edge.cli.options import BackendOption, ModelOption, StrictOption, ThreadsOption, open_grader
-from acne_edge.cli.output import Tally
+from acne_edge.cli.options import (
+    BackendOption,
+    Document,
+    ModelOption,
+    OutputOption,
+    StrictOption,
+    ThreadsOption,
+    open_grader,
+)
+from acne_edge.cli.output import Tally, destination
+from acne_edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from acne_edge.evaluation.labels import Label
+    from acne_edge.grader import AcneGrader
+    from acne_edge.prediction import Failure, Prediction
+
+SHOWN = {  # in the table: what a figure is called there, and its name in the report
+    "grades right, %": "accuracy",
+    "mean of the grades' recalls, %": "balanced_accuracy",
+    "weighted kappa of the grade": "qwk",
+    "count off by, lesions": "mae",
+    "root mean square of that": "rmse",
+    "counted too many, lesions": "bias",
+    "agreement of the counts, ICC(2,1)": "icc",
+    "intervals that hold the count, %": "interval_coverage",
+    "calibration error of the grade": "ece",
+}
+
+LEGEND = """\
+count, bias: mean change of the count, without and with its sign, lesions
+grades: grades that change, %; untold: those without a word, % of all
+warned: copies told of although photograph and grade were fine, %
+right: grades right, %; off: count off by, lesions; graded: not abstained, %
+holds: intervals of graded copies that hold the count, %"""
 
 
 def evaluate(
     images: Annotated[Path, typer.Argument(help="Directory of the photographs.")],
-    labels: Annotated[Path, typer.Argument(metavar="LIST", help="List file: 'name grade count' a line.")],
+    labels: Annotated[
+        Path,
+        typer.Argument(
+            metavar="LIST",
+            help="CSV with the columns file, count and perhaps grade; 'name grade count' a line; or an annotated set, .json.",
+        ),
+    ],
     model: ModelOption = None,
     backend: BackendOption = "auto",
     threads: ThreadsOption = 0,
     strict: StrictOption = False,
+    by: Annotated[str | None, typer.Option(help="Of an annotated set: whose readings [there is one a photograph].")] = None,
+    predictions: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="CSV with a row a photograph: label and prediction beside each other.")
+    ] = None,
+    perturb: Annotated[
+        bool,
+        typer.Option(
+            "--perturb", help="Judge perturbed copies too (noise, blur, JPEG, borders, screenshots ...); 24 times as long."
+        ),
+    ] = False,
+    output: Annotated[
+        Document | None, typer.Option("--format", "-f", help="How to print [table on a terminal, else json].")
+    ] = None,
+    file: OutputOption = None,
 ) -> None:
-    """Measure a model on labelled photographs, the way a device runs it; prints JSON.
+    """Measure a model on labelled photographs, the way a device runs it.
 
     Photographs that cannot be used are named on stderr, and the exit code is then 3. A warning says so if the model has learned
-    this very list. A figure that does not exist is null, and `notes` say why.
+    this very list. The table shows the figures that matter most, with 95 % intervals; JSON has all of them. A figure
+    that does not exist is a dash, or null, with the reason.
     """
     from acne_edge.evaluation.run import evaluate_list
     from acne_edge.evaluation.tables import to_json
 
     console.log_to_stderr()
-    tally = Tally()
-    with open_grader(model, backend, threads, strict) as grader:
+    output = output or ("table" if file is None and sys.stdout.isatty() else "json")
+    if perturb:
+        if predictions is not None:
+            raise UsageError("--predictions goes with the photographs as they are, not with --perturb")
+        with destination(file), open_grader(model, backend, threads, strict) as grader:
+            _perturb(grader, images, labels, by, output)
+        return
+    tally, rows = Tally(), _Rows()
+    with destination(file), open_grader(model, backend, threads, strict) as grader:
         report = evaluate_list(
-            grader, images, labels, lambda results, n: tally.count(console.progress(iter(results), "evaluating", n))
+            grader,
+            images,
+            labels,
+            lambda results, n: tally.count(console.progress(iter(results), "evaluating", n)),
+            by=by,
+            each=rows.add,
         )
-    print(to_json(report, indent=2))
+        print(to_json(report, indent=2) if output == "json" else "\n".join(_lines(report)))
+    if predictions is not None:
+        rows.write(predictions)
     if tally.failed:
         raise typer.Exit(3)
+
+
+def _perturb(grader: AcneGrader, images: Path, labels: Path, by: str | None, output: str) -> None:
+    """Print how steady the answers are under each perturbation."""
+    from acne_edge.evaluation import perturb
+    from acne_edge.evaluation.run import read_set
+    from acne_edge.evaluation.tables import number, to_json
+
+    known, _ = read_set(grader, images, labels, by)
+    found = perturb.table(*perturb.judge([(grader, images, known)], progress=console.progress))
+    if output == "json":
+        print(to_json({"model": vars(grader.model), "images": len(known), "rows": found}, indent=2))
+        return
+    print(f"{grader.model.name} {grader.model.version} on {grader.model.backend}: {len(known)} photographs")
+    print(f"{'':<18}  count   bias  grades untold warned right   off graded holds")
+    for r in found:
+        share = {name: number(None if r[name] is None else 100 * r[name], 1) for name in perturb.SHARES}
+        print(
+            f"{r['row']:<18} {number(r['change']):>6} {number(r['bias']):>6} {share['changed']:>7} {share['untold']:>6}"
+            f" {share['warned']:>6} {share['accuracy']:>5} {number(r['mae'], 1):>5} {share['graded']:>6} {share['coverage']:>5}"
+        )
+    print(LEGEND)
+
+
+class _Rows:
+    """A row a photograph."""
+
+    def __init__(self) -> None:
+        self._rows: list[dict[str, Any]] = []
+
+    def add(self, label: Label, result: Prediction | Failure) -> None:
+        """Take in one photograph."""
+        self._rows.append({"file": label.name, "true_count": label.count, "true_grade": label.grade, **result.to_row()})
+
+    def write(self, path: Path) -> None:
+        """All rows as CSV. Raises AcneEdgeError if the file cannot be written."""
+        import csv
+        import io
+
+        from acne_edge.files import write
+
+        columns = dict.fromkeys(name for row in self._rows for name in row)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self._rows)
+        write(path, text.getvalue().encode())
+
+
+def _lines(report: dict[str, Any]) -> Iterator[str]:
+    from acne_edge.evaluation.tables import cell
+
+    model = report["model"]
+    yield f"{model['name']} {model['version']} on {model['backend']}: {report['images']} photographs, {report['failed']} failed"
+    yield f"{'':<36}value [95 % interval]"
+    for title, name in SHOWN.items():
+        why = report["notes"].get(f"figures.{name}.value")
+        yield f"{title:<36}{cell(name, report['figures'][name])}" + (f"  ({why})" if why else "")

@@ -3,18 +3,43 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
-from acne_edge.cli.options import BackendOption, ModelOption, StrictOption, ThreadsOption, open_grader
+from acne_edge.cli.options import (
+    BackendOption,
+    DocumentOption,
+    ModelOption,
+    OutputOption,
+    StrictOption,
+    ThreadsOption,
+    open_grader,
+)
+from acne_edge.cli.output import destination
 
 
 def info(
-    model: ModelOption = None, backend: BackendOption = "auto", threads: ThreadsOption = 0, strict: StrictOption = False
+    model: ModelOption = None,
+    backend: BackendOption = "auto",
+    threads: ThreadsOption = 0,
+    strict: StrictOption = False,
+    output: DocumentOption = "json",
+    file: OutputOption = None,
 ) -> None:
-    """Show a model's manifest and sha256, the backend that runs it and why, as JSON."""
-    with open_grader(model, backend, threads, strict) as grader:
+    """Show a model's manifest and sha256, the backend that runs it and why."""
+    with destination(file), open_grader(model, backend, threads, strict) as grader:
         shown = {
             "model": vars(grader.model),
             "backend_reason": grader.backend_reason,
             "manifest": json.loads(grader.manifest.to_json()),
         }
-        print(json.dumps(shown, indent=2))
+        print(json.dumps(shown, indent=2) if output == "json" else "\n".join(_lines(shown)))
+
+
+def _lines(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """A line a value, under its path of names."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _lines(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix + name:<40}  {value if isinstance(value, str) else json.dumps(value)}"

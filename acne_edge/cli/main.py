@@ -8,18 +8,48 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
-from acne_edge import __version__, console, startup
+from acne_edge import console, startup
 
-DEVICE_COMMANDS = ("predict", "watch", "bench", "evaluate", "info", "engine", "doctor")
+DEVICE_COMMANDS = ("predict", "watch", "evaluate", "info", "doctor", "bench", "engine")
 RESEARCH_COMMANDS = ("train", "crossval", "refit", "compare", "analyse", "subject-groups")
 MODULES = {
     **{name: f"acne_edge.cli.{name}" for name in DEVICE_COMMANDS},
     **dict.fromkeys(RESEARCH_COMMANDS, "acne_edge.training.command"),
 }
+GROUPS = {"Commands on a device": DEVICE_COMMANDS, "Research commands (extra `train`)": RESEARCH_COMMANDS}
+HELP = "Count acne lesions and grade severity from photographs, on this device, offline. Not a medical device."
+EPILOG = """\b
+Exit codes:
+  0    ok
+  1    the system failed (a full disk, say), or a defect of acne-edge itself
+  2    usage: an unknown option, an unreadable list, a missing extra
+  3    some or all photographs failed
+  4    the model was refused, or the runtime cannot run it
+  5    every photograph was abstained on
+  129, 130, 143    ended by SIGHUP, SIGINT (Ctrl-C), SIGTERM
+"""
+
+
+class Commands(typer.core.TyperGroup):
+    """A group whose help lists the commands by what they are for, with all that is said of each."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the lists."""
+        known = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        for title, names in GROUPS.items():
+            rows = [(name, _first_paragraph(known[name])) for name in names if known.get(name)]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+def _first_paragraph(command: Any) -> str:
+    return " ".join((command.help or "").split("\n\n")[0].split())
 
 
 def main() -> None:
@@ -41,9 +71,7 @@ def run() -> None:
 
 def application(arguments: list[str]) -> typer.Typer:
     """The command line with the command that `arguments` name first, or with all of them."""
-    app = console.application(
-        "Count acne lesions and grade severity from photographs, on this device, offline. Not a medical device."
-    )
+    app = console.application(HELP, cls=Commands, epilog=EPILOG, add_completion=True)
     app.callback(invoke_without_command=True)(_root)
     named = next((a for a in arguments if not a.startswith("-")), None)
     everything = named not in MODULES
@@ -54,9 +82,13 @@ def application(arguments: list[str]) -> typer.Typer:
 
 
 def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", "-V", help="Print the versions of the package, its models and the runtime.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,  # `console.run` reads it
 ) -> None:
     if version:
-        print(f"acne-edge {__version__}")
+        from acne_edge.cli.version import versions
+
+        print(versions())
         raise typer.Exit

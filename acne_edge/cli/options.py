@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
 from acne_edge import startup
+from acne_edge.backends import Runtime
 
 if TYPE_CHECKING:
     from acne_edge.grader import AcneGrader
@@ -14,15 +16,30 @@ if TYPE_CHECKING:
 ModelOption = Annotated[
     str | None, typer.Option("--model", "-m", help="Shipped model's name, or an ONNX file [the default model].")
 ]
-BackendOption = Annotated[str, typer.Option(help="Runtime: auto, onnxruntime, openvino or tensorrt.")]
+BackendOption = Annotated[Runtime, typer.Option(help="Runtime; auto: the fastest that runs the model here.")]
 ThreadsOption = Annotated[int, typer.Option(min=0, help="Threads inside an operator; 0 lets the runtime choose.")]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Refuse a runtime, or a device, other than the one that fits best.")]
-ScaleOption = Annotated[str | None, typer.Option(help="Severity scale: hayashi or banded [the model's own].")]
-QualityOption = Annotated[str, typer.Option(help="For a poor capture: warn (reason codes), abstain, or fail before inference.")]
+Scale: TypeAlias = Literal["hayashi", "banded", "report"]  # those of `acne_edge.grading`, which is slow to import
+ScaleOption = Annotated[Scale | None, typer.Option(help="Severity scale; report is an old name of banded [the model's own].")]
+Policy: TypeAlias = Literal["warn", "abstain", "fail"]  # those of `acne_edge.grader`
+QualityOption = Annotated[
+    Policy, typer.Option(help="Of a poor capture: warn by reason codes, abstain from a grade too, or fail before inference.")
+]
+Document: TypeAlias = Literal["table", "json"]
+DocumentOption = Annotated[Document, typer.Option("--format", "-f", help="How to print.")]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write to a file [stdout]; one of that name is replaced when all is done.",
+    ),
+]
 
 
 def open_grader(
-    model: str | None, backend: str, threads: int, strict: bool, scale: str | None = None, on_poor_quality: str = "warn"
+    model: str | None, backend: Runtime, threads: int, strict: bool, scale: Scale | None = None, on_poor_quality: Policy = "warn"
 ) -> AcneGrader:
     """The grader that the options describe; it loads while the rest is imported and the first photograph decoded."""
     with startup.no_garbage_collection():

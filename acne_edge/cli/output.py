@@ -1,14 +1,19 @@
-"""Predictions as a table, JSON, JSON lines or CSV on stdout, each as soon as it is there."""
+"""Predictions as a table, JSON, JSON lines or CSV on stdout or in a file, each as soon as it is there."""
 
 from __future__ import annotations
 
 import json
+import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from acne_edge.console import complain
+from acne_edge.console import Lines, OutputError, complain, printable, resumable
+from acne_edge.errors import AcneEdgeError, UsageError
 
 if TYPE_CHECKING:
     from acne_edge.prediction import Failure, Prediction
@@ -43,8 +48,78 @@ class Tally:
         return 5 if self.images and self.abstained == self.images else 0
 
 
+@contextmanager
+def destination(file: Path | None) -> Iterator[None]:
+    """What is printed inside goes to a file, if one is named; None and `-` are stdout.
+
+    It is written line by line to FILE.partial, which takes the file's name when all is well: until then a file that is there
+    already is kept. Raises UsageError for a file that cannot be meant, and OutputError for what the system refuses.
+    """
+    if file is None or str(file) == "-":
+        yield
+        return
+    _check(file)
+    target = Path(os.path.realpath(file))
+    if target.exists() and not target.is_file():  # a pipe, or a device
+        with _printing_to(target, str(file)):
+            yield
+        return
+    partial = target.with_name(target.name + ".partial")
+    try:
+        with _printing_to(partial, str(file)):
+            yield
+        if target.exists():
+            partial.chmod(stat.S_IMODE(target.stat().st_mode))
+        os.replace(partial, target)
+    except BaseException as error:
+        if partial.exists() and not partial.stat().st_size:
+            partial.unlink()
+        elif partial.exists():
+            _tell(error, f"what was done until then is in {partial}")
+        raise
+
+
+@contextmanager
+def _printing_to(path: Path, name: str) -> Iterator[None]:
+    # The bytes of a photograph's path need not be UTF-8, and go out as they came in.
+    stream = path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+    try:
+        with redirect_stdout(Lines(stream, name)) as lines:  # type: ignore[type-var]
+            yield
+            lines.flush()
+        if path.is_file():
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise OutputError(name, error) from error
+    finally:
+        with suppress(OSError):  # of what could not be written, which was said already
+            stream.close()
+
+
+def _check(file: Path) -> None:
+    from acne_edge.sources.paths import is_photograph
+
+    if file.is_dir():
+        raise UsageError(f"{file}: is a folder; --output names a file")
+    if not file.parent.is_dir():
+        raise UsageError(f"{file}: no such folder: {file.parent}")
+    if is_photograph(file.name):
+        raise UsageError(f"{file}: is called like a photograph; results are text")
+
+
+def _tell(error: BaseException, more: str) -> None:
+    """Add to what the user is told of an error. Raises another in the place of a signal's, which has no words."""
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        with resumable(more):
+            raise error
+    if isinstance(error, AcneEdgeError | OutputError):
+        error.args = (f"{error.args[0]}; {more}", *error.args[1:])
+    else:
+        complain(more)
+
+
 def write(results: Iterable[Prediction | Failure], output: Format, lesion_map: bool = False) -> None:
-    """Print results in a format; the lesion map, where it is wanted, in JSON only."""
+    """Print results in a format; with the lesion map, in JSON only, if it is wanted."""
     {"table": _table, "json": _json, "jsonl": _jsonl, "csv": _csv}[output](results, lesion_map)
 
 
@@ -80,15 +155,45 @@ def _csv(results: Iterable[Prediction | Failure], lesion_map: bool) -> None:
         writer.writerow(result.to_row())
 
 
+HEAD = f"{'lesions':>7}  {'interval':<8}  {'grade':<23}  {'p':<4}  "  # the longest grade is "moderate to very severe"
+
+
 def _table(results: Iterable[Prediction | Failure], lesion_map: bool) -> None:
-    """Aligned columns, a line as soon as its image is done; the path comes last because it has no fixed width."""
-    print(f"{'lesions':>7}  {'interval':<9} {'grade':<16} {'p':<5} {'quality':<12} image")
+    """Aligned columns, a line as soon as its photograph is done; last what has no fixed width, the path and what is wrong.
+
+    Where the line would be longer than the terminal is wide, what is wrong stands in lines of its own, under the path.
+    """
+    print(HEAD + "image  [what is wrong]")
     for result in results:
-        r = result.to_row()
-        if r["error"]:
-            print(f"{'-':>7}  {'-':<9} {'-':<16} {'-':<5} {'-':<12} {r['path']}  [{r['error']}]")
-            continue
-        interval = f"{r['low']}-{r['high']}"
-        label = r["label"] + (" (abstained)" if r["abstained"] else "")
-        quality, path = r["quality"] or "ok", r["path"]
-        print(f"{r['count']:>7.1f}  {interval:<9} {label:<16} {r['probability']:<5.2f} {quality:<12} {path}")
+        figures, wrong = _cells(result)
+        lesions, interval, grade, p = figures
+        line = f"{lesions:>7}  {interval:<8}  {grade:<23}  {p:<4}  {printable(result.path or '-')}"
+        for part in _wrapped(line, wrong):
+            print(part)
+
+
+def _cells(result: Prediction | Failure) -> tuple[tuple[str, str, str, str], str]:
+    """The four figures of a line, and what is wrong with the photograph."""
+    if not result.ok:
+        return ("-", "-", "-", "-"), result.error.code
+    interval = f"{result.count_interval.low}-{result.count_interval.high}"
+    wrong = " ".join(result.quality.reasons)
+    count, text = f"{result.count:.1f}", result.grade.text
+    if result.abstained in result.quality.reasons:  # blank: nothing was seen that could be counted
+        return ("-", "-", text, "-"), wrong
+    if result.abstained:
+        return (count, interval, text, "-"), f"{result.abstained}: {wrong}" if wrong else result.abstained
+    return (count, interval, text, f"{result.probability:.2f}" if result.count >= 0.5 else "-"), wrong
+
+
+def _wrapped(line: str, wrong: str) -> list[str]:
+    """The lines of one photograph, for a terminal; anything else has no width, and takes one line."""
+    if not wrong:
+        return [line]
+    import shutil
+    import textwrap
+
+    columns = shutil.get_terminal_size((0, 0)).columns
+    if not columns or len(line) + len(wrong) + 4 <= columns:
+        return [f"{line}  [{wrong}]"]
+    return [line, *(" " * len(HEAD) + part for part in textwrap.wrap(f"[{wrong}]", max(20, columns - len(HEAD))))]

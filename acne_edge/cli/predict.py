@@ -16,6 +16,7 @@ from acne_edge.cli import output as results_output
 from acne_edge.cli.options import (
     BackendOption,
     ModelOption,
+    OutputOption,
     QualityOption,
     ScaleOption,
     StrictOption,
@@ -43,7 +44,10 @@ def predict(
     threads: ThreadsOption = 0,
     strict: StrictOption = False,
     on_poor_quality: QualityOption = "warn",
-    lesion_map: Annotated[bool, typer.Option("--lesion-map", help="Include the lesion map in json and jsonl.")] = False,
+    lesion_map: Annotated[
+        bool, typer.Option("--lesion-map", help="Include the lesion map; with --format json or jsonl, which can hold it.")
+    ] = False,
+    file: OutputOption = None,
     save: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep a picture a photograph, predictions.jsonl and predictions.csv there.")
     ] = None,
@@ -52,10 +56,12 @@ def predict(
     ] = False,
 ) -> None:
     """Predict lesion count, interval and severity grade for each image. One bad image never stops the others."""
+    if lesion_map and output not in ("json", "jsonl"):
+        raise UsageError(f"--lesion-map goes with --format json or jsonl; {output} cannot hold it")
     if resume and save is None:
         raise UsageError("--resume goes on with the batch in --save DIR")
     tally = Tally()
-    with open_grader(model, backend, threads, strict, scale, on_poor_quality) as grader:
+    with results_output.destination(file), open_grader(model, backend, threads, strict, scale, on_poor_quality) as grader:
         batch = _batch(save, resume)
         results = _predictions(grader, paths, batch)
         results = tally.count(batch.keep(results) if batch else results)

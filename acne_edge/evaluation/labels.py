@@ -57,7 +57,6 @@ def read_labels(path: Path, scale: Bands | None = None) -> list[Label]:
     * A table whose first line names the columns `file` and `count`, and perhaps `grade`, in any order, among others, parted by
       commas, semicolons or tabs. A grade is a number from 0 or one of the scale's names; where there is none, it is that of
       the count. Only this form can hold names with spaces, in quotes where they hold the separator.
-    * An annotated set or another COCO file (JSON): the count is what the last reader counted, else how many lesions are marked.
     * A list as ACNE04 has it: `name grade count` a line.
 
     File names are not labels: 42 prefixes in ACNE04 disagree with its lists.
@@ -69,14 +68,10 @@ def read_labels(path: Path, scale: Bands | None = None) -> list[Label]:
     Raises UsageError, naming the line, if the file is missing, no regular file, too long or empty, names a photograph twice in a
     table, or a line is not of its form.
     """
-    text = _text(path)
-    if text.lstrip().startswith("{"):
-        rows = _from_coco(path, scale)
-    else:
-        lines = text.splitlines()
-        first = next((line for line in lines if line.strip()), "")
-        separator = next((s for s in SEPARATORS if {"file", "count"} <= set(_names(first.split(s)))), None)
-        rows = _from_table(path, lines, separator, scale) if separator else _from_list(path, lines)
+    lines = _text(path).splitlines()
+    first = next((line for line in lines if line.strip()), "")
+    separator = next((s for s in SEPARATORS if {"file", "count"} <= set(_names(first.split(s)))), None)
+    rows = _from_table(path, lines, separator, scale) if separator else _from_list(path, lines)
     if not rows:
         raise UsageError(f"{path}: the list is empty")
     return rows
@@ -116,22 +111,6 @@ def _from_table(path: Path, lines: list[str], separator: str, scale: Bands | Non
             raise UsageError(f"{where}: {name} stands in an earlier line too; leave one of them")
         rows[name] = Label(name, _grade(where, values.get("grade", ""), int(count), scale), int(count))
     return list(rows.values())
-
-
-def _from_coco(path: Path, scale: Bands | None) -> list[Label]:
-    from acne_edge.evaluation.annotated import read_annotated
-
-    rows = []
-    for photograph in read_annotated(path).photographs:
-        if not photograph.readings:
-            raise UsageError(f"{path}: {photograph.name} was not read by anybody; label it, or take it out")
-        reading = photograph.readings[-1]
-        if reading.count is None and reading.marks is None:
-            raise UsageError(f"{path}: {photograph.name} has neither a count nor marks")
-        count = reading.count if reading.count is not None else len(reading.marks or ())
-        grade = "" if reading.grade is None else str(reading.grade)
-        rows.append(Label(photograph.name, _grade(f"{path}: {photograph.name}", grade, count, scale), count))
-    return rows
 
 
 def _grade(where: str, text: str, count: int, scale: Bands | None) -> int:

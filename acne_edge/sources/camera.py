@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from acne_edge.errors import ImageDecodeError, MissingExtraError, UsageError
+from acne_edge.grading import describe
 from acne_edge.prediction import Failure, Grade, Prediction
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Smoothed:
         """JSON-ready, rounded."""
         return {
             "count": round(self.count, 2),
-            "grade": {"index": self.grade.index, "label": self.grade.label},
+            "grade": vars(self.grade),
             "grade_probs": [round(p, 4) for p in self.grade_probs],
         }
 
@@ -109,7 +110,7 @@ class Smoother:
             return None
         count, *probs = map(float, self._state)
         top = int(np.argmax(probs))
-        return Smoothed(count, Grade(top, self._labels[top]), tuple(probs))
+        return Smoothed(count, Grade(top, self._labels[top], describe(self._labels, (top,), count, None)), tuple(probs))
 
 
 class Camera:

@@ -104,13 +104,14 @@ def train(
         trainer = Trainer(TrainConfig.resolve(config, **given), data, model_path, weights, device)
         with _resumable("--resume"):
             results = trainer.fit(resume, overwrite)
+        if not trainer.processes.first:
+            return
         if output_format == "json":
             typer.echo(to_json({"run": str(model_path), "metrics": results["metrics"]}, indent=2))
             return
         _print_figures("part", results["metrics"])
-        typer.echo(
-            f"{trainer.run.model}: the network after epoch {trainer.state.epoch}, trained in {duration(results['seconds'])}"
-        )
+        took = duration(results["seconds"])
+        typer.echo(f"{trainer.run.model}: the network after epoch {trainer.state.epoch}, trained in {took}")
 
 
 def crossval(

@@ -99,7 +99,8 @@ class Trainer:
         `epochs` may have grown. The rate then goes on as in a run of so many epochs: from where the old plan had brought it, it
         rises again to where the new one has it at that epoch, and with `swa` the average begins anew in the new plan's last part.
 
-        Raises UsageError for what is refused, and for a loss that is not finite.
+        Of several processes, only the first returns figures. Raises UsageError for what is refused, and for a loss that is not
+        finite.
         """
         going_on = goes_on(self.run, resume, overwrite)
         self.state.data = data_hashes(self.lists, self.config.num_workers)

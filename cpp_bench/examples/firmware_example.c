@@ -41,8 +41,8 @@ int main(int argc, char **argv) {
     } else if (acne_edge_predict_jpeg(model, jpeg, size, &result) != ACNE_EDGE_OK) {
         fail(argv[2]);
     } else {
-        printf("%.1f lesions (%d to %d), %s, p %.2f%s\n", result->count, result->count_low, result->count_high,
-               result->grade_label, result->grade_probs[result->grade], result->quality->reasons ? ", poor capture" : "");
+        printf("%.1f lesions (%d to %d), %s%s\n", result->count, result->count_low, result->count_high, result->grade_text,
+               result->quality->reasons ? ", poor capture" : "");
         code = 0;
     }
     free(jpeg);

@@ -14,7 +14,7 @@
  *         if (status == ACNE_EDGE_OK) status = acne_edge_predict_jpeg(model, jpeg, size, &result);
  *         if (status == ACNE_EDGE_OK)
  *             printf("%.1f lesions (%d to %d), %s\n", result->count, result->count_low, result->count_high,
- *                    result->grade_label);
+ *                    result->grade_text);
  *         else
  *             fprintf(stderr, "%s\n", acne_edge_last_error());
  *         if (file) fclose(file);
@@ -114,7 +114,8 @@ enum {
     ACNE_EDGE_QUALITY_TOO_DARK = 1 << 1,
     ACNE_EDGE_QUALITY_TOO_BRIGHT = 1 << 2,
     ACNE_EDGE_QUALITY_BLURRED = 1 << 3,
-    ACNE_EDGE_QUALITY_NO_SKIN = 1 << 4
+    ACNE_EDGE_QUALITY_NO_SKIN = 1 << 4,
+    ACNE_EDGE_QUALITY_BLANK = 1 << 5 /* a lens cap, a wall: there is no grade, whatever options.on_poor_quality says */
 };
 
 typedef struct acne_edge_quality {
@@ -159,6 +160,8 @@ typedef struct acne_edge_result {
     const acne_edge_lesion *lesions; /* [lesion_count], the most likely first; a picture marks as many as `count` rounded */
     int32_t image_width;       /* pixels of the photograph as it was taken, upright; not of the smaller one that was decoded */
     int32_t image_height;
+    const char *grade_text;    /* what a person should read: all grades that are possible, "mild to moderate"; "none counted" under
+                                  half a lesion; "no grade" where `abstained` says why */
 } acne_edge_result;
 
 /* The library's version, as "0.1.0". Never null, never freed. */

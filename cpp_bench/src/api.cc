@@ -90,6 +90,7 @@ struct OwnedResult : acne_edge_result {
         lesion_count = static_cast<uint32_t>(prediction.lesions.size());
         image_width = prediction.image_width;
         image_height = prediction.image_height;
+        grade_text = prediction.grade_text.c_str();
     }
     OwnedResult(const OwnedResult&) = delete;
     OwnedResult& operator=(const OwnedResult&) = delete;

@@ -172,9 +172,12 @@ Prediction Grader::infer(const Prepared& prepared) const {
     Outputs outputs = backend_->run(prepared.input.view().data);
     timings.inference = clock.lap();
     prediction.interpretation = interpret(outputs, manifest.scale, scale_, manifest.decoding, manifest.uncertainty);
-    if (on_poor_quality_ == ACNE_EDGE_POOR_QUALITY_ABSTAIN && prepared.quality.reasons != 0) {
+    if ((prepared.quality.reasons & ACNE_EDGE_QUALITY_BLANK) != 0) {
+        prediction.interpretation.abstained = "blank";
+    } else if (on_poor_quality_ == ACNE_EDGE_POOR_QUALITY_ABSTAIN && prepared.quality.reasons != 0) {
         prediction.interpretation.abstained = "poor_quality";
     }
+    prediction.grade_text = describe(scale_, prediction.interpretation);
     prediction.lesions = locate(outputs.lesion_map, outputs.map_height, outputs.map_width, manifest.position_threshold);
     timings.interpretation = clock.lap();
     timings.total = timings.decode + timings.quality + timings.preprocess + timings.inference + timings.interpretation;

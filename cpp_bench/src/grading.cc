@@ -84,6 +84,14 @@ Scale find_scale(const std::string& name) {
     throw Error(ACNE_EDGE_STATUS_USAGE, "unknown severity scale '" + name + "'; choose one of: hayashi, banded");
 }
 
+std::string describe(const Scale& scale, const Interpretation& result) {
+    if (result.abstained != nullptr) return "no grade";
+    if (result.count < 0.5) return "none counted";
+    const std::string& low = scale.labels[result.grade_set.front()];
+    const std::string& high = scale.labels[result.grade_set.back()];
+    return result.grade_set.size() == 1 ? low : low + " to " + high;
+}
+
 Interpretation interpret(const Outputs& outputs, const Scale& native, const Scale& scale, const CountDecoding& decoding,
                          const Uncertainty& uncertainty) {
     const double lesions = std::accumulate(outputs.lesion_map.begin(), outputs.lesion_map.end(), 0.0);

@@ -52,6 +52,9 @@ struct Interpretation {
     const char* abstained = nullptr;  // reason code, or null
 };
 
+// The grade in words that fit the count: all grades that are possible, no lesions, or no grade.
+std::string describe(const Scale& scale, const Interpretation& result);
+
 // Throws Error if the outputs are no numbers.
 Interpretation interpret(const Outputs& outputs, const Scale& native, const Scale& scale, const CountDecoding& decoding,
                          const Uncertainty& uncertainty);

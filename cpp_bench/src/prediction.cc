@@ -74,7 +74,7 @@ std::string to_json(const Prediction& prediction, const std::optional<std::strin
         {"path", path ? json(*path) : json(nullptr)},
         {"count", round_decimals(result.count, 2)},
         {"count_interval", {{"level", prediction.level}, {"low", result.low}, {"high", result.high}}},
-        {"grade", {{"index", result.grade}, {"label", prediction.scale.labels[result.grade]}}},
+        {"grade", {{"index", result.grade}, {"label", prediction.scale.labels[result.grade]}, {"text", prediction.grade_text}}},
         {"grade_probs", probs},
         {"grade_set", result.grade_set},
         {"scale", prediction.scale.name},

@@ -19,6 +19,7 @@ struct ModelInfo {
 
 struct Prediction {
     Interpretation interpretation;
+    std::string grade_text;
     double level = 0;
     Scale scale;
     acne_edge_quality quality{};

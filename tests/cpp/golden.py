@@ -98,6 +98,10 @@ def photographs() -> Iterator[tuple[str, bytes]]:
     yield "bright", encode(draw(700, 900, 49, tone=(255, 250, 248)))
     yield "blurred", encode(draw(30, 40, 50).resize((900, 1200), Image.Resampling.BICUBIC))
     yield "no_skin", encode(draw(700, 900, 51, tone=(60, 120, 200)))
+    for name, colour in (("black", (0, 0, 0)), ("white", (255, 255, 255)), ("wall", (205, 160, 138))):
+        yield f"blank_{name}", encode(Image.new("RGB", (400, 300), colour))
+    grain = np.random.default_rng(0).normal(120, 10, (300, 400, 3)).clip(0, 255).astype(np.uint8)
+    yield "blank_grain", encode(Image.fromarray(grain))
 
     for orientation in range(10):
         yield f"exif_{orientation}", encode(draw(1001, 705, 60), exif=exif(orientation))

@@ -62,6 +62,24 @@ TEST(Grading, AbstainsBelowItsThreshold) {
     EXPECT_STREQ(interpret(made, kTwo, kTwo, {false, 0, 1}, uncertainty).abstained, "low_confidence");
 }
 
+TEST(Grading, WordsSayWhatIsPossible) {
+    const Scale scale = find_scale("hayashi");
+    Interpretation result;
+    result.count = 4.7;
+    result.grade_set = {0, 1};
+    EXPECT_EQ(describe(scale, result), "mild to moderate");
+    result.grade_set = {1};
+    EXPECT_EQ(describe(scale, result), "moderate");
+    result.grade_set = {1, 3};
+    EXPECT_EQ(describe(scale, result), "moderate to very severe");
+    result.count = 0.49;
+    EXPECT_EQ(describe(scale, result), "none counted");
+    result.count = 0.5;
+    EXPECT_EQ(describe(scale, result), "moderate to very severe");
+    result.abstained = "low_confidence";
+    EXPECT_EQ(describe(scale, result), "no grade");
+}
+
 TEST(Grading, IntervalHoldsTheCount) {
     Uncertainty uncertainty;
     uncertainty.count_quantile = 0.5;

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -132,7 +131,6 @@ def test_a_table_is_read_as_spreadsheets_save_it(text: str, tmp_path: Path) -> N
             r"labels\.csv:2: unknown grade 'bad'; expected 0\.\.3, or one of: mild, moderate, severe, ",
         ),
         ("file,number\na.jpg,3\n", r"labels\.csv:1: expected 'name grade count', or a table whose first line names"),
-        ('{"images": []}', r"labels\.csv"),
     ],
 )
 def test_what_is_wrong_in_a_table_is_said_with_its_line(text: str, message: str, tmp_path: Path) -> None:
@@ -146,11 +144,3 @@ def test_a_table_without_grades_needs_a_scale(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("file,count\na.jpg,3\n")
     with pytest.raises(UsageError, match="expected a grade as a number from 0"):
         read_labels(tmp_path / "labels.csv")
-
-
-def test_a_coco_file_counts_the_marks(tmp_path: Path) -> None:
-    images = [{"id": i, "file_name": name, "width": 100, "height": 100} for i, name in enumerate(("a.jpg", "b.jpg"), 1)]
-    boxes = [{"id": i, "image_id": 1, "category_id": 1, "bbox": [i, i, 5, 5], "area": 25, "iscrowd": 0} for i in range(1, 8)]
-    coco = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "lesion"}]}
-    (tmp_path / "coco.json").write_text(json.dumps(coco))
-    assert read_labels(tmp_path / "coco.json", HAYASHI) == [Label("a.jpg", 1, 7), Label("b.jpg", 0, 0)]

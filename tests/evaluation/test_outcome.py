@@ -79,7 +79,7 @@ def test_predictions_of_a_device_give_the_same_figures_as_outputs_but_for_the_he
         Prediction(
             count=float(outcome.count[i]),
             count_interval=CountInterval(0.9, int(outcome.low[i]), int(outcome.high[i])),
-            grade=Grade(int(outcome.grade[i]), ""),
+            grade=Grade(int(outcome.grade[i]), "", ""),
             grade_probs=tuple(outcome.grade_probs[i]),
             grade_set=tuple(np.flatnonzero(outcome.grade_set[i])),
             scale="hayashi",

@@ -10,6 +10,7 @@ import pytest
 
 from acne_edge import AcneGrader
 from acne_edge.errors import ImageError, UsageError
+from acne_edge.evaluation.annotated import AnnotatedPhotograph, AnnotatedSet, Mark, Reading, write_annotated
 from acne_edge.evaluation.labels import list_hash, read_labels
 from acne_edge.evaluation.run import evaluate_list
 from acne_edge.evaluation.tables import to_json
@@ -93,3 +94,56 @@ def test_photographs_of_which_none_can_be_used_are_no_figures(grader: AcneGrader
     with pytest.raises(ImageError, match="none of the 1 listed photographs can be used") as error:
         evaluate_list(grader, images, listed(tmp_path, "broken.jpg 0 3\n"))
     assert error.value.exit_code == 3
+
+
+def marked(*readings: Reading, name: str = "b.jpg") -> AnnotatedPhotograph:
+    return AnnotatedPhotograph(name, 288, 320, readings)
+
+
+@pytest.fixture
+def annotated(grader: AcneGrader, images: Path, tmp_path: Path) -> Path:
+    """Of b.jpg the model's own positions as points, and one lesion that it does not see; of a.jpg a count by two readers."""
+    prediction = grader.predict(images / "b.jpg")
+    seen = tuple(Mark(lesion.x, lesion.y) for lesion in prediction.lesions)
+    assert seen
+    photographs = (
+        marked(Reading(2, 0, None, "A"), Reading(7, None, None, "B"), name="a.jpg"),
+        marked(Reading(40, 2, (*seen, Mark(0.01, 0.01)), "A")),
+    )
+    write_annotated(tmp_path / "set.json", AnnotatedSet(photographs))
+    return tmp_path / "set.json"
+
+
+def test_an_annotated_set_gives_labels_and_positions(grader: AcneGrader, images: Path, annotated: Path) -> None:
+    report = evaluate_list(grader, images, annotated, repeats=5, by="A")
+    assert json.loads(to_json(report)) == report
+    assert (report["images"], report["failed"]) == (2, 0)
+    predictions = [grader.predict(images / name) for name in ("a.jpg", "b.jpg")]
+    assert report["count"]["bias"] == pytest.approx((predictions[0].count - 2 + predictions[1].count - 40) / 2)
+    found, n = report["positions"], len(predictions[1].lesions)
+    assert (found["photographs"], found["lesions"], found["positions"], found["precision"]) == (1, n + 1, n, 1)
+    assert found["recall"] == pytest.approx(n / (n + 1))
+    assert found["threshold"] == grader.manifest.positions.threshold
+    assert "box" in found["rule"]
+
+
+def test_figures_of_positions_that_do_not_exist_are_null_and_say_why(grader: AcneGrader, images: Path, tmp_path: Path) -> None:
+    write_annotated(tmp_path / "set.json", AnnotatedSet((marked(Reading(0, 0, ())),)))
+    report = evaluate_list(grader, images, tmp_path / "set.json", repeats=5)
+    assert json.loads(to_json(report)) == report
+    assert report["positions"]["recall"] is None
+    assert report["notes"]["positions.recall"] == "no lesion was marked"
+
+
+def test_a_list_file_says_nothing_of_positions(grader: AcneGrader, images: Path, tmp_path: Path) -> None:
+    assert "positions" not in evaluate_list(grader, images, listed(tmp_path, "a.jpg 0 3\n"), repeats=5)
+
+
+def test_whose_readings_count_must_be_clear(grader: AcneGrader, images: Path, annotated: Path) -> None:
+    with pytest.raises(UsageError, match=r"a\.jpg has 2 readings with a count \(A, B\); choose one by --by"):
+        evaluate_list(grader, images, annotated)
+    with pytest.raises(UsageError, match="no photograph has a count by 'C'"):
+        evaluate_list(grader, images, annotated, by="C")
+    only = evaluate_list(grader, images, annotated, repeats=5, by="B")
+    assert only["images"] == 1
+    assert only["grade"]["confusion"][1] != [0, 0, 0, 0]  # seven lesions are of grade 1, which the reading does not say

@@ -31,7 +31,7 @@ LABELS = ("mild", "moderate", "severe", "very severe")
 def prediction(count: float, probs: tuple[float, ...]) -> Prediction:
     top = int(np.argmax(probs))
     return Prediction(
-        count, CountInterval(0.9, 0, 9), Grade(top, LABELS[top]), probs, (top,), "hayashi", GOOD, None,
+        count, CountInterval(0.9, 0, 9), Grade(top, LABELS[top], LABELS[top]), probs, (top,), "hayashi", GOOD, None,
         ModelInfo("m", "1", "0", "b"), {}, ImageSize(600, 800), (),
     )  # fmt: skip
 
@@ -155,7 +155,7 @@ def test_the_filter_answers_a_step_as_a_low_pass_does() -> None:
     assert value is not None
     assert value.count == pytest.approx(10 * (1 - math.exp(-1)))  # after one time constant, however many frames it had
     assert value.grade_probs == pytest.approx((math.exp(-1), 0, 1 - math.exp(-1), 0))
-    assert value.grade == Grade(2, "severe")
+    assert value.grade == Grade(2, "severe", "severe")
 
 
 def test_after_a_pause_the_past_has_no_weight_and_tau_0_has_no_memory() -> None:
