@@ -277,6 +277,7 @@ class _Nowhere(io.StringIO):
     """In the place of a closed stderr: takes everything."""
 
     def write(self, text: str) -> int:
+        """Do nothing."""
         return len(text)
 
 
@@ -284,6 +285,7 @@ class _Closed(io.StringIO):
     """In the place of a closed stdout: takes nothing."""
 
     def write(self, text: str) -> int:
+        """Raise OSError."""
         raise OSError(errno.EBADF, "it is closed")
 
 

@@ -167,6 +167,7 @@ class _Quantizer:
         self._pairs: dict[str, list[onnx.NodeProto]] = {}  # Q and DQ of an activation, by its name
 
     def run(self) -> onnx.ModelProto:
+        """The graph with Q and DQ nodes around what is quantised."""
         graph = self._proto.graph
         weights: list[onnx.NodeProto] = []
         for node in graph.node:

@@ -60,6 +60,7 @@ class _Walk:
         self._links: list[tuple[str, os.DirEntry[str]]] = []
 
     def of(self, folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """The photographs under a folder, each once: the name relative to it, and the entry."""
         above = os.path.realpath(folder)
         while above != os.path.dirname(above):  # a link to one of them leads round in a circle
             above = os.path.dirname(above)
