@@ -147,10 +147,12 @@ void compare_scale(const char* scale, std::size_t index) {
     int all = 0;
     Comparison comparison;
     for (const auto& expected : golden()["cases"]) {
-        all += !expected.contains("error");
-        if (!is_taken(seen++)) continue;
         const std::string name = expected["name"];
         SCOPED_TRACE(name);
+        // Their pixels are other ones in a library that was built without Little CMS.
+        if (name.rfind("icc_", 0) == 0 && std::string(acne_edge_colour_management()) == "none") continue;
+        all += !expected.contains("error");
+        if (!is_taken(seen++)) continue;
         const auto jpeg = read_golden(name + ".jpg");
         if (expected.contains("error")) {
             acne_edge_result* result = nullptr;
