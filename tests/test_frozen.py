@@ -11,7 +11,7 @@ import pytest
 
 PROGRAMS = {
     "sdk": "import sys; from acne_edge import AcneGrader; print(AcneGrader.load().predict(sys.argv[1]).grade.label)",
-    "command": "import sys; from acne_edge.cli.main import run; sys.argv.insert(1, 'predict'); run()",
+    "command": "from acne_edge.cli.main import run; run()",
 }
 # Whatever else is installed where the tests run does not belong to a device.
 EXTRAS = (
@@ -56,6 +56,7 @@ def test_a_frozen_program_predicts(tmp_path: Path, name: str) -> None:
     subprocess.run([*command, "program.py"], cwd=tmp_path, check=True, timeout=900)
     image = root / "tests" / "assets" / "drawn_face.png"
     frozen = tmp_path / "dist" / "program" / "program"
-    done = subprocess.run([frozen, image], cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.strip()
+    for arguments in (["predict", image], ["-h"]) if name == "command" else ([image],):
+        done = subprocess.run([frozen, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.strip()

@@ -250,7 +250,9 @@ def test_json_is_the_dictionary_as_text(prediction: Prediction) -> None:
 
 
 def test_a_row_has_the_figures_and_no_positions(shown: Prediction) -> None:
-    row = replace(shown, abstained="low_confidence", grade=Grade(2, "severe", "no grade"), grade_probs=(0.1, 0.2, 0.6, 0.1)).to_row()
+    row = replace(
+        shown, abstained="low_confidence", grade=Grade(2, "severe", "no grade"), grade_probs=(0.1, 0.2, 0.6, 0.1)
+    ).to_row()
     assert tuple(row) == COLUMNS
     assert (row["count"], row["grade"], row["label"], row["text"], row["probability"]) == (2.2, 2, "severe", "no grade", 0.6)
     assert (row["abstained"], row["error"]) == ("low_confidence", None)

@@ -1,6 +1,5 @@
-"""The modules of the commands, which are imported by name. Those that train stay out: they would bring torch."""
+"""The modules of the commands, which are imported by name. What those of research need is imported when they run."""
 
-from acne_edge.cli.main import DEVICE_COMMANDS
+from acne_edge.cli.main import MODULES
 
-hiddenimports = [f"acne_edge.cli.{command}" for command in (*DEVICE_COMMANDS, "research")]
-excludedimports = ["acne_edge.training"]
+hiddenimports = sorted(set(MODULES.values()))

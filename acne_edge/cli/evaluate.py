@@ -106,7 +106,7 @@ class _Rows:
         writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(self._rows)
-        write(path, text.getvalue().encode())
+        write(path, text.getvalue().encode(errors="surrogateescape"))
 
 
 def _lines(report: dict[str, Any]) -> Iterator[str]:

@@ -40,7 +40,7 @@ class Frame:
     """One frame. Of a live source, `index` also counts the frames that were passed over."""
 
     index: int  # from 0
-    time: float  # seconds since the first frame; of a file, by its frame rate
+    time: float  # seconds since the first frame
     image: ImageArray  # uint8 [H, W, 3], RGB
 
 
@@ -147,12 +147,18 @@ class Camera:
             if not os.path.isfile(str(self._source)) or not capture.isOpened():
                 raise ImageDecodeError(f"{self._source}: no such video, or none that OpenCV can read")
             rate = capture.get(RATE)
-            index = 0
+            step = 1 / rate if 0 < rate < math.inf else 0.0
+            index, time, start = 0, 0.0, 0.0
             while not stop.is_set():
                 got, bgr = capture.read()
                 if not got:
                     return
-                yield Frame(index, index / rate if rate > 0 else 0.0, _rgb(bgr))
+                position = capture.get(POSITION) / 1000
+                start = start if index else position
+                # Phones record at a variable rate, so a frame says itself when it was taken; where it does not, the rate counts.
+                later = position - start > time and math.isfinite(position)
+                time = position - start if later else time + step * (index > 0)
+                yield Frame(index, time, _rgb(bgr))
                 index += 1
         finally:
             capture.release()
@@ -233,7 +239,7 @@ class _Slot:
 
 
 _NOTHING = np.zeros((0, 0, 3), np.uint8)
-RATE = 5  # OpenCV's CAP_PROP_FPS
+RATE, POSITION = 5, 0  # OpenCV's CAP_PROP_FPS, CAP_PROP_POS_MSEC
 
 
 def _opencv() -> Callable[[str | int], Any]:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread, Timer
@@ -39,15 +40,25 @@ def prediction(count: float, probs: tuple[float, ...]) -> Prediction:
 class FakeCapture:
     """As much of `cv2.VideoCapture` as is used: the frames of a script, None for a failed read; then nothing, for ever."""
 
-    def __init__(self, script: list[int | None], opened: bool = True, pause: float = 0.0) -> None:
+    def __init__(
+        self,
+        script: list[int | None],
+        opened: bool = True,
+        pause: float = 0.0,
+        rate: float = 10.0,
+        positions: Sequence[float] = (),
+    ) -> None:
         self.script, self.opened, self.pause, self.released = list(script), opened, pause, False
+        self.rate, self.positions = rate, list(positions)  # the latter in ms; without them, none is known
 
     def isOpened(self) -> bool:  # noqa: N802
         return self.opened
 
     def get(self, which: int) -> float:
-        assert which == module.RATE
-        return 10.0
+        if which == module.RATE:
+            return self.rate
+        assert which == module.POSITION
+        return self.positions.pop(0) if self.positions else 0.0
 
     def read(self) -> tuple[bool, np.ndarray | None]:
         time.sleep(self.pause)
@@ -67,6 +78,29 @@ def test_a_file_gives_every_frame_in_order_with_its_time(tmp_path: Path) -> None
     assert [f.image[0, 0].tolist() for f in frames] == [[9, 0, 1], [9, 0, 2], [9, 0, 3]]  # RGB
     assert frames[0].image.flags.c_contiguous
     assert capture.released
+
+
+@pytest.mark.parametrize(
+    ("rate", "positions", "times"),
+    [
+        (30.0, [0, 33, 100, 2100], [0, 0.033, 0.1, 2.1]),  # a phone, whose rate varies
+        (30.0, [500, 540, 700, 800], [0, 0.04, 0.2, 0.3]),  # cut out of a longer one
+        (10.0, [], [0, 0.1, 0.2, 0.3]),
+        (10.0, [0, 0, 0, 900], [0, 0.1, 0.2, 0.9]),
+        (10.0, [0, math.nan, 300, 200], [0, 0.1, 0.3, 0.4]),
+        (0.0, [], [0, 0, 0, 0]),
+        (math.nan, [0, 10, 20, 30], [0, 0.01, 0.02, 0.03]),
+        (math.inf, [], [0, 0, 0, 0]),
+    ],
+)
+def test_a_frame_of_a_file_says_when_it_was_taken(
+    tmp_path: Path, rate: float, positions: list[float], times: list[float]
+) -> None:
+    file = tmp_path / "clip.mp4"
+    file.touch()
+    capture = FakeCapture([1, 2, 3, 4], rate=rate, positions=positions)
+    frames = Camera(str(file), open_capture=lambda source: capture).frames(Event())
+    assert [f.time for f in frames] == pytest.approx(times)
 
 
 def test_a_live_source_gives_the_newest_frame() -> None:
