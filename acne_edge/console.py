@@ -70,7 +70,8 @@ def _outcome(call: Callable[..., object], arguments: list[str], debug: bool) -> 
     """The exit code, and what to say on stderr."""
     try:
         code = _exit_code(call, arguments)
-        sys.stdout.flush()
+        if code not in SIGNALS:  # Typer makes an exit code of an interrupt; the line that was begun is not to be there
+            sys.stdout.flush()
         return code, SIGNALS.get(code, "")
     except OutputError as error:
         _give_up_stdout()

@@ -24,7 +24,7 @@ from PIL import Image
 from acne_edge import colour
 from acne_edge.errors import AcneEdgeError, ImageDecodeError, ImageNotFoundError, ImageSizeError, MissingExtraError
 from acne_edge.formats import jpeg
-from acne_edge.formats.exif import NOTHING, Metadata
+from acne_edge.formats.exif import NOTHING, Metadata, bare, from_hexadecimal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -105,7 +105,7 @@ def photograph(
         if isinstance(source, np.ndarray):
             return _finish(_from_array(source, max_pixels), srgb, max_pixels)
         if isinstance(source, Image.Image):
-            return _finish(_from_pil(source), srgb, max_pixels)
+            return _finish(_from_pil(source, max_pixels), srgb, max_pixels)
         return _finish(_from_bytes(_content(source), min_side, max_pixels), srgb, max_pixels)
 
 
@@ -191,7 +191,7 @@ def _from_array(array: NDArray[Any], max_pixels: int) -> _Picture:
     return _Picture(Image.fromarray(array[..., 0] if shape[2:] == (1,) else array))
 
 
-def _from_pil(image: Image.Image) -> _Picture:
+def _from_pil(image: Image.Image, max_pixels: int) -> _Picture:
     from acne_edge.formats.tiff import BITS, PHOTOMETRIC
 
     sixteen = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")  # the latter before Pillow 11
@@ -201,6 +201,9 @@ def _from_pil(image: Image.Image) -> _Picture:
     if image.format in ("JPEG", "MPO") and getattr(image, "tile", None) and stream is not None:
         stream.seek(0)  # loading looks for its place itself
         jpeg.read_header(stream.read(MAX_BYTES))
+    width, height = image.size
+    _check_size(width, height, max_pixels)
+    image.load()  # before its metadata, which may stand behind the pixels
     if not sixteen:
         return _Picture(image, _metadata(image))
     tags = getattr(image, "tag_v2", {})  # of a TIFF
@@ -214,7 +217,8 @@ def _metadata(image: Image.Image) -> Metadata:
         value = next((image.info[name] for name in names if image.info.get(name)), b"")
         return value.encode("utf-8", "replace") if isinstance(value, str) else bytes(value)
 
-    return Metadata(found("exif").removeprefix(b"Exif\0\0"), found("XML:com.adobe.xmp", "xmp"), found("icc_profile"))
+    exif = found("exif") or from_hexadecimal(found("Raw profile type exif"))
+    return Metadata(bare(exif), found("XML:com.adobe.xmp", "xmp"), found("icc_profile"))
 
 
 def _from_bytes(data: bytes, min_side: int | None, max_pixels: int) -> _Picture:
@@ -335,8 +339,9 @@ def _finish(picture: _Picture, srgb: bool, max_pixels: int) -> Photograph:
     convert = None if kept else convert
     plain = image.mode == mode == "RGB" and convert is None
     turn = TURNS.get(picture.metadata.orientation)
-    width, height = image.size
-    _check_size(width, height, max_pixels, max(picture.copies, 1 if plain and turn is None else 2))
+    if picture.size is None:  # a JPEG was measured before it was decoded
+        width, height = image.size
+        _check_size(width, height, max_pixels, max(picture.copies, 1 if plain and turn is None else 2))
     image.load()
     if picture.bits > 8:
         values = np.asarray(image) >> picture.bits - 8

@@ -5,10 +5,11 @@ import random
 import struct
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
@@ -78,6 +79,14 @@ def test_transparency_and_palettes_are_converted_before_they_are_flattened(face:
         palette.convert("RGB"), opened(profile), ImageCms.createProfile("sRGB"), renderingIntent=1, outputMode="RGB"
     )
     np.testing.assert_array_equal(decode(drawing.encode(palette, icc_profile=profile)), np.asarray(expected))
+
+
+def test_threads_share_a_conversion() -> None:
+    written, profile = twin(drawing.face(width=64, height=72), "p3")
+    data = drawing.encode(written, "JPEG", icc_profile=profile)
+    expected = decode(data).tobytes()
+    with ThreadPoolExecutor(8) as pool:
+        assert {decoded.tobytes() for decoded in pool.map(decode, [data] * 200)} == {expected}
 
 
 def test_grey_and_inks_are_converted_by_profiles_of_their_kind(face: np.ndarray) -> None:
@@ -180,6 +189,7 @@ def test_a_mangled_profile_does_not_cost_the_photograph() -> None:
     assert 5 < converted < 295
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_no_srgb_profile(data: bytes) -> None:
     assert not colour.is_srgb(data)

@@ -52,6 +52,7 @@ def test_a_signal_ends_the_program_after_the_lines_that_are_done(number: int, co
     with start(body, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "one\n"
+        time.sleep(0.3)  # the next line is begun
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (code, "", f"program: {word}\n")

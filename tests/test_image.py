@@ -196,6 +196,21 @@ def test_a_lazy_pil_image_has_the_limits_of_its_file() -> None:
         decode(lazy(progressive[:last] + progressive[last:-2] * 5000 + b"\xff\xd9"))
 
 
+def test_exif_behind_the_pixels_turns_a_pil_image_too(face: np.ndarray) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    block = exif.tobytes()
+    chunk = struct.pack(">L", len(block)) + b"eXIf" + block + struct.pack(">L", zlib.crc32(b"eXIf" + block))
+    plain = encode(face)
+    data = plain[:-12] + chunk + plain[-12:]
+    np.testing.assert_array_equal(decode(data), np.rot90(face, 3))
+    np.testing.assert_array_equal(decode(lazy(data)), np.rot90(face, 3))
+
+
+def test_a_wanted_side_may_be_smaller_than_the_smallest_photograph() -> None:
+    assert decode(encode(drawing.face(width=64, height=72), "JPEG"), 1).shape == (9, 8, 3)
+
+
 def test_a_pil_image_is_turned_and_left_as_it_is(face: np.ndarray) -> None:
     data = with_orientation(face, 6)
     picture = lazy(data)

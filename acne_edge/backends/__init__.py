@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
+from acne_edge.backends.base import ENGINE_MAGIC
 from acne_edge.errors import AcneEdgeError, BackendError, UsageError
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ Runtime: TypeAlias = Literal["auto", "onnxruntime", "openvino", "tensorrt"]
 BACKENDS: tuple[str, ...] = get_args(Runtime)
 RUNS_ON = {"onnxruntime": "onnxruntime:CPUExecutionProvider", "openvino": "openvino:CPU", "tensorrt": "tensorrt"}
 NVIDIA_DEVICE_FILES = ("/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvgpu", "/etc/nv_tegra_release")
-ENGINE_MAGIC = b"ACNETRT1"  # an engine file begins with it; see `tensorrt`
 
 
 def check_backend(choice: str) -> str:

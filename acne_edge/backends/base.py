@@ -21,6 +21,7 @@ class Outputs(NamedTuple):
 
 
 OUTPUT_NAMES = Outputs._fields
+ENGINE_MAGIC = b"ACNETRT1"  # an engine file of TensorRT begins with it; see `tensorrt.engine_file`
 
 
 class Backend(Protocol):

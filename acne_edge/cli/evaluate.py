@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,7 @@ import typer
 from acne_edge import console
 from acne_edge.cli.options import (
     BackendOption,
-    DocumentOption,
+    Document,
     ModelOption,
     OutputOption,
     StrictOption,
@@ -19,9 +20,11 @@ from acne_edge.cli.options import (
     open_grader,
 )
 from acne_edge.cli.output import Tally, destination
+from acne_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from acne_edge.evaluation.labels import Label
+    from acne_edge.grader import AcneGrader
     from acne_edge.prediction import Failure, Prediction
 
 SHOWN = {  # in the table: what a figure is called there, and its name in the report
@@ -35,6 +38,13 @@ SHOWN = {  # in the table: what a figure is called there, and its name in the re
     "intervals that hold the count, %": "interval_coverage",
     "calibration error of the grade": "ece",
 }
+
+LEGEND = """\
+count, bias: mean change of the count, without and with its sign, lesions
+grades: grades that change, %; untold: those without a word, % of all
+warned: copies told of although photograph and grade were fine, %
+right: grades right, %; off: count off by, lesions; graded: not abstained, %
+holds: intervals of graded copies that hold the count, %"""
 
 
 def evaluate(
@@ -54,19 +64,34 @@ def evaluate(
     predictions: Annotated[
         Path | None, typer.Option(metavar="FILE", help="CSV with a row a photograph: label and prediction beside each other.")
     ] = None,
-    output: DocumentOption = "table",
+    perturb: Annotated[
+        bool,
+        typer.Option(
+            "--perturb", help="Judge perturbed copies too (noise, blur, JPEG, borders, screenshots ...); 24 times as long."
+        ),
+    ] = False,
+    output: Annotated[
+        Document | None, typer.Option("--format", "-f", help="How to print [table on a terminal, else json].")
+    ] = None,
     file: OutputOption = None,
 ) -> None:
     """Measure a model on labelled photographs, the way a device runs it.
 
     Photographs that cannot be used are named on stderr, and the exit code is then 3. A warning says so if the model has learned
-    this very list. The table shows the figures that matter most, with 95 % intervals; --format json has all of them. A figure
+    this very list. The table shows the figures that matter most, with 95 % intervals; JSON has all of them. A figure
     that does not exist is a dash, or null, with the reason.
     """
     from acne_edge.evaluation.run import evaluate_list
     from acne_edge.evaluation.tables import to_json
 
     console.log_to_stderr()
+    output = output or ("table" if file is None and sys.stdout.isatty() else "json")
+    if perturb:
+        if predictions is not None:
+            raise UsageError("--predictions goes with the photographs as they are, not with --perturb")
+        with destination(file), open_grader(model, backend, threads, strict) as grader:
+            _perturb(grader, images, labels, by, output)
+        return
     tally, rows = Tally(), _Rows()
     with destination(file), open_grader(model, backend, threads, strict) as grader:
         report = evaluate_list(
@@ -82,6 +107,28 @@ def evaluate(
         rows.write(predictions)
     if tally.failed:
         raise typer.Exit(3)
+
+
+def _perturb(grader: AcneGrader, images: Path, labels: Path, by: str | None, output: str) -> None:
+    """Print how steady the answers are under each perturbation."""
+    from acne_edge.evaluation import perturb
+    from acne_edge.evaluation.run import read_set
+    from acne_edge.evaluation.tables import number, to_json
+
+    known, _ = read_set(grader, images, labels, by)
+    found = perturb.table(*perturb.judge([(grader, images, known)], progress=console.progress))
+    if output == "json":
+        print(to_json({"model": vars(grader.model), "images": len(known), "rows": found}, indent=2))
+        return
+    print(f"{grader.model.name} {grader.model.version} on {grader.model.backend}: {len(known)} photographs")
+    print(f"{'':<18}  count   bias  grades untold warned right   off graded holds")
+    for r in found:
+        share = {name: number(None if r[name] is None else 100 * r[name], 1) for name in perturb.SHARES}
+        print(
+            f"{r['row']:<18} {number(r['change']):>6} {number(r['bias']):>6} {share['changed']:>7} {share['untold']:>6}"
+            f" {share['warned']:>6} {share['accuracy']:>5} {number(r['mae'], 1):>5} {share['graded']:>6} {share['coverage']:>5}"
+        )
+    print(LEGEND)
 
 
 class _Rows:

@@ -65,15 +65,15 @@ def evaluate_list(
     Raises UsageError for a list that cannot be read or does not fit the model's scale, and where the folder holds none of its
     photographs; ImageError if none can be used.
     """
-    rows, boxes = _read(grader, images, labels, by)
+    rows, boxes = read_set(grader, images, labels, by)
     learned = _learned(grader.manifest, rows)
     if learned:
-        said = "%s: %s %s: its figures do not tell how good it is on other photographs"
-        logger.warning(said, labels, grader.model.name, LEARNED[learned])
+        what = f"{labels}: {grader.model.name} {LEARNED[learned]}"
+        logger.warning("%s: its figures do not tell how good it is on other photographs", what)
     results: Results = grader.predict_many(images / label.name for label in rows)
     found = list(follow(results, len(rows)) if follow else results)
-    if each:
-        for row, r in zip(rows, found, strict=True):
+    for row, r in zip(rows, found, strict=True):
+        if each:
             each(row, r)
     done = [(row, r) for row, r in zip(rows, found, strict=True) if r.ok]
     drawn = [b for b, r in zip(boxes, found, strict=True) if r.ok]
@@ -102,8 +102,11 @@ def _why_no_positions(measured: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, "no place reached the threshold" if name == "precision" else "no lesion was marked"
 
 
-def _read(grader: AcneGrader, images: Path, labels: Path, by: str | None) -> tuple[list[Label], list[Boxes | None]]:
-    """The list, once it is known to fit the scale and the folder, and the boxes, or None, of each photograph."""
+def read_set(grader: AcneGrader, images: Path, labels: Path, by: str | None) -> tuple[list[Label], list[Boxes | None]]:
+    """The labels in `labels`, as `evaluate_list` takes them, and the boxes, or None, of each photograph.
+
+    Raises UsageError for labels that cannot be read, or do not fit the grader's scale or the folder.
+    """
     is_set = labels.suffix.lower() == ".json"
     rows, boxes = _read_set(grader.scale, labels, by) if is_set else (read_labels(labels, grader.scale), [])
     top = len(grader.scale.labels) - 1

@@ -6,6 +6,7 @@ import re
 import struct
 from typing import NamedTuple
 
+NAME = b"Exif\0\0"
 ORIENTATION = 0x0112
 BYTE_ORDERS = {b"II": "<", b"MM": ">"}
 INTEGERS = {3: "H", 4: "L", 6: "b", 8: "h", 9: "l", 13: "L"}  # TIFF's types: short, long, and the signed ones; 13 is an offset
@@ -61,3 +62,18 @@ def xmp_orientation(xmp: bytes) -> int:
     """0..9 as the text has it, or 0."""
     found = XMP_ORIENTATION.search(xmp)
     return int(found[1]) if found else 0
+
+
+def bare(exif: bytes) -> bytes:
+    """The TIFF file in an EXIF block that may begin with its name, as in a JPEG; some writers put that there twice."""
+    while exif.startswith(NAME):
+        exif = exif[len(NAME) :]
+    return exif
+
+
+def from_hexadecimal(text: bytes) -> bytes:
+    """EXIF as ImageMagick writes it into a PNG, in hexadecimal behind an empty line, a name and a length; else nothing."""
+    try:
+        return bytes.fromhex(b"".join(text.split(b"\n")[3:]).decode("ascii"))
+    except ValueError:
+        return b""

@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 from acne_edge.errors import ImageDecodeError
-from acne_edge.formats.exif import Metadata
+from acne_edge.formats.exif import NAME, Metadata
 
 START = b"\xff\xd8\xff"
 MARKER = re.compile(rb"\xff[^\x00\xff]")  # FF 00 is a byte of data, FF FF is filling
@@ -19,7 +19,7 @@ BASELINE, EXTENDED, PROGRESSIVE, ARITHMETIC, PROGRESSIVE_ARITHMETIC = 0xC0, 0xC1
 DECODED = (BASELINE, EXTENDED, PROGRESSIVE, ARITHMETIC, PROGRESSIVE_ARITHMETIC)
 FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # those three are tables and a reserve
 START_OF_IMAGE, END_OF_IMAGE, START_OF_SCAN, APP1, APP2 = 0xD8, 0xD9, 0xDA, 0xE1, 0xE2
-EXIF, XMP, ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
+XMP, ICC = b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
 
 MAX_SEGMENTS = 10_000  # a profile may take 255, a depth map a few hundred
 MAX_SCANS = 200  # real files have about ten; thousands of them are meant to keep a device busy
@@ -131,8 +131,8 @@ class _Notes:
 
     def take(self, marker: int, body: bytes) -> None:
         """Look at a segment."""
-        if marker == APP1 and body.startswith(EXIF):
-            self._exif.append(body[len(EXIF) :])
+        if marker == APP1 and body.startswith(NAME):
+            self._exif.append(body[len(NAME) :])
         elif marker == APP1 and body.startswith(XMP):
             self._xmp = body[len(XMP) :]
         elif marker == APP2 and body.startswith(ICC) and len(body) >= len(ICC) + 2:

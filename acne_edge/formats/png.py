@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from acne_edge.colour import MAX_PROFILE
 from acne_edge.errors import ImageDecodeError
-from acne_edge.formats.exif import Metadata
+from acne_edge.formats.exif import Metadata, bare, from_hexadecimal
 
 START = b"\x89PNG\r\n\x1a\n"
 ANCILLARY = 0x20  # bit of a chunk's first letter: small letters mark what a reader may pass over
@@ -50,13 +50,13 @@ def read_png(data: bytes) -> Png:
             if name == b"XML:com.adobe.xmp":
                 xmp = text
             elif name == b"Raw profile type exif":  # as ImageMagick writes it, unless there is eXIf
-                exif = exif or _hexadecimal(text)
+                exif = exif or from_hexadecimal(text)
         position = end
         if kind == b"IEND":
             break
     else:
         raise ImageDecodeError(f"PNG of more than {MAX_CHUNKS} chunks")
-    return Png(width, height, b"".join(kept), Metadata(exif.removeprefix(b"Exif\0\0"), xmp, profile))
+    return Png(width, height, b"".join(kept), Metadata(bare(exif), xmp, profile))
 
 
 def _text(kind: bytes, body: bytes) -> tuple[bytes, bytes]:
@@ -78,12 +78,4 @@ def _inflated(packed: bytes, most: int) -> bytes:
         unpacked = stream.decompress(packed, most)
         return unpacked if stream.eof else b""
     except zlib.error:
-        return b""
-
-
-def _hexadecimal(text: bytes) -> bytes:
-    """The bytes that stand, in hexadecimal, behind a line break, a name, and a length."""
-    try:
-        return bytes.fromhex(b"".join(text.split(b"\n")[3:]).decode("ascii"))
-    except ValueError:
         return b""

@@ -120,6 +120,6 @@ def clear(run: Run) -> None:
     """Remove the files of a run that was begun in the folder, the sign of its end first."""
     if not run.settings_file.is_file() and not run.finished:
         return  # no run's folder: files that are called so are somebody's
-    files: Sequence[Path] = [run.results_file, run.last, run.model, run.log]
+    files: Sequence[Path] = [run.results_file, run.last, run.model, run.log, run.analysis, run.int8]
     for path in [*files, *map(run.list_file, PARTS), *map(run.outputs_file, PARTS), *run.tensorboard.glob("events.*")]:
         path.unlink(missing_ok=True)

@@ -1,7 +1,12 @@
 #include "onnx_file.h"
 
+#include <algorithm>
+#include <array>
+#include <functional>
 #include <string_view>
+#include <vector>
 
+#include "error.h"
 #include "manifest.h"
 
 namespace acne_edge {
@@ -10,16 +15,54 @@ namespace {
 // Field numbers of onnx.proto.
 constexpr std::uint64_t kMetadata = 14;  // of ModelProto: entries of
 constexpr std::uint64_t kKey = 1, kValue = 2;
+constexpr std::uint64_t kExternalData = 13;  // of TensorProto: where else its values are
+
+constexpr std::string_view kLocation = "location";  // the key under which external data name a file; without it there are none
+constexpr int kDeepest = 100;                       // messages within messages; protocol buffers are read no deeper
+
+// By message, the fields that hold messages in which, in the end, a tensor may be.
+enum class Kind { kModel, kTraining, kFunction, kGraph, kNode, kAttribute, kSparseTensor, kTensor };
+struct Inside {
+    Kind message;
+    std::uint64_t field;
+    Kind holds;
+};
+constexpr std::array<Inside, 19> kInside = {{
+    {Kind::kModel, 7, Kind::kGraph},
+    {Kind::kModel, 20, Kind::kTraining},
+    {Kind::kModel, 25, Kind::kFunction},
+    {Kind::kTraining, 1, Kind::kGraph},
+    {Kind::kTraining, 2, Kind::kGraph},
+    {Kind::kFunction, 7, Kind::kNode},
+    {Kind::kFunction, 11, Kind::kAttribute},
+    {Kind::kGraph, 1, Kind::kNode},
+    {Kind::kGraph, 5, Kind::kTensor},
+    {Kind::kGraph, 15, Kind::kSparseTensor},
+    {Kind::kNode, 5, Kind::kAttribute},
+    {Kind::kAttribute, 5, Kind::kTensor},
+    {Kind::kAttribute, 6, Kind::kGraph},
+    {Kind::kAttribute, 10, Kind::kTensor},
+    {Kind::kAttribute, 11, Kind::kGraph},
+    {Kind::kAttribute, 22, Kind::kSparseTensor},
+    {Kind::kAttribute, 23, Kind::kSparseTensor},
+    {Kind::kSparseTensor, 1, Kind::kTensor},
+    {Kind::kSparseTensor, 2, Kind::kTensor},
+}};
 
 // Walks the fields of a protocol buffer message and knows no more of it.
 class Fields {
 public:
     explicit Fields(std::string_view message) : left_(message) {}
 
+    // Whether `next` came to the end of a message that is no damaged one.
+    bool whole() const { return whole_; }
+
     // The next field that holds bytes: its number and what it holds. False at the end, or where the message is damaged.
     bool next(std::uint64_t& number, std::string_view& bytes) {
         std::uint64_t tag = 0, value = 0;
-        while (varint(tag)) {
+        whole_ = false;
+        while (!left_.empty()) {
+            if (!varint(tag)) return false;
             number = tag >> 3;
             switch (tag & 7) {
                 case 0:
@@ -39,6 +82,7 @@ public:
                 default: return false;
             }
         }
+        whole_ = true;
         return false;
     }
 
@@ -61,7 +105,24 @@ private:
     }
 
     std::string_view left_;
+    bool whole_ = false;
 };
+
+struct Message {
+    Kind kind;
+    std::string_view bytes;
+    int depth;
+};
+
+// Puts the message in a field, if a tensor may be in it, on the list of those to search. False if it lies too deep.
+bool enter(const Message& message, std::uint64_t field, std::string_view bytes, std::vector<Message>& left) {
+    for (const Inside& inside : kInside) {
+        if (inside.message != message.kind || inside.field != field) continue;
+        if (message.depth == kDeepest) return false;
+        left.push_back({inside.holds, bytes, message.depth + 1});
+    }
+    return true;
+}
 
 }  // namespace
 
@@ -79,6 +140,30 @@ std::optional<std::string> find_manifest(ByteView model) {
         if (key == kManifestKey) return std::string(value);
     }
     return std::nullopt;
+}
+
+void refuse_external_data(ByteView model) {
+    const std::string_view all(reinterpret_cast<const char*>(model.data()), model.size());
+    const std::boyer_moore_horspool_searcher location(kLocation.begin(), kLocation.end());
+    if (std::search(all.begin(), all.end(), location) == all.end()) return;
+    std::vector<Message> left = {{Kind::kModel, all, 0}};
+    while (!left.empty()) {
+        const Message message = left.back();
+        left.pop_back();
+        Fields fields(message.bytes);
+        std::uint64_t number = 0;
+        bool searched = true;
+        for (std::string_view field; searched && fields.next(number, field);) {
+            if (message.kind == Kind::kTensor && number == kExternalData) {
+                throw Error(ACNE_EDGE_STATUS_MODEL,
+                            "the model keeps weights outside its file; a model is one file: export it without external data");
+            }
+            searched = enter(message, number, field, left);
+        }
+        if (!searched || !fields.whole()) {
+            throw Error(ACNE_EDGE_STATUS_MODEL, "not an ONNX file that can be searched for weights outside it");
+        }
+    }
 }
 
 }  // namespace acne_edge

@@ -12,12 +12,9 @@ struct QualityReason {
     const char* code;
 };
 inline constexpr QualityReason kQualityReasons[] = {
-    {ACNE_EDGE_QUALITY_BLANK, "blank"},
-    {ACNE_EDGE_QUALITY_LOW_RESOLUTION, "low_resolution"},
-    {ACNE_EDGE_QUALITY_TOO_DARK, "too_dark"},
-    {ACNE_EDGE_QUALITY_TOO_BRIGHT, "too_bright"},
-    {ACNE_EDGE_QUALITY_BLURRED, "blurred"},
-    {ACNE_EDGE_QUALITY_NO_SKIN, "no_skin"},
+    {ACNE_EDGE_QUALITY_BLANK, "blank"},       {ACNE_EDGE_QUALITY_LOW_RESOLUTION, "low_resolution"},
+    {ACNE_EDGE_QUALITY_TOO_DARK, "too_dark"}, {ACNE_EDGE_QUALITY_TOO_BRIGHT, "too_bright"},
+    {ACNE_EDGE_QUALITY_BLURRED, "blurred"},   {ACNE_EDGE_QUALITY_NO_SKIN, "no_skin"},
 };
 
 acne_edge_quality assess(const ImageView& image);

@@ -12,6 +12,7 @@
 #include "backend.h"
 #include "error.h"
 #include "graph_cache.h"
+#include "onnx_file.h"
 
 namespace acne_edge {
 namespace {
@@ -88,6 +89,7 @@ class OnnxRuntime final : public Backend {
 public:
     OnnxRuntime(const ModelFile& file, int threads, const std::string& folder) {
         env_ = Ort::Env(ORT_LOGGING_LEVEL_FATAL, "acne_edge");
+        refuse_external_data(file.unchecked());
         GraphCache cache;
         if (!folder.empty()) cache = GraphCache(folder, file.sha256(), Ort::GetBuildInfoString());
         graph_ = cache.read();

@@ -65,7 +65,7 @@ def test_h_is_help(run: Run, command: str) -> None:
     ],
 )
 def test_options_with_few_values_are_choices(run: Run, command: str, option: str, choices: str) -> None:
-    assert f"<{choices}>" in run(command, "-h")[1]
+    assert any(shown in run(command, "-h")[1] for shown in (f"<{choices}>", f"[{choices}]"))  # by Typer's version
     code, out, err = run(command, *["x"] * {"predict": 1, "evaluate": 2}.get(command, 0), option, "no-such-value")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert choices.split("|")[0] in err

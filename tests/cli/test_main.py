@@ -277,7 +277,7 @@ def test_only_the_command_that_is_called_is_built(arguments: list[str]) -> None:
 def test_evaluate_measures_a_labelled_list(run, tmp_path: Path, photo: Path) -> None:
     labels = tmp_path / "list.txt"
     labels.write_text("face.jpg 1 20\n")
-    code, out, err = run("evaluate", tmp_path, labels, "--format", "json")
+    code, out, err = run("evaluate", tmp_path, labels)
     assert (code, err) == (0, "")
     result = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert (result["images"], result["failed"], result["grade"]["n"]) == (1, 0, 1)
@@ -324,15 +324,31 @@ def test_evaluate_refuses_a_bad_list(run, tmp_path: Path, photo: Path, text: str
 
 def test_evaluate_prints_a_table_and_keeps_a_row_a_photograph(run, tmp_path: Path, photo: Path) -> None:
     (tmp_path / "labels.csv").write_text("count;file\n20;face.jpg\n1;missing.jpg\n")
-    code, out, _ = run("evaluate", tmp_path, tmp_path / "labels.csv", "--predictions", tmp_path / "rows.csv")
+    code, out, _ = run("evaluate", tmp_path, tmp_path / "labels.csv", "-f", "table", "--predictions", tmp_path / "rows.csv")
     assert code == 3
     lines = out.splitlines()
     assert "1 photographs, 1 failed" in lines[0]
     assert lines[2].startswith("grades right, %")
     assert all(len(line) <= 80 for line in lines[1:3])
-    rows = list(csv.DictReader((tmp_path / "rows.csv").open()))
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "rows.csv").read_text())))
     assert [(r["file"], r["true_count"], r["true_grade"], r["error"]) for r in rows] == [
         ("face.jpg", "20", "1", ""),
         ("missing.jpg", "1", "0", "image_not_found"),
     ]
     assert float(rows[0]["count"]) >= 0
+
+
+def test_evaluate_shows_how_steady_the_answers_are(run, tmp_path: Path, photo: Path) -> None:
+    (tmp_path / "labels.csv").write_text("file,count\nface.jpg,20\n")
+    code, out, err = run("evaluate", tmp_path, tmp_path / "labels.csv", "--perturb", "-f", "table")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[2].split() == ["nothing", "0.00", "0.00", *lines[2].split()[3:]]
+    assert [line[:18].strip() for line in lines[3:6]] == ["JPEG quality 50", "WebP quality 80", "320 px"]
+    assert max(map(len, lines)) <= 80
+    code, out, _ = run("evaluate", tmp_path, tmp_path / "labels.csv", "--perturb")
+    assert code == 0
+    assert json.loads(out)["rows"][0]["row"] == "nothing"
+    code, _, err = run("evaluate", tmp_path, tmp_path / "labels.csv", "--perturb", "--predictions", tmp_path / "x.csv")
+    assert code == 2
+    assert "not with --perturb" in err

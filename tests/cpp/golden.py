@@ -363,6 +363,10 @@ def refused_models(model: bytes, manifest: Manifest) -> Iterator[tuple[str, byte
     yield "no_manifest", model.replace(b"acne_edge.manifest", b"acne_edge.manifes_"), "manifest_invalid"
     yield "other_input", swap(b"height", manifest.input.height, manifest.input.height + 1), "model_error"
     yield "other_bins", swap(b"count_bins", manifest.count_bins, manifest.count_bins + 1), "model_error"
+    # Of a message that stands twice in a protocol buffer, the parts are merged: one more weight, which lies in another file.
+    location = b"\x6a\x17\x0a\x08location\x12\x0bweights.bin"  # external_data of a TensorProto
+    graph = b"\x2a" + bytes([len(location)]) + location
+    yield "external_data", model + b"\x3a" + bytes([len(graph)]) + graph, "model_error"
     yield "cut", model[: len(model) // 2], "model_error"
     yield "empty", b"", "model_error"
     yield "text", b"not a model", "model_error"

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -51,6 +52,11 @@ assert float(total[5]) > 0, "p99 of a hundred samples"
 assert total[6] == "-", "p99.9 of a hundred samples"
 
 once = json.loads(run("--once", "--image", image))
+if find_spec("jsonschema"):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    from tests.schema import check
+
+    check(once)  # the library's results are of the form that the SDK publishes
 assert once["path"] == image
 assert once["count"] > 0
 with tempfile.TemporaryDirectory() as folder:

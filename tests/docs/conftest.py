@@ -35,7 +35,7 @@ def desk(tmp_path: Path) -> Path:
     (tmp_path / "photos").mkdir()
     for number, name in enumerate("abc"):
         save(tmp_path / "photos" / f"{name}.jpg", drawing.face(lesions=2 + 3 * number, seed=number))
-    (tmp_path / "labels.txt").write_text("a.jpg 0 2\nb.jpg 0 5\nc.jpg 1 8\n")
+    (tmp_path / "labels.csv").write_text("file,count,grade\na.jpg,2,mild\nb.jpg,5,mild\nc.jpg,8,moderate\n")
     return tmp_path
 
 

@@ -2,10 +2,10 @@
 
 A comment on the line before a block says what is special of it:
 
-    <!-- not run: REASON -->            it needs a GPU, data or hours; its commands and options must exist all the same
-    <!-- slow: REASON -->               it is run with the slow tests
-    <!-- exit code N -->                the last command ends with this code
-    <!-- interrupted after N seconds -->  it runs until it gets SIGINT, and must then end well
+    <!-- not run: REASON -->  it needs a GPU, data or hours; its commands and options must exist all the same
+    <!-- slow: REASON -->  it is run with the slow tests
+    <!-- exit code N -->  the last command ends with this code
+    <!-- interrupted once it has printed this -->  it runs until it gets SIGINT, and must then end well
 """
 
 from __future__ import annotations

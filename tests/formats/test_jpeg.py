@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import struct
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pytest
@@ -168,18 +168,18 @@ def test_scans_are_fewer_where_the_image_is_large(progressive: bytes) -> None:
 def test_millions_of_segments_are_refused_at_once(plain: bytes, progressive: bytes, place: str) -> None:
     many = b"\xff\xfe\0\2" * 2_000_000
     data = behind_start(plain, many) if place == "header" else progressive[:-2] + many + progressive[-2:]
-    began = perf_counter()
+    began = process_time()
     with pytest.raises(ImageDecodeError, match=f"more than {jpeg.MAX_SEGMENTS} segments"):
         read_header(data)
-    assert perf_counter() - began < 1
+    assert process_time() - began < 1
 
 
 @pytest.mark.parametrize("filling", [b"\xff", b"\xff\0", b"\0"])
 def test_long_fillings_take_no_time(filling: bytes) -> None:
-    began = perf_counter()
+    began = process_time()
     with pytest.raises(ImageDecodeError, match="cut short"):
         read_header(jpeg.START + filling * 20_000_000)
-    assert perf_counter() - began < 2
+    assert process_time() - began < 2
 
 
 def test_mutants_are_decoded_or_refused() -> None:

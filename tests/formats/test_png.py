@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pytest
@@ -109,10 +109,10 @@ def test_a_file_without_a_header_is_refused(data: bytes) -> None:
 
 
 def test_millions_of_chunks_are_refused_at_once(plain: bytes) -> None:
-    began = perf_counter()
+    began = process_time()
     with pytest.raises(ImageDecodeError, match="chunks"):
         read_png(behind_header(plain, chunk(b"tEXt", b"") * 1_000_000))
-    assert perf_counter() - began < 1
+    assert process_time() - began < 1
 
 
 @settings(max_examples=200, deadline=None)

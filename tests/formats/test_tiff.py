@@ -77,7 +77,13 @@ def test_every_mode_that_tiff_holds_becomes_rgb(small: np.ndarray, mode: str) ->
         picture = picture.quantize(256) if mode == "P" else picture.convert(mode)
     grey = mode in ("1", "L", "LA")
     expected = np.asarray(Image.fromarray(small).convert("1" if mode == "1" else "L").convert("RGB")) if grey else small
-    assert np.abs(decode(tiff(picture)).astype(int) - expected).mean() < 3
+    data = tiff(picture)
+    if mode == "YCbCr":
+        try:
+            Image.open(io.BytesIO(data)).load()
+        except OSError:
+            pytest.skip("this Pillow does not read the YCbCr TIFF that it writes")
+    assert np.abs(decode(data).astype(int) - expected).mean() < 3
 
 
 @pytest.mark.parametrize("compression", [None, "tiff_deflate"])

@@ -19,7 +19,7 @@ import json
 import struct
 from dataclasses import asdict, dataclass
 
-from acne_edge.backends import ENGINE_MAGIC
+from acne_edge.backends.base import ENGINE_MAGIC
 from acne_edge.errors import BackendError
 from acne_edge.manifest import Manifest
 

@@ -1,6 +1,7 @@
 """ACNE04 as it is distributed: lists, lesion boxes, groups and splits that keep them whole, and the photographs' pixels."""
 
 from acne_edge.training.data.acne04 import Sample, content_hash, image_sources, read_samples, write_list
+from acne_edge.training.data.boxes import read_boxes_csv
 from acne_edge.training.data.photographs import load_images, noise_filter, read_photograph
 from acne_edge.training.data.splits import (
     group_ids,
@@ -21,6 +22,7 @@ __all__ = [
     "image_sources",
     "load_images",
     "noise_filter",
+    "read_boxes_csv",
     "read_groups",
     "read_pairs",
     "read_photograph",

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from acne_edge.errors import ImageError, MissingExtraError
+from acne_edge.errors import MissingExtraError
 from acne_edge.image import ImageArray, decode
 from acne_edge.preprocess import DECODE_SCALE, resize
 from acne_edge.training.data.acne04 import Sample
@@ -28,10 +28,7 @@ def read_photograph(path: Path, input_size: int) -> ImageArray:
 
     Raises ImageError, which names the file.
     """
-    try:
-        return decode(path, min_side=DECODE_SCALE * input_size)
-    except ImageError as error:
-        raise type(error)(f"{path}: {error}") from error
+    return decode(path, min_side=DECODE_SCALE * input_size)
 
 
 def load_images(

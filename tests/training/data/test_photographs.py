@@ -67,8 +67,9 @@ def test_a_photograph_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
 
 def test_a_photograph_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"no image")
-    with pytest.raises(ImageDecodeError, match=r"a\.jpg: not an image"):
+    with pytest.raises(ImageDecodeError, match="not an image") as refused:
         load_images([Sample("a.jpg", tmp_path / "a.jpg", 0, 1)], 32)
+    assert str(refused.value).count("a.jpg: ") == 1
 
 
 @pytest.mark.parametrize("name", ["median", "bilateral"])

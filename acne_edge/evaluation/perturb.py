@@ -1,0 +1,135 @@
+"""How steady answers are: a labelled set judged once as it is and once for each perturbation of its photographs.
+
+A copy is *told* of when its result carries a quality reason or an abstention, or is a failure; a grade that changes on a copy
+without that is the failure that nobody notices. Several networks may judge, each the photographs that it did not learn; their
+photographs count as one set, and one that stands in several lists is judged once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from acne_edge.evaluation.labels import Label
+from acne_edge.evaluation.perturbations import PERTURBATIONS, Perturbation
+from acne_edge.image import read
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from acne_edge.grader import AcneGrader
+    from acne_edge.prediction import Failure, Prediction
+
+UNCHANGED = "nothing"  # the first row's name
+SHARES = (
+    "changed",
+    "untold",
+    "warned",
+    "accuracy",
+    "graded",
+    "graded_accuracy",
+    "coverage",
+)  # 0..1; the other figures are lesions
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one row's copies gave; arrays over photographs. Of a failure, count and grade are those of nobody: nan and -1."""
+
+    count: NDArray[np.float64]  # lesions
+    grade: NDArray[np.int64]
+    told: NDArray[np.bool_]  # a quality reason, an abstention or a failure
+    graded: NDArray[np.bool_]  # a result without an abstention
+    inside: NDArray[np.bool_]  # the labelled count lies in the interval
+
+    @staticmethod
+    def of(results: Sequence[Prediction | Failure], labels: Sequence[Label]) -> Judged:
+        """From results and the labels of the same photographs."""
+        rows = [
+            (r.count, r.grade.index, bool(r.quality.reasons or r.abstained), r.abstained is None,
+             r.count_interval.low <= label.count <= r.count_interval.high)
+            if r.ok
+            else (np.nan, -1, True, False, False)
+            for r, label in zip(results, labels, strict=True)
+        ]  # fmt: skip
+        count, grade, told, graded, inside = (np.array(column) for column in zip(*rows, strict=True))
+        return Judged(count, grade, told, graded, inside)
+
+
+def judge(
+    sets: Iterable[tuple[AcneGrader, Path, Sequence[Label]]],
+    perturbations: Sequence[Perturbation] = PERTURBATIONS,
+    progress: Callable[[Iterator[Any], str, int], Iterator[Any]] | None = None,
+) -> tuple[list[Label], dict[str, Judged]]:
+    """Judge each set's photographs by its grader, as they are and perturbed: the labels judged, and a `Judged` a row.
+
+    Args:
+        sets: grader, folder of the photographs, labels; a photograph that an earlier set had is passed over.
+        perturbations: the rows after the first.
+        progress: wraps the photographs, as `console.progress` does.
+
+    Raises ImageError for a photograph that cannot be decoded as it is.
+    """
+    kept: list[Label] = []
+    results: dict[str, list[Prediction | Failure]] = {name: [] for name in (UNCHANGED, *(p.name for p in perturbations))}
+    work, seen = [], set()
+    for grader, folder, labels in sets:
+        for label in labels:
+            if label.name not in seen:
+                seen.add(label.name)
+                work.append((grader, folder, label))
+    rows: Iterator[Any] = iter(work)
+    for grader, folder, label in progress(rows, "perturbing", len(work)) if progress else rows:
+        image = read(folder / label.name)
+        kept.append(label)
+        copies = (image, *(p.copy(image, label.name) for p in perturbations))
+        for name, result in zip(results, grader.predict_many(copies), strict=True):
+            results[name].append(result)
+    return kept, {name: Judged.of(found, kept) for name, found in results.items()}
+
+
+def table(labels: Sequence[Label], judged: dict[str, Judged]) -> list[dict[str, Any]]:
+    """A row a perturbation, shares in 0..1, counts in lesions, null where there is nothing to take a mean of.
+
+    `change`, `bias`: mean |change| and mean change of the count. `changed`: grades that differ from the unperturbed photograph's.
+    `untold`: those of them without a word, as a share of all. `warned`: told copies among those whose grade did not change and
+    whose photograph was not told of as it is. `accuracy` and `mae` over all photographs that gave a result, `graded_accuracy` and
+    `graded_mae` over those that were graded, `coverage` of the count interval over the latter.
+    """
+    truth_grade = np.array([label.grade for label in labels])
+    truth_count = np.array([label.count for label in labels], np.float64)
+    before = judged[UNCHANGED]
+    rows = []
+    for name, after in judged.items():
+        done = after.grade >= 0
+        both = done & (before.grade >= 0)
+        changed = (after.grade != before.grade) & (before.grade >= 0)
+        calm = both & ~changed & ~before.told
+        difference = (after.count - before.count)[both]
+        right, error = after.grade == truth_grade, np.abs(after.count - truth_count)
+        rows.append(
+            {
+                "row": name,
+                "images": len(labels),
+                "change": _mean(np.abs(difference)),
+                "bias": _mean(difference),
+                "changed": _mean(changed),
+                "untold": _mean(changed & ~after.told),
+                "warned": _mean(after.told[calm]),
+                "accuracy": _mean(right[done]),
+                "mae": _mean(error[done]),
+                "graded": _mean(after.graded),
+                "graded_accuracy": _mean(right[after.graded]),
+                "graded_mae": _mean(error[after.graded]),
+                "coverage": _mean(after.inside[after.graded]),
+            }
+        )
+    return rows
+
+
+def _mean(values: NDArray[Any]) -> float | None:
+    return float(values.mean()) if len(values) else None
