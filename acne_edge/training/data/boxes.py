@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acne_edge.errors import UsageError
+from acne_edge.sources.paths import is_junk
 
 COLUMNS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -23,7 +24,7 @@ def read_boxes(root: Path) -> dict[str, NDArray[np.float32]]:
     detection = root / "Detection"
     if (detection / "boxes.csv").is_file():
         return read_boxes_csv(detection / "boxes.csv")
-    return dict(read_voc_xml(path) for path in sorted(detection.rglob("*.xml")))
+    return dict(read_voc_xml(path) for path in sorted(detection.rglob("*.xml")) if not is_junk(path.name))
 
 
 def read_boxes_csv(path: Path) -> dict[str, NDArray[np.float32]]:

@@ -29,6 +29,7 @@ def test_voc_xml_and_csv_read_the_same_boxes(tmp_path: Path) -> None:
     expected = [[0.1, 0.1, 0.3, 0.3], [0, 0, 1, 1]]
     assert name == "a.jpg"
     np.testing.assert_allclose(boxes, expected, atol=1e-6)
+    (folder / "._a.xml").write_bytes(b"\0\5\26\7Mac OS X")  # as macOS leaves one beside each file on a card
     np.testing.assert_array_equal(read_boxes(tmp_path)["a.jpg"], boxes)
     (tmp_path / "boxes.csv").write_text("file,xmin,ymin,xmax,ymax\na.jpg,.1,.1,.3,.3\na.jpg,0,0,1,1\n")
     np.testing.assert_allclose(read_boxes_csv(tmp_path / "boxes.csv")["a.jpg"], expected, atol=1e-6)
