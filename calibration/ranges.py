@@ -112,6 +112,9 @@ def observed(graph: onnx.ModelProto, names: list[str]) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.add_session_config_entry("session.disable_quant_qdq", "1")
+    options.add_session_config_entry(
+        "session.force_spinning_stop", "1"
+    )  # a search keeps sessions, whose threads must not wait busily
     try:
         return ort.InferenceSession(probe.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's exceptions share no public base class

@@ -64,7 +64,7 @@ def _table(made: Exported) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     from export.gate import BUDGET
 
     def changes(losses: Mapping[str, float]) -> list[str]:
-        return [f"{CHANGES[name][1] * loss:+.{CHANGES[name][2]}f}" for name, loss in losses.items()]
+        return [f"{CHANGES[name][1] * loss + 0.0:+.{CHANGES[name][2]}f}" for name, loss in losses.items()]
 
     rows = [("may change by", "", "", "", *changes(BUDGET))]
     for file in made.files:
