@@ -78,7 +78,7 @@ def evaluate(
     """Measure a model on labelled photographs, the way a device runs it.
 
     Photographs that cannot be used are named on stderr, and the exit code is then 3. A warning says so if the model has learned
-    this very list. The table shows the figures that matter most, with 95 % intervals; JSON has all of them. A figure
+    photographs of the list. The table shows the figures that matter most, with 95 % intervals; JSON has all of them. A figure
     that does not exist is a dash, or null, with the reason.
     """
     from acne_edge.evaluation.run import evaluate_list
@@ -112,13 +112,14 @@ def evaluate(
 def _perturb(grader: AcneGrader, images: Path, labels: Path, by: str | None, output: str) -> None:
     """Print how steady the answers are under each perturbation."""
     from acne_edge.evaluation import perturb
-    from acne_edge.evaluation.run import read_set
+    from acne_edge.evaluation.run import list_report, read_set
     from acne_edge.evaluation.tables import number, to_json
 
     known, _ = read_set(grader, images, labels, by)
+    about = list_report(grader, images, labels, known)
     found = perturb.table(*perturb.judge([(grader, images, known)], progress=console.progress))
     if output == "json":
-        print(to_json({"model": vars(grader.model), "images": len(known), "rows": found}, indent=2))
+        print(to_json({"model": vars(grader.model), "list": about, "images": len(known), "rows": found}, indent=2))
         return
     print(f"{grader.model.name} {grader.model.version} on {grader.model.backend}: {len(known)} photographs")
     print(f"{'':<18}  count   bias  grades untold warned right   off graded holds")

@@ -22,6 +22,7 @@ from acne_edge.cli import output
 from acne_edge.cli.predict import SHORT_BATCH, predict
 from acne_edge.errors import AcneEdgeError
 from acne_edge.evaluation.labels import list_hash, read_labels
+from acne_edge.evaluation.learned import encoded
 from tests import drawing, schema
 from tests.test_image import png_header
 
@@ -311,6 +312,19 @@ def test_evaluate_warns_of_a_list_that_the_model_has_learned(
     assert (code, json.loads(out)["list"]["learned"]) == (0, "train")
     assert err.startswith("acne-edge: ")
     assert "was trained on exactly this list" in err
+
+
+@pytest.mark.parametrize("option", [[], pytest.param(["--perturb"], marks=pytest.mark.slow)])
+def test_evaluate_says_how_many_photographs_the_model_has_learned(
+    option: list[str], run, tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = tmp_path / "list.txt"
+    labels.write_text("face.jpg 1 20\n")
+    manifest = replace(grader.AcneGrader.load().manifest, training={"fingerprints": {"train": encoded([photo])}})
+    monkeypatch.setattr(grader.AcneGrader, "manifest", manifest)
+    code, out, err = run("evaluate", tmp_path, labels, "--format", "json", *option)
+    assert (code, json.loads(out)["list"]["photographs"]) == (0, {"train": 1, "val": 0})
+    assert "of these 1 photographs, acne-edge-s has learned 1: the figures flatter" in err
 
 
 @pytest.mark.parametrize("text", ["", "face.jpg 1\n", "face.jpg one 20\n", "face.jpg 7 20\n", "missing.jpg 1 20\n"])

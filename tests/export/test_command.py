@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from acne_edge import models
+from acne_edge.evaluation.learned import learned
 from acne_edge.fit.constants import fit_uncertainty
 from acne_edge.fit.outputs import LabelledOutputs, OutOfFold
 from acne_edge.training.calibrate import calibrated
@@ -113,13 +114,15 @@ def traced(programs: dict[bool, torch.onnx.ONNXProgram], monkeypatch: pytest.Mon
         monkeypatch.setattr(f"export.{module}.trace", lambda network, calibration=None: programs[calibration is not None])
 
 
-def test_a_run_becomes_three_files(exported: Export) -> None:
+def test_a_run_becomes_three_files(exported: Export, dataset: Path) -> None:
     assert exported.done.code == 0, exported.done.err
     assert (exported.folder / "ranges.png").read_bytes().startswith(b"\x89PNG")
     for name, recipe in zip(NAMES, ("", "U8S8", "S8S8"), strict=True):
         proto, manifest = read(exported.folder / name)
         assert manifest.quantisation.get("recipe", "").startswith(recipe)
         assert [(entry.domain, entry.version) for entry in proto.opset_import] == [("", 18)]
+        images = dataset / "Classification" / "JPEGImages"
+        assert learned(manifest.training, images.iterdir()) == {"train": 120, "val": 20}
     kept = read(exported.folder / NAMES[1])[1].quantisation
     assert (kept["reduce_range"], kept["crops"]["n"], kept["excluded"]) == (True, 100, [])
     assert set(kept["gate"]["losses"]) == set(gate.BUDGET)
