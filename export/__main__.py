@@ -6,6 +6,11 @@ be used, 4 a model that is refused (no manifest, external data, custom operators
 
 from __future__ import annotations
 
+from acne_edge import interrupt
+
+if __name__ == "__main__":
+    interrupt.end_at_once("export")
+
 from acne_edge import console
 from acne_edge.errors import MissingExtraError
 from export.cli.bench import bench
