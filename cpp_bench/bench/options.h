@@ -23,6 +23,7 @@ struct Options {
     bool once = false;   // predict once, print the prediction: the process whose cold start is measured
     bool turns = false;  // predict once a line of standard input
     bool help = false;
+    bool version = false;
 };
 
 // A command line that makes no sense; the message says why.
