@@ -140,9 +140,9 @@ def test_a_model_whose_outputs_are_no_numbers_stops_a_batch(
         return outputs
 
     monkeypatch.setattr(backend, "run", broken)
-    with pytest.raises(ModelError, match="no numbers"):
+    with pytest.raises(ModelError, match="not finite numbers"):
         grader.predict(face)
-    with pytest.raises(ModelError, match="no numbers"):
+    with pytest.raises(ModelError, match="not finite numbers"):
         list(grader.predict_many([face, face]))
 
 

@@ -136,9 +136,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     try:
         font = ImageFont.load_default(size)
     except ImportError as error:
-        raise AcneEdgeError(
-            "this build of Pillow has no FreeType, which the caption needs; install the Pillow wheel"
-        ) from error
+        raise AcneEdgeError("this build of Pillow has no FreeType, which the caption needs; install the Pillow wheel") from error
     assert isinstance(font, ImageFont.FreeTypeFont)
     return font
 
