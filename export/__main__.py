@@ -22,6 +22,8 @@ from export.cli.register import register
 from export.cli.restamp import restamp
 from export.cli.verify import verify
 
+RENAMED = {"--calibration": "--crops"}  # options by their old names, which no help shows
+
 app = console.application("Turn a trained checkpoint into model files for devices, and prove what they are worth.")
 for command in (model, verify, bench, evaluate, positions, register, restamp, card):
     app.command()(command)
@@ -34,6 +36,7 @@ def main() -> None:
 
 def _call(arguments: list[str], **how: object) -> object:
     console.log_to_stderr("export", ("acne_edge", "calibration", "export"))
+    arguments = [RENAMED.get(name, name) + equals + value for name, equals, value in (a.partition("=") for a in arguments)]
     try:
         return app(arguments, prog_name="python -m export", **how)
     except ModuleNotFoundError as error:

@@ -41,7 +41,7 @@ SHOWN = {  # figures of the table: title, and name in the report
 
 LEGEND = """\
 count, bias: mean change of the count, without and with its sign, lesions
-grades: grades that change, %; unflagged: grades that change without a warning, %
+grades: those that change, %; unflagged: those that change without a warning, %
 false: false warnings, copies flagged although photograph and grade were fine, %
 right: grades right, %; off: count off by, lesions; graded: not abstained, %
 holds: intervals of graded copies that hold the count, %"""
@@ -53,7 +53,8 @@ def evaluate(
         Path,
         typer.Argument(
             metavar="LIST",
-            help="CSV with columns file, count and perhaps grade; or lines 'name grade count'; or an annotated set, .json.",
+            help="CSV with columns file, count and perhaps grade; or lines 'name grade count'; - reads either from stdin; "
+            "or an annotated set, .json.",
         ),
     ],
     model: ModelOption = None,
@@ -122,11 +123,11 @@ def _perturb(grader: AcneGrader, images: Path, labels: Path, by: str | None, out
         print(to_json({"model": vars(grader.model), "list": about, "images": len(known), "rows": found}, indent=2))
         return
     print(f"{grader.model.name} {grader.model.version} on {grader.model.backend}: {len(known)} photographs")
-    print(f"{'':<18}  count   bias  grades unflagged false right   off graded holds")
+    print(f"{'':<17}  count   bias  grades unflagged false right   off graded holds")
     for r in found:
         share = {name: number(None if r[name] is None else 100 * r[name], 1) for name in perturb.SHARES}
         print(
-            f"{r['row']:<18} {number(r['change']):>6} {number(r['bias']):>6} {share['changed']:>7} {share['untold']:>9}"
+            f"{r['row']:<17} {number(r['change']):>6} {number(r['bias']):>6} {share['changed']:>7} {share['untold']:>9}"
             f" {share['warned']:>5} {share['accuracy']:>5} {number(r['mae'], 1):>5} {share['graded']:>6} {share['coverage']:>5}"
         )
     print(LEGEND)

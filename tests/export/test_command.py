@@ -320,6 +320,13 @@ def test_help_needs_none_of_the_packages_that_the_work_needs() -> None:
     assert "install it with: pip install 'acne-edge[export]'" in done.stderr
 
 
+def test_an_option_is_known_by_its_old_name_which_help_does_not_show(finished: Path, dataset: Path, tmp_path: Path) -> None:
+    for given in (["--calibration", tmp_path / "no.npz"], [f"--calibration={tmp_path / 'no.npz'}"]):
+        code, _, err = call("model", finished, "--data", dataset, "--out", tmp_path, *given)
+        assert (code, "no.npz" in err) == (2, True), err
+    assert "--calibration" not in call("model", "--help").out
+
+
 def test_without_a_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: object, **__: object) -> None:
         raise ModuleNotFoundError("No module named 'onnxscript'", name="onnxscript")
