@@ -1,4 +1,4 @@
-"""Other fields in the manifests of shipped models, the networks untouched."""
+"""Changes fields in the manifests of shipped models without touching the networks."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ FOLDER = Path(acne_edge.models.FOLDER)
 
 
 def restamp(patch: Path, model: Sequence[str] | None = None) -> list[str]:
-    """Change fields in the manifests of shipped models and list the new files; graphs and weights stay as they are.
+    """Change fields in shipped models' manifests and update the index; graphs and weights do not change.
 
     Args:
         patch: JSON merge patch of manifest fields.
         model: names of shipped models; None: all of them.
 
-    Returns a line a shipped model. Raises UsageError for an unreadable patch or an unknown name, ManifestError if a manifest
-    would not be valid; then nothing is written.
+    Returns one line per shipped model. Raises UsageError for an unreadable patch or an unknown name, and ManifestError if a
+    manifest would become invalid; then nothing is written.
     """
     changes = read_json(patch, "a patch of a manifest")
     index = json.loads((FOLDER / "index.json").read_text())
@@ -40,7 +40,7 @@ def restamp(patch: Path, model: Sequence[str] | None = None) -> list[str]:
             data = restamped(FOLDER / entry["file"], changes)
             entry.update(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
             files[entry["file"]] = data
-    for name, data in files.items():  # only once every one of them has been found to be valid
+    for name, data in files.items():  # only after all of them are known to be valid
         write(FOLDER / name, data)
     write(FOLDER / "index.json", (json.dumps(index, indent=2) + "\n").encode())
     return [f"{entry['name']}: {entry['file']}, sha256 {entry['sha256']}" for entry in index["models"]]
@@ -53,7 +53,7 @@ def restamped(file: Path, changes: Any) -> bytes:
 
 
 def patched(manifest: Manifest, changes: Any) -> Manifest:
-    """The manifest changed by a JSON merge patch. Raises ManifestError if that makes it invalid."""
+    """The manifest after a JSON merge patch. Raises ManifestError if that is invalid."""
     return Manifest.from_json(json.dumps(merged(json.loads(manifest.to_json()), changes)))
 
 

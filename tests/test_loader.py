@@ -94,7 +94,7 @@ def test_auto_says_why_it_passed_over_a_gpu_and_strict_refuses(gpu: SimpleNamesp
     assert backend.name.startswith("onnxruntime")
     assert "the NVIDIA GPU is not used" in why
     assert "quantised for CPUs" in why
-    with pytest.raises(BackendError, match="strict: auto would pass over"):
+    with pytest.raises(BackendError, match="strict: auto would not use"):
         load_backend("auto", models.load_model(), strict=True)
 
 

@@ -274,4 +274,4 @@ def test_without_a_place_for_its_state_the_command_predicts_and_says_so(tmp_path
         process.terminate()
         _, err = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert err.count("cannot be remembered") == 1
+    assert err.count("cannot remember which photographs are done") == 1

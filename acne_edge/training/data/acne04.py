@@ -1,4 +1,4 @@
-"""The photographs of a list with their labels and boxes, and hashes that name them."""
+"""Reads the photographs of a list with their labels and boxes, and computes hashes that identify them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from acne_edge.evaluation.labels import read_labels
 from acne_edge.grading import HAYASHI
 from acne_edge.training.data.boxes import read_boxes
 
-HOSPITAL_SIZE = (3112, 3456)  # pixels of the photographs taken in the hospital; the others come from the web
+HOSPITAL_SIZE = (3112, 3456)  # pixels of photographs from the hospital; all others come from the web
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One photograph. `boxes` is float32 [n, 4] of (xmin, ymin, xmax, ymax) in 0..1 of the frame, one a lesion, or None."""
+    """One photograph. `boxes` has one box per lesion, float32 [n, 4]: (xmin, ymin, xmax, ymax) in 0..1 of the frame; or None."""
 
     name: str
     path: Path
@@ -33,9 +33,9 @@ class Sample:
 
 
 def read_samples(root: Path, list_file: str | Path) -> list[Sample]:
-    """The photographs of a list file with its labels, and boxes where they exist.
+    """The photographs of a list file with their labels, and their boxes if there are any.
 
-    A relative `list_file` that does not exist where it is named is looked for in `root/Classification`.
+    A relative `list_file` that does not exist is searched for in `root/Classification`.
     Raises UsageError if the folder is not laid out like ACNE04, a photograph is missing, or a grade is none of Hayashi's four.
     """
     if not root.is_dir():
@@ -81,9 +81,9 @@ def image_sources(data: Path) -> dict[str, str]:
 
 
 def content_hash(samples: Sequence[Sample], workers: int = 2) -> str:
-    """sha256 over what the labels are of: the files of the photographs, in this order, and their boxes.
+    """sha256 over the photographs' files, in this order, and their boxes; hexadecimal.
 
-    Every file is read once, a small part of what decoding takes. Raises ImageNotFoundError for one that cannot be read.
+    Every file is read once, which is much faster than decoding it. Raises ImageNotFoundError for one that cannot be read.
     """
     with ThreadPoolExecutor(max(1, workers)) as pool:
         return hashlib.sha256("\n".join(pool.map(_digest, samples)).encode()).hexdigest()
