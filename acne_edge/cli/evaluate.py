@@ -121,11 +121,11 @@ def _perturb(grader: AcneGrader, images: Path, labels: Path, by: str | None, out
         print(to_json({"model": vars(grader.model), "images": len(known), "rows": found}, indent=2))
         return
     print(f"{grader.model.name} {grader.model.version} on {grader.model.backend}: {len(known)} photographs")
-    print(f"{'':<18}  count   bias  grades unflagged false right   off graded holds")
+    print(f"{'':<18}  count   bias grades unflagged false right   off graded holds")
     for r in found:
         share = {name: number(None if r[name] is None else 100 * r[name], 1) for name in perturb.SHARES}
         print(
-            f"{r['row']:<18} {number(r['change']):>6} {number(r['bias']):>6} {share['changed']:>7} {share['untold']:>9}"
+            f"{r['row']:<18} {number(r['change']):>6} {number(r['bias']):>6} {share['changed']:>6} {share['untold']:>9}"
             f" {share['warned']:>5} {share['accuracy']:>5} {number(r['mae'], 1):>5} {share['graded']:>6} {share['coverage']:>5}"
         )
     print(LEGEND)

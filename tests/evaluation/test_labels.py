@@ -61,7 +61,7 @@ def test_what_is_no_list_is_refused_in_one_line_that_says_where(data: bytes, mes
 def test_what_is_missing_no_file_or_endless_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "pipe")  # would be waited for
     for path in (tmp_path, tmp_path / "pipe", Path("/dev/zero")):
-        with pytest.raises(UsageError, match="a list is a regular file"):
+        with pytest.raises(UsageError, match="not a regular file"):
             read_labels(path)
     with pytest.raises(UsageError, match=r"none\.txt: cannot read the list file \(No such file or directory\)"):
         read_labels(tmp_path / "none.txt")
@@ -125,7 +125,7 @@ def test_a_table_is_read_as_spreadsheets_save_it(text: str, tmp_path: Path) -> N
         ("file,count\na.jpg,\n", r"labels\.csv:2: expected a file and a whole count, found 'a\.jpg,'"),
         ("file,count\na.jpg,3.5\n", r"labels\.csv:2: expected a file and a whole count"),
         ("file,count\n,3\n", r"labels\.csv:2: expected a file"),
-        ("file,count\na.jpg,3\na.jpg,4\n", r"labels\.csv:3: a\.jpg stands in an earlier line too"),
+        ("file,count\na.jpg,3\na.jpg,4\n", r"labels\.csv:3: a\.jpg is in an earlier line too"),
         (
             "file,count,grade\na.jpg,3,bad\n",
             r"labels\.csv:2: unknown grade 'bad'; expected 0\.\.3, or one of: mild, moderate, severe, ",

@@ -105,7 +105,7 @@ def test_files_are_compared_on_the_photographs_that_both_have_by_name(predicted:
 
 def test_files_without_a_common_photograph_are_refused(predicted: LabelledOutputs, tmp_path: Path) -> None:
     files = [saved(tmp_path / f"{kind}.npz", predicted, [f"{kind}{i}" for i in range(160)]) for kind in ("a", "b")]
-    with pytest.raises(UsageError, match="no photograph stands in all of them"):
+    with pytest.raises(UsageError, match="no photograph is in all of them"):
         compare_files(files)
 
 

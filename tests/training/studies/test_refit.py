@@ -83,5 +83,5 @@ def test_what_is_finished_is_kept(data: Path, earlier: Path, out: Path, caplog: 
 
 def test_a_run_that_held_nothing_out_cannot_be_extended(data: Path, out: Path, tmp_path: Path) -> None:
     for run in (out / "all", tmp_path):
-        with pytest.raises(UsageError, match="no finished run that held photographs out"):
+        with pytest.raises(UsageError, match="not a finished run that held photographs out"):
             refit(run, data, tmp_path / "out", None, 2, "cpu")
