@@ -36,9 +36,9 @@ Ort::SessionOptions session_options(int threads) {
     Ort::SessionOptions options;
     options.SetIntraOpNumThreads(threads);
     options.SetLogSeverityLevel(ORT_LOGGING_LEVEL_FATAL);  // errors come back as exceptions; nothing else may write to stderr
-    // Threads that sleep from operator to operator cost a tenth of the inference; those that spin between frames burn a battery
-    // and a core. So they spin within a run, and for no longer than operators follow each other: spinning for longer takes the
-    // processor from the decoder of another stream. Many streams are best served by `threads` of 1, which waits for nobody.
+    // Threads that sleep between operators cost a tenth of the inference time; threads that spin between frames waste a battery
+    // and a core. So they spin only within a run, and only as long as the gap between operators: longer spinning takes the
+    // processor from the decoder of another stream. For many streams, `threads` of 1 is best, which never waits.
     options.AddConfigEntry("session.force_spinning_stop", "1");
     options.AddConfigEntry("session.intra_op.spin_duration_us", "100");
     return options;
