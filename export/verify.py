@@ -121,9 +121,7 @@ def _output_calibration(files: Sequence[Path]) -> OutputCalibration | None:
     """The model files' output calibration, which was fitted at export and is not in the checkpoint."""
     found = [read(file)[1].training.get("output_calibration") for file in files]
     if any(other != found[0] for other in found):
-        raise UsageError(
-            "the model files differ in their output calibration: they come from several exports; verify each alone"
-        )
+        raise UsageError("the model files differ in their output calibration: they come from several exports; verify each alone")
     return OutputCalibration.from_dict(found[0])
 
 

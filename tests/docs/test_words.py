@@ -35,7 +35,7 @@ def stumbles(text: str) -> list[str]:
     return [
         f"{text[: found.start()].count(chr(10)) + 1}: {found[0]!r}; write: {instead}"
         for phrase, instead in STUMBLED.items()
-        for found in re.finditer(phrase, re.sub(r"\n(?:[ >*#/]*)", lambda m: "\n" + " " * (len(m[0]) - 1), text), re.I)
+        for found in re.finditer(phrase.replace(" ", r"[\s>*#/]+"), text, re.I)
     ]
 
 
