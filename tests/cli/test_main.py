@@ -351,4 +351,4 @@ def test_evaluate_shows_how_steady_the_answers_are(run, tmp_path: Path, photo: P
     assert json.loads(out)["rows"][0]["row"] == "nothing"
     code, _, err = run("evaluate", tmp_path, tmp_path / "labels.csv", "--perturb", "--predictions", tmp_path / "x.csv")
     assert code == 2
-    assert "not with --perturb" in err
+    assert "cannot be combined with --perturb" in err

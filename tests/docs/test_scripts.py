@@ -1,4 +1,4 @@
-"""What people run by hand in a checkout: the README's first command and the scripts beside it."""
+"""Commands that people run by hand in a checkout: the README's first command and the scripts."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def arguments(run: Path, dataset: Path, crops: Path, out: Path) -> list[object]:
 
 
 class Export(NamedTuple):
-    """The command line of an export, and what came of it."""
+    """The command line of an export, and its result."""
 
     arguments: list[object]
     done: Done
@@ -91,7 +91,7 @@ class Export(NamedTuple):
 
 @pytest.fixture(scope="module")
 def exported(finished: Path, dataset: Path, crops: Path, tmp_path_factory: pytest.TempPathFactory) -> Export:
-    """The run, exported for real; all other tests trace nothing."""
+    """The run after a real export; all other tests trace nothing."""
     folder = tmp_path_factory.mktemp("exported") / "out"
     given = arguments(finished, dataset, crops, folder)
     return Export(given, call(*given), folder)

@@ -25,7 +25,7 @@ BLOCKS = tuple(f"resnet.layer{i}.{j}" for i in (1, 2, 3) for j in (0, 1))
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """What the search says."""
+    """The search's log."""
     caplog.set_level(logging.INFO, "export")
     return caplog
 
@@ -70,7 +70,7 @@ def judged(graph: onnx.ModelProto, ranges: dict[str, Ranges], recipe: Recipe, me
 
 
 def refuse(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the verdict of that number, from 1, be against."""
+    """Make the verdict of that number, from 1, a refusal."""
     measured: list[Losses] = []
 
     def lost(candidate: Decoded, truth: EvaluationSet) -> Losses:

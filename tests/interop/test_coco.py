@@ -15,7 +15,7 @@ from acne_edge.positions import Lesion
 
 @pytest.fixture
 def results(grader: AcneGrader, face: np.ndarray) -> list[Prediction | Failure]:
-    """Of two photographs, the second without lesions, and of one that is not there."""
+    """Results for two photographs, the second without lesions, and for a missing one."""
     prediction = grader.predict(face)
     lesions = (Lesion(0.25, 0.5, 0.9), Lesion(0.75, 0.5, 0.8), Lesion(0.5, 0.1, 0.4))
     one = replace(prediction, path="photos/a/left.jpg", image=ImageSize(1000, 800), lesions=lesions, count=2.3)

@@ -82,7 +82,7 @@ def test_an_empty_file_is_waited_for(tmp_path: Path) -> None:
     assert looker.scan() == []
 
 
-def test_what_is_no_photograph_is_left_alone(tmp_path: Path) -> None:
+def test_files_that_are_not_photographs_are_ignored(tmp_path: Path) -> None:
     """By the rule of `sources.paths`."""
     looker, clock = watch(tmp_path)
     for name in (".hidden.jpg", "notes.txt", "@eaDir/a.jpg/SMALL.jpg"):

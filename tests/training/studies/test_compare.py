@@ -35,7 +35,7 @@ def predicted() -> LabelledOutputs:
 
 @pytest.fixture(scope="module")
 def read(predicted: LabelledOutputs) -> list[Outcome]:
-    """What devices make of them."""
+    """The results as on devices."""
     return cross_fitted_outcomes(predicted, predicted)
 
 

@@ -36,7 +36,7 @@ def earlier(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def out(data: Path, earlier: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """That run, extended by the command."""
+    """That run, continued by the command."""
     out = tmp_path_factory.mktemp("extended")
     (out / "settings.yaml").write_text("lr: 1e-5\n")
     words = ["refit", earlier, "--data", data, "--out", out, "--config", out / "settings.yaml", "--device", "cpu"]
