@@ -41,8 +41,8 @@ SHOWN = {  # figures of the table: title, and name in the report
 
 LEGEND = """\
 count, bias: mean change of the count, without and with its sign, lesions
-grades: grades that change, %; unflagged: grades that change without a warning, %
-false: false warnings, copies flagged although photograph and grade were fine, %
+grades: grades that change, %; unflagged: those that come without a warning, %
+false: false warnings, copies flagged though photograph and grade were fine, %
 right: grades right, %; off: count off by, lesions; graded: not abstained, %
 holds: intervals of graded copies that hold the count, %"""
 

@@ -139,7 +139,7 @@ def _shape(mark: Mark, photograph: AnnotatedPhotograph) -> dict[str, Any]:
     if point:
         x, y = round(x, DECIMALS), round(y, DECIMALS)
         width = height = 2 * round(POINT_SIDE / 2 * min(photograph.width, photograph.height), DECIMALS)
-    left, top = round(x - width / 2, DECIMALS), round(y - height / 2, DECIMALS)
+    left, top = (round(edge, DECIMALS) + 0.0 for edge in (x - width / 2, y - height / 2))  # + 0.0 makes -0.0 a 0.0
     centre = [round(value, DECIMALS + 1) for value in (left + width / 2, top + height / 2)]
     shape = {
         "bbox": [left, top, width, height],

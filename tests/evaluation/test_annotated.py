@@ -79,6 +79,11 @@ def test_what_is_written_is_read(annotated: AnnotatedSet) -> None:
     assert json.dumps(to_coco(again)) == text  # what was read is written as it was
 
 
+def test_an_edge_that_rounds_to_zero_has_no_sign() -> None:
+    edges = AnnotatedPhotograph("a.jpg", 100, 100, (Reading(marks=(Mark(0.2 - 1e-9, 0.5, 0.4, 0.2),)),))
+    assert "-0.0" not in json.dumps(to_coco(AnnotatedSet((edges,))))
+
+
 ONE = AnnotatedSet(
     (
         AnnotatedPhotograph(

@@ -32,9 +32,9 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 @pytest.fixture(scope="module")
 def hard(graph: onnx.ModelProto, crops: np.ndarray) -> tuple[onnx.ModelProto, dict[str, Ranges]]:
-    """A network with, six times, one channel 4096 times as loud as the others, which 8 bits a tensor cannot hold.
+    """A network with six layers in which one channel is 4096 times the others: too much range for 8 bits per tensor.
 
-    The layers that read them tell on four times as loud, so that it matters.
+    The layers that read them amplify that channel, so that its error reaches the outputs.
     """
     model = onnx.ModelProto()
     model.CopyFrom(graph)
