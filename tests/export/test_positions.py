@@ -68,5 +68,5 @@ def test_boxes_are_needed(tmp_path: Path) -> None:
     data = acne04.build(tmp_path / "acne04")
     run = make_run(tmp_path / "a", data, 1)
     (data / "Detection" / "boxes.csv").unlink()
-    with pytest.raises(UsageError, match=r"no boxes of the 8 photographs.*boxes\.csv"):
+    with pytest.raises(UsageError, match=r"no boxes for the 8 photographs.*boxes\.csv"):
         positions([run], data, "test", tmp_path / "positions.json")
