@@ -11,9 +11,11 @@ Names load on first use, so that `import acne_edge` costs nothing.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as type checkers read it, without the import of typing
 if TYPE_CHECKING:
+    from typing import Any
+
     from acne_edge.errors import (
         AcneEdgeError,
         BackendError,

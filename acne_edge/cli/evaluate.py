@@ -53,7 +53,8 @@ def evaluate(
         Path,
         typer.Argument(
             metavar="LIST",
-            help="CSV with columns file, count and perhaps grade; or lines 'name grade count'; or an annotated set, .json.",
+            help="CSV with columns file, count and perhaps grade; or lines 'name grade count'; - reads either from stdin; "
+            "or an annotated set, .json.",
         ),
     ],
     model: ModelOption = None,
@@ -77,8 +78,8 @@ def evaluate(
 ) -> None:
     """Measure a model on labelled photographs, exactly as a device runs it.
 
-    Photographs that cannot be used are named on stderr, and the exit code is then 3. A warning is logged if the model was trained
-    on exactly this list. The table shows the main figures with 95 % intervals; JSON has all of them. A figure that does not
+    Photographs that cannot be used are named on stderr, and the exit code is then 3. A warning is logged if the model has learned
+    photographs of the list. The table shows the main figures with 95 % intervals; JSON has all of them. A figure that does not
     exist is a dash, or null in JSON, with the reason.
     """
     from acne_edge.evaluation.run import evaluate_list
@@ -112,20 +113,21 @@ def evaluate(
 def _perturb(grader: AcneGrader, images: Path, labels: Path, by: str | None, output: str) -> None:
     """Print how steady the answers are under each perturbation."""
     from acne_edge.evaluation import perturb
-    from acne_edge.evaluation.run import read_set
+    from acne_edge.evaluation.run import list_report, read_set
     from acne_edge.evaluation.tables import number, to_json
 
     known, _ = read_set(grader, images, labels, by)
+    about = list_report(grader, images, labels, known)
     found = perturb.table(*perturb.judge([(grader, images, known)], progress=console.progress))
     if output == "json":
-        print(to_json({"model": vars(grader.model), "images": len(known), "rows": found}, indent=2))
+        print(to_json({"model": vars(grader.model), "list": about, "images": len(known), "rows": found}, indent=2))
         return
     print(f"{grader.model.name} {grader.model.version} on {grader.model.backend}: {len(known)} photographs")
-    print(f"{'':<18}  count   bias grades unflagged false right   off graded holds")
+    print(f"{'':<17}  count   bias  grades unflagged false right   off graded holds")
     for r in found:
         share = {name: number(None if r[name] is None else 100 * r[name], 1) for name in perturb.SHARES}
         print(
-            f"{r['row']:<18} {number(r['change']):>6} {number(r['bias']):>6} {share['changed']:>6} {share['untold']:>9}"
+            f"{r['row']:<17} {number(r['change']):>6} {number(r['bias']):>6} {share['changed']:>7} {share['untold']:>9}"
             f" {share['warned']:>5} {share['accuracy']:>5} {number(r['mae'], 1):>5} {share['graded']:>6} {share['coverage']:>5}"
         )
     print(LEGEND)

@@ -9,6 +9,7 @@ import typer
 
 from acne_edge import startup
 from acne_edge.backends import Runtime
+from acne_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from acne_edge.grader import AcneGrader
@@ -38,10 +39,17 @@ OutputOption = Annotated[
 ]
 
 
+def not_stdin(value: object, name: str) -> None:
+    """Refuse `-` for what is read more than once, or by others. Raises UsageError."""
+    if str(value) == "-":
+        raise UsageError(f"{name} -: is not read from stdin; name a file (predict PATH and evaluate LIST take -)")
+
+
 def open_grader(
     model: str | None, backend: Runtime, threads: int, strict: bool, scale: Scale | None = None, on_poor_quality: Policy = "warn"
 ) -> AcneGrader:
     """The grader that the options describe; its model loads while the first photograph is decoded."""
+    not_stdin(model, "--model")
     with startup.no_garbage_collection():
         from acne_edge.loader import ModelLoader
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Protocol
 from acne_edge.errors import UsageError
 
 MAX_BYTES = 64_000_000  # about two million photographs
+STDIN = "-"  # in the place of a list's path
 SEPARATORS = (",", ";", "\t")  # between columns of a table
 
 
@@ -62,7 +64,7 @@ def read_labels(path: Path, scale: Bands | None = None) -> list[Label]:
     Grades in file names are not used: 42 of them in ACNE04 disagree with its lists.
 
     Args:
-        path: the file.
+        path: the file; `-` is stdin.
         scale: the grades' scale; needed for grades by name and for photographs without a grade.
 
     Raises UsageError if the file is missing, not a regular file, too long or empty, and, naming the line, if a line is malformed
@@ -137,14 +139,24 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < 10
 
 
+def _stdin() -> bytes:
+    return sys.stdin.buffer.read(MAX_BYTES + 1) if sys.stdin else b""
+
+
+def _bytes(path: Path) -> bytes:
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path}: a list is a regular file, and this is none")
+    with path.open("rb") as stream:
+        return stream.read(MAX_BYTES + 1)
+
+
 def _text(path: Path) -> str:
     try:
-        if path.exists() and not path.is_file():
-            raise UsageError(f"{path}: not a regular file; a list must be one")
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        data = _stdin() if str(path) == STDIN else _bytes(path)
     except (OSError, ValueError) as error:  # ValueError: a name with a null character
         raise UsageError(f"{path}: cannot read the list file ({getattr(error, 'strerror', None) or error})") from error
+    if str(path) == STDIN and data.lstrip()[:1] == b"{":
+        raise UsageError(f"{path}: stdin is read as a list or a table; an annotated set is read from a .json file")
     if len(data) > MAX_BYTES:
         raise UsageError(f"{path}: the list is over {MAX_BYTES // 1_000_000} MB; divide it")
     try:
