@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +22,7 @@ class Label:
     name: str  # of the photograph's file
     grade: int  # index into the scale's labels, from 0
     count: int  # lesions
+    source: str = field(default="", compare=False)  # where the photograph is from, if the labels say so
 
 
 class Labelled(Protocol):
@@ -57,6 +58,7 @@ def read_labels(path: Path, scale: Bands | None = None) -> list[Label]:
     * A table whose first line names the columns `file` and `count`, and perhaps `grade`, in any order, among others, parted by
       commas, semicolons or tabs. A grade is a number from 0 or one of the scale's names; where there is none, it is that of
       the count. Only this form can hold names with spaces, in quotes where they hold the separator.
+      A column `source` says where a photograph is from: a clinic, a camera.
     * A list as ACNE04 has it: `name grade count` a line.
 
     File names are not labels: 42 prefixes in ACNE04 disagree with its lists.
@@ -109,7 +111,8 @@ def _from_table(path: Path, lines: list[str], separator: str, scale: Bands | Non
             raise UsageError(f"{where}: expected a file and a whole count, found {separator.join(cells)[:60]!r}")
         if name in rows:
             raise UsageError(f"{where}: {name} stands in an earlier line too; leave one of them")
-        rows[name] = Label(name, _grade(where, values.get("grade", ""), int(count), scale), int(count))
+        grade = _grade(where, values.get("grade", ""), int(count), scale)
+        rows[name] = Label(name, grade, int(count), values.get("source", ""))
     return list(rows.values())
 
 
