@@ -79,6 +79,7 @@ def scatter(name: str, truth: Values, count: Values, bands: Sequence[int], texts
         _dots(ax, truth, count)
         ax.set_xlim(0, top)
         ax.set_ylim(0, top)
+        _whole(ax)
 
     return _chart(name, draw, texts)
 
@@ -99,6 +100,7 @@ def bland_altman(name: str, truth: Values, count: Values, limits: tuple[float, f
         ax.set_xlim(0, right)
         reach = float(np.nanmax([*np.abs(difference), *np.abs(limits), 1])) * 1.15
         ax.set_ylim(-reach, reach)
+        _whole(ax)
 
     return _chart(name, draw, texts)
 
@@ -127,6 +129,11 @@ def coverage(name: str, bands: Sequence[str], holds: Sequence[Share | None], lev
         ax.set_xticks(range(len(bands)), bands)
 
     return _chart(name, draw, texts)
+
+
+def _whole(ax: Axes) -> None:
+    """Ticks at whole lesions."""
+    ax.locator_params(nbins=7, integer=True)
 
 
 def _dots(ax: Axes, x: Values, y: Values) -> None:

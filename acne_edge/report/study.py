@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -171,11 +172,10 @@ def _per_grade(o: Outcome) -> dict[str, float]:
 
 def _confusion(o: Outcome, scale: SeverityScale, t: Catalogue) -> dict[str, Any]:
     matrix = np.array(grade_metrics(o.true_grade, o.grade, len(scale.labels))["confusion"])
-    share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     names = [t.word("grade", label) for label in scale.labels]
     rows = [
-        (name, [(int(count), float(part)) for count, part in zip(counts, parts, strict=True)])
-        for name, counts, parts in zip(names, matrix, share, strict=True)
+        (name, [(int(count), count / counts.sum() if counts.any() else None) for count in counts])
+        for name, counts in zip(names, matrix, strict=True)
     ]
     return {"names": names, "rows": rows}
 
@@ -232,7 +232,7 @@ def _groups(study: Study, o: Outcome, t: Catalogue, progress: Progress, repeats:
     sides = [0, *groups.SIDES]
     resolution = {
         "0": t("groups.resolution.under", high=sides[1]),
-        **{str(a): t("groups.resolution.between", low=a, high=b - 1) for a, b in zip(sides[1:], sides[2:], strict=False)},
+        **{str(a): t("groups.resolution.between", low=a, high=b - 1) for a, b in pairwise(groups.SIDES)},
         str(sides[-1]): t("groups.resolution.from", low=sides[-1]),
     }
     for way, found, name in (

@@ -26,7 +26,7 @@ def figure(value: Mapping[str, float | None], digits: int = 2, percent: bool = F
 
 
 def band(scale: SeverityScale, grade: int) -> str:
-    """The counts of a grade: `6–20`, `51+`."""
+    """The counts of a grade: 6 to 20 as `6-20` with a dash, `51+`."""
     low = scale.lower[grade]
     return f"{low}\N{EN DASH}{scale.lower[grade + 1] - 1}" if grade + 1 < len(scale.lower) else f"{low}+"
 
