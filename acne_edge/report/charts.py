@@ -27,7 +27,7 @@ INK, QUIET, DOT, MARK, GRID = "#010101", "#020202", "#030303", "#040404", "#0505
 ROLES = {INK: "ink", QUIET: "quiet", DOT: "dot", MARK: "mark", GRID: "line"}  # stand-in -> the page's variable
 SIZE = (5.2, 3.9)  # inches of 72 units
 AREA = (0.115, 0.135, 0.845, 0.77)  # of the axes in the figure: left, bottom, width, height
-SETTINGS: dict[str, Any] = {
+SETTINGS: Any = {  # matplotlib spells out the names of all settings in its type
     "svg.fonttype": "none",
     "svg.hashsalt": "acne-edge",  # equal charts are equal files
     "font.size": 10.5,

@@ -50,7 +50,7 @@ KEY_FIGURES = ("accuracy", "mae", "interval_coverage")
 PER_GRADE = ("precision", "SE", "SP", "YI", "MAE", "RMSE")
 OF_GROUPS = (("accuracy", 1, True), ("mae", 2, False), ("bias", 2, False), ("coverage", 1, True))
 
-Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]
+Progress = Callable[[Iterator[Any], str, int], Iterable[Any]]
 
 
 @dataclass
@@ -228,7 +228,7 @@ def _share(share: charts.Share, percent: bool = False) -> tuple[str, str]:
 
 def _groups(study: Study, o: Outcome, t: Catalogue, progress: Progress, repeats: int) -> Iterator[dict[str, Any]]:
     """A table a way of grouping; the cells of a group that is too small are None."""
-    angles = [_angle(study.folder / label.name) for label in progress(study.labels, "skin tones", len(study.labels))]
+    angles = [_angle(study.folder / label.name) for label in progress(iter(study.labels), "skin tones", len(study.labels))]
     sides = [0, *groups.SIDES]
     resolution = {
         "0": t("groups.resolution.under", high=sides[1]),

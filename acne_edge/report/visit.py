@@ -2,7 +2,8 @@
 
 How the sides are put together, and why:
 
-* The counts are added. A lesion that both photographs show counts twice.
+* The counts are added, rounded, so that whoever adds what stands there finds the same. A lesion that both photographs show
+  counts twice.
 * The ends of the intervals are added too. Each interval holds its count with probability `level`; whatever the errors have to do
   with each other, both hold at once with at least 2 level - 1 (Bonferroni's inequality), and then the sum of the counts lies
   between the sums of the ends. That is cautious: independent errors would allow a narrower interval, but those of one face,
@@ -36,7 +37,7 @@ PICTURE_QUALITY = 85
 class Together:
     """Two sides as one; see the rule at the top of this module."""
 
-    count: float  # lesions on both sides
+    count: int  # lesions on both sides
     interval: CountInterval
     worse: tuple[int, ...]  # the sides, 0 and 1, whose grade is the higher one: both where they are equal; none without grades
 
@@ -50,7 +51,7 @@ def put_together(sides: Sequence[Prediction]) -> Together | None:
     graded = not any(side.abstained for side in sides)
     top = max(_severity(side) for side in sides)
     worse = tuple(i for i, side in enumerate(sides) if _severity(side) == top) if graded else ()
-    return Together(sum(side.count for side in sides), CountInterval(round(level, 6), low, high), worse)
+    return Together(sum(side.rounded_count for side in sides), CountInterval(round(level, 6), low, high), worse)
 
 
 def _severity(side: Prediction) -> tuple[int, ...]:
@@ -110,7 +111,7 @@ def _together(
         grade = words.grade(t, sides[found.worse[0]], scale.labels)
         whose = found.worse[0] if len(found.worse) == 1 else None
         worse = t("visit.worse.both", grade=grade) if whose is None else t("visit.worse", grade=grade, side=views[whose]["name"])
-    return {"count": words.number(found.count, 0), "text": interval, "worse": worse}
+    return {"count": str(found.count), "text": interval, "worse": worse}
 
 
 def _view(name: str, p: Prediction, scale: SeverityScale, t: Catalogue) -> dict[str, Any]:
