@@ -10,7 +10,7 @@ stands beside them:
       "readings": [{"id": 1, "image_id": 1, "by": "Dr A", "at": "2026-11-28T10:00:00+00:00",
                     "count": 12, "grade": 1, "marked": true, "note": ""}],
       "annotations": [{"id": 1, "image_id": 1, "reading_id": 1, "category_id": 1, "iscrowd": 0, "point": false,
-                       "bbox": [1502.0, 880.5, 140.0, 122.0], "area": 17080.0,
+                       "bbox": [1502.0, 880.5, 140.0, 122.0], "area": 17080.0, "segmentation": [],
                        "keypoints": [1572.0, 941.5, 2], "num_keypoints": 1, "score": 0.87}]
     }
 
@@ -145,6 +145,7 @@ def _shape(mark: Mark, photograph: AnnotatedPhotograph) -> dict[str, Any]:
     shape = {
         "bbox": [left, top, width, height],
         "area": round(width * height, DECIMALS),
+        "segmentation": [],  # CVAT takes an annotation for a rectangle where this is empty
         "iscrowd": 0,
         "keypoints": [x, y, 2] if point else [*centre, 2],
         "num_keypoints": 1,

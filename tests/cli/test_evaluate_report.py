@@ -58,7 +58,7 @@ def test_faces_are_shown_with_the_marks_of_an_annotated_set(run: Run, photos: Pa
     ("options", "message"),
     [
         (("--faces",), "--faces goes with --report"),
-        (("--report", "r.html", "--perturb"), "--predictions and --report go with the photographs as they are"),
+        (("--report", "r.html", "--perturb"), "--predictions and --report cannot be combined with --perturb"),
         (("--report", "r.pdf"), "r.pdf: a page is a .html or .htm file"),
         (("--report", "nowhere/r.html"), "no such folder: nowhere"),
         (("--report", "r.html", "--language", "xx"), "'xx' is not one of 'en', 'zh'"),
