@@ -14,7 +14,8 @@ SKIN = (206, 160, 138)
 
 @pytest.mark.parametrize(
     ("rgb", "expected"),
-    [((255, 255, 255), (100, 0, 0)), ((0, 0, 0), (0, 0, 0)), ((255, 0, 0), (53.24, 80.09, 67.20)), ((0, 0, 255), (32.30, 79.19, -107.86))],
+    [((255, 255, 255), (100, 0, 0)), ((0, 0, 0), (0, 0, 0)), ((255, 0, 0), (53.24, 80.09, 67.20)),
+     ((0, 0, 255), (32.30, 79.19, -107.86))],
 )  # fmt: skip
 def test_cielab_of_known_colours(rgb: tuple[int, ...], expected: tuple[float, ...]) -> None:
     assert skin.lab(np.array(rgb, np.uint8)) == pytest.approx(expected, abs=0.05)
@@ -22,8 +23,8 @@ def test_cielab_of_known_colours(rgb: tuple[int, ...], expected: tuple[float, ..
 
 @pytest.mark.parametrize(
     ("angle", "group"),
-    [(70.0, "very_light"), (55.0, "light"), (41.5, "light"), (41.0, "intermediate"), (28.0, "tan"), (10.0, "brown"), (-30.0, "dark"),
-     (-80.0, "dark"), (None, None)],
+    [(70.0, "very_light"), (55.0, "light"), (41.5, "light"), (41.0, "intermediate"), (28.0, "tan"), (10.0, "brown"),
+     (-30.0, "dark"), (-80.0, "dark"), (None, None)],
 )  # fmt: skip
 def test_groups_begin_above_their_angle(angle: float | None, group: str | None) -> None:
     assert skin.tone(angle) == group
