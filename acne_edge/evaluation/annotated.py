@@ -6,12 +6,12 @@ stands beside them:
     {
       "info": {"description": "...", "format": "acne-edge annotated set", "version": "1.0", "scale": "hayashi"},
       "images": [{"id": 1, "file_name": "visit1/left.jpg", "width": 3112, "height": 3456}],
-      "categories": [{"id": 1, "name": "lesion", "supercategory": "acne", "keypoints": ["centre"], "skeleton": []}],
+      "categories": [{"id": 1, "name": "lesion", "supercategory": "acne"}],
       "readings": [{"id": 1, "image_id": 1, "by": "Dr A", "at": "2026-11-28T10:00:00+00:00",
                     "count": 12, "grade": 1, "marked": true, "note": ""}],
       "annotations": [{"id": 1, "image_id": 1, "reading_id": 1, "category_id": 1, "iscrowd": 0, "point": false,
                        "bbox": [1502.0, 880.5, 140.0, 122.0], "area": 17080.0, "segmentation": [],
-                       "keypoints": [1572.0, 941.5, 2], "num_keypoints": 1, "score": 0.87}]
+                       "score": 0.87}]
     }
 
 * Lengths are pixels of the photograph, upright, from its upper left corner. `file_name` is a path below the folder of the
@@ -20,7 +20,8 @@ stands beside them:
   (lesions) and `grade` (index into the grades of the `scale`, from 0) are null where they were not given. `marked` says whether
   lesions were marked: without, no annotations means that nobody looked; with it, that there are none.
 * An annotation belongs to a reading. `point` says that only the centre was marked, and the box stands there for programs that
-  want one. `score` is there where a model marked.
+  want one; its centre is the point. There are no COCO key points: Label Studio would make two marks of each lesion.
+  `score` is there where a model marked.
 * A file of plain COCO, without `readings`, is read as one reading a photograph, whose count is the number of its annotations.
   Where its `file_name` does not lie below a folder, the name alone counts.
 """
@@ -123,10 +124,7 @@ def to_coco(annotated: AnnotatedSet) -> dict[str, Any]:
             {"id": number, "file_name": p.name, "width": p.width, "height": p.height}
             for number, p in enumerate(annotated.photographs, 1)
         ],
-        "categories": [
-            {"id": number, "name": kind, "supercategory": "acne", "keypoints": ["centre"], "skeleton": []}
-            for number, kind in enumerate(kinds, 1)
-        ],
+        "categories": [{"id": number, "name": kind, "supercategory": "acne"} for number, kind in enumerate(kinds, 1)],
         "readings": readings,
         "annotations": annotations,
     }
@@ -141,14 +139,11 @@ def _shape(mark: Mark, photograph: AnnotatedPhotograph) -> dict[str, Any]:
         x, y = round(x, DECIMALS), round(y, DECIMALS)
         width = height = 2 * round(POINT_SIDE / 2 * min(photograph.width, photograph.height), DECIMALS)
     left, top = round(x - width / 2, DECIMALS), round(y - height / 2, DECIMALS)
-    centre = [round(value, DECIMALS + 1) for value in (left + width / 2, top + height / 2)]
     shape = {
         "bbox": [left, top, width, height],
         "area": round(width * height, DECIMALS),
         "segmentation": [],  # CVAT takes an annotation for a rectangle where this is empty
         "iscrowd": 0,
-        "keypoints": [x, y, 2] if point else [*centre, 2],
-        "num_keypoints": 1,
         "point": point,
     }
     return shape if mark.score is None else {**shape, "score": round(mark.score, 4)}
@@ -217,7 +212,7 @@ def _by_id(objects: Sequence[_Object]) -> dict[int, _Object]:
 def _photograph(image: _Object, readings: tuple[Reading, ...], plain: bool) -> AnnotatedPhotograph:
     name = image.text("file_name")
     if plain:  # some programs write where they keep the photographs themselves
-        name = name.replace("\\", "/")
+        name = name.replace("\\", "/").rpartition("?d=")[2]  # Label Studio's address of a file in its local storage
         name = PurePosixPath(name).name if name.startswith("/") or ":" in name or ".." in PurePosixPath(name).parts else name
     parts = PurePosixPath(name).parts
     if not parts or parts[0] == "/" or ".." in parts or "\\" in name or "\0" in name:
@@ -245,9 +240,8 @@ def _mark(annotation: _Object, image: _Object, kinds: Mapping[int, str]) -> Mark
     if category not in kinds:
         raise UsageError(f"{annotation.path}.category_id: no such category")
     width, height = image.integer("width", 1), image.integer("height", 1)
-    keypoints = annotation.numbers("keypoints") if annotation.value.get("keypoints") else []
-    point = annotation.value.get("point", "bbox" not in annotation.value)
-    if point:
+    if "bbox" not in annotation.value:  # plain COCO with key points alone
+        keypoints = annotation.numbers("keypoints") if annotation.value.get("keypoints") else []
         if len(keypoints) != 3:
             raise UsageError(f"{annotation.path}: expected a bbox of four numbers, or keypoints of three for a point")
         x, y, w, h = keypoints[0], keypoints[1], 0.0, 0.0
@@ -255,7 +249,8 @@ def _mark(annotation: _Object, image: _Object, kinds: Mapping[int, str]) -> Mark
         box = annotation.numbers("bbox")
         if len(box) != 4 or min(box[2:]) < 0:
             raise UsageError(f"{annotation.path}.bbox: expected x, y, width, height")
-        x, y, w, h = box[0] + box[2] / 2, box[1] + box[3] / 2, box[2], box[3]
+        x, y = box[0] + box[2] / 2, box[1] + box[3] / 2
+        w, h = (0.0, 0.0) if annotation.value.get("point") else (box[2], box[3])
     if not (0 <= x <= width and 0 <= y <= height):
         raise UsageError(f"{annotation.path}: its centre lies outside of the photograph's {width}x{height} pixels")
     score = annotation.value.get("score")
