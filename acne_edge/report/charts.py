@@ -95,7 +95,9 @@ def bland_altman(name: str, truth: Values, count: Values, limits: tuple[float, f
         for word, value in lines.items():
             if not np.isnan(value):
                 ax.axhline(value, color=MARK, linewidth=1.6, linestyle="-" if word == "BIAS" else (0, (5, 3)))
-                ax.annotate(word, (right, value), xytext=(0, 3), textcoords="offset points", ha="right", va="bottom", color=INK)
+                ax.annotate(
+                    word, (right, value), xytext=(0, 3), textcoords="offset points", ha="right", va="bottom", color=INK, zorder=5
+                )
         _dots(ax, middle, difference)
         ax.set_xlim(0, right)
         reach = float(np.nanmax([*np.abs(difference), *np.abs(limits), 1])) * 1.15
