@@ -15,10 +15,13 @@ from acne_edge.evaluation.run import evaluate_list
 from acne_edge.report.study import Study
 from tests import drawing
 
-pytest.importorskip("jinja2", reason="the extra report is not installed")
-pytest.importorskip("matplotlib", reason="the extra report is not installed")
-
 MakeStudy: TypeAlias = "Callable[[int], Study]"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _extra() -> None:
+    for package in ("jinja2", "matplotlib"):
+        pytest.importorskip(package, reason="the extra report is not installed")
 
 
 @pytest.fixture(scope="session")
