@@ -13,7 +13,7 @@ from acne_edge import errors
 
 IMAGE = Path(__file__).parent / "assets" / "drawn_face.png"
 EXTRAS = ("torch", "einops", "safetensors", "sklearn", "scipy", "yaml", "tensorboard", "matplotlib", "onnx", "openvino", "cv2")
-EXTRAS += ("tensorrt", "tensorrt_rtx", "pillow_heif", "pandas", "rich")
+EXTRAS += ("jinja2", "weasyprint", "tensorrt", "tensorrt_rtx", "pillow_heif", "pandas", "rich")
 
 
 HEAVY = ("numpy", "PIL", "onnxruntime", *EXTRAS)

@@ -28,6 +28,8 @@ QualityOption = Annotated[
 ]
 Document: TypeAlias = Literal["table", "json"]
 DocumentOption = Annotated[Document, typer.Option("--format", "-f", help="How to print.")]
+Language: TypeAlias = Literal["en", "zh"]  # those of `acne_edge.catalogue`
+LanguageOption = Annotated[Language, typer.Option(help="Language of the page.")]
 OutputOption = Annotated[
     Path | None,
     typer.Option(

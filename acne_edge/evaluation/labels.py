@@ -6,7 +6,7 @@ import csv
 import hashlib
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +24,7 @@ class Label:
     name: str  # the photograph's file name
     grade: int  # index into the scale's labels, from 0
     count: int  # lesions
+    source: str = field(default="", compare=False)  # where the photograph is from, if the labels say so
 
 
 class Labelled(Protocol):
@@ -59,6 +60,7 @@ def read_labels(path: Path, scale: Bands | None = None) -> list[Label]:
     * A table, separated by commas, semicolons or tabs. Its first line names the columns `file`, `count` and, optionally, `grade`,
       in any order and among others. A grade is a number from 0 or one of the scale's names; if it is empty, it follows from
       the count. Only a table can have names with spaces; names that contain the separator need quotes.
+      An optional column `source` says where a photograph comes from: a clinic, a camera.
     * A list like ACNE04's, with one line `name grade count` per photograph.
 
     Grades in file names are not used: 42 of them in ACNE04 disagree with its lists.
@@ -111,7 +113,8 @@ def _from_table(path: Path, lines: list[str], separator: str, scale: Bands | Non
             raise UsageError(f"{where}: expected a file and a whole count, found {separator.join(cells)[:60]!r}")
         if name in rows:
             raise UsageError(f"{where}: {name} is in an earlier line too; keep one of them")
-        rows[name] = Label(name, _grade(where, values.get("grade", ""), int(count), scale), int(count))
+        grade = _grade(where, values.get("grade", ""), int(count), scale)
+        rows[name] = Label(name, grade, int(count), values.get("source", ""))
     return list(rows.values())
 
 
