@@ -52,6 +52,27 @@ WEBP_COPIES = 4  # libwebp's canvases and what it hands over, and Pillow's
 MAX_RUNS, RUNS_COPIES = 4_000_000, 4  # bytes of a BMP of run lengths; not that it takes the memory, but the time
 
 
+class NotedFile(os.PathLike[str]):
+    """A path to a photograph that notes what is read there, for records.
+
+    A record must speak of the bytes that were decoded. A file that is read once more for its sum may be another one by then.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = os.fspath(path)
+        self.sha256: str | None = None  # of the bytes that were read, hexadecimal; None where there were none
+        self.size = 0  # bytes
+
+    def __fspath__(self) -> str:
+        return self._path
+
+    def note(self, data: bytes) -> None:
+        """Take the sum of what was read."""
+        import hashlib
+
+        self.sha256, self.size = hashlib.sha256(data).hexdigest(), len(data)
+
+
 class Photograph(NamedTuple):
     """A photograph that is decoded, upright, of mode RGB."""
 
@@ -153,6 +174,8 @@ def _content(source: str | os.PathLike[str] | bytes | bytearray | memoryview) ->
             raise ImageNotFoundError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
     else:
         raise ImageDecodeError(f"expected a path, bytes, a uint8 array or a PIL image, not {type(source).__name__}")
+    if isinstance(source, NotedFile):
+        source.note(data)
     if not data:
         raise ImageDecodeError("file is empty (0 bytes)")
     return data

@@ -55,7 +55,7 @@ def diagnose() -> Iterator[Check]:
     """All findings, each as soon as it is made. A False one means that predictions do not work."""
     from acne_edge import __version__, models
     from acne_edge.backends import NVIDIA_DEVICE_FILES
-    from acne_edge.bench.environment import environment
+    from acne_edge.environment import environment
     from acne_edge.cpus import available_cpus, limited_cpus
 
     env = environment()
@@ -104,7 +104,7 @@ def fitting(machine: str, flags: Collection[str], gpu: str | None, cards: Collec
 
     Args:
         machine: architecture, as `platform.machine` names it.
-        flags: INT8 instructions of the processor, as `bench.environment` names them.
+        flags: INT8 instructions of the processor, as `environment` names them.
         gpu: a file by which an NVIDIA GPU with its driver shows; None: there is none.
         cards: makers of the graphics cards, with or without a driver.
         extras: those that are installed.

@@ -18,10 +18,12 @@ from acne_edge.cli.options import (
     ModelOption,
     OutputOption,
     QualityOption,
+    RecordOption,
     ScaleOption,
     StrictOption,
     ThreadsOption,
     open_grader,
+    open_record,
 )
 from acne_edge.cli.output import Format, Tally
 from acne_edge.errors import UsageError
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from acne_edge.errors import ImageError
     from acne_edge.grader import AcneGrader
     from acne_edge.prediction import Failure, Prediction
+    from acne_edge.records.record import Record
 
 SHORT_BATCH = 8  # photographs; a longer batch shows its progress
 
@@ -54,6 +57,7 @@ def predict(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the batch in --save DIR: do what is missing or failed.")
     ] = False,
+    record: RecordOption = None,
 ) -> None:
     """Predict lesion count, interval and severity grade for each image. One bad image never stops the others."""
     if lesion_map and output not in ("json", "jsonl"):
@@ -61,9 +65,13 @@ def predict(
     if resume and save is None:
         raise UsageError("--resume goes on with the batch in --save DIR")
     tally = Tally()
-    with results_output.destination(file), open_grader(model, backend, threads, strict, scale, on_poor_quality) as grader:
+    with (
+        results_output.destination(file),
+        open_record(record) as kept,
+        open_grader(model, backend, threads, strict, scale, on_poor_quality) as grader,
+    ):
         batch = _batch(save, resume)
-        results = _predictions(grader, paths, batch)
+        results = _predictions(grader, paths, batch, kept)
         results = tally.count(batch.keep(results) if batch else results)
         first = list(islice(results, 1))  # a model that is refused is refused before anything is printed
         results_output.write(chain(first, results), output, lesion_map)
@@ -80,14 +88,17 @@ def _batch(folder: Path | None, resume: bool) -> SavedBatch | None:
     return SavedBatch(folder, resume)
 
 
-def _predictions(grader: AcneGrader, paths: list[str], batch: SavedBatch | None) -> Iterator[Prediction | Failure]:
-    """What becomes of each path, in order."""
+def _predictions(
+    grader: AcneGrader, paths: list[str], batch: SavedBatch | None, record: Record | None
+) -> Iterator[Prediction | Failure]:
+    """What becomes of each path, in order, each once it is recorded."""
     from acne_edge.errors import AcneEdgeError
+    from acne_edge.image import NotedFile
     from acne_edge.prediction import Failure
     from acne_edge.sources.paths import STDIN, expand
 
     expanded = batch.missing(expand(paths)) if batch else expand(paths)
-    found = [(path, error or (_stdin() if path == STDIN else path)) for path, error in expanded]
+    found = [(path, error or (_stdin() if path == STDIN else NotedFile(path) if record else path)) for path, error in expanded]
     if batch:
         batch.stdin = next((source for _, source in found if isinstance(source, bytes)), b"")
     sources = [source for _, source in found if not isinstance(source, AcneEdgeError)]
@@ -96,7 +107,8 @@ def _predictions(grader: AcneGrader, paths: list[str], batch: SavedBatch | None)
         results = console.progress(results, "predicting", len(sources))
     for path, source in found:
         result = Failure(path, source) if isinstance(source, AcneEdgeError) else next(results)
-        yield result if result.path is not None else replace(result, path=path)
+        result = result if result.path is not None else replace(result, path=path)
+        yield record.add(grader, result, source if isinstance(source, NotedFile | bytes) else None) if record else result
 
 
 def _stdin() -> bytes | ImageError:
