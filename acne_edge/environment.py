@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from acne_edge import __version__
-
 CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
+MAKERS = {  # of results: what decodes, computes and runs; name and module
+    "acne-edge": "acne_edge", "numpy": "numpy", "pillow": "PIL", "pillow-heif": "pillow_heif", "pydicom": "pydicom",
+    "onnxruntime": "onnxruntime", "openvino": "openvino", "tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx",
+}  # fmt: skip
 
 
 def environment() -> dict[str, Any]:
@@ -30,19 +34,14 @@ def environment() -> dict[str, Any]:
     }
 
 
-def software(runtime: str) -> dict[str, str]:
-    """What a result belongs to: versions of the package, of what decodes and of the `runtime`, by package; and the processor."""
-    names = ("numpy", "pillow", "onnxruntime" if runtime.startswith("onnxruntime") else runtime.split(":")[0])
-    versions = {name: _version(name) for name in names}
-    found = {name: number for name, number in versions.items() if number is not None}
-    return {
-        "acne-edge": __version__,
-        **found,
-        "python": platform.python_version(),
-        "cpu": f"{platform.machine()} {_cpu(_cpuinfo())}",
-    }
+def software() -> dict[str, str]:
+    """What a result belongs to: versions of all that is loaded and may change it, and the processor."""
+    loaded = {name: getattr(sys.modules.get(module), "__version__", None) for name, module in MAKERS.items()}
+    found = {name: str(number) for name, number in loaded.items() if number is not None}
+    return {**found, "python": platform.python_version(), "cpu": f"{platform.machine()} {_cpu(_cpuinfo())}"}
 
 
+@cache
 def _cpuinfo() -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in _read("/proc/cpuinfo").splitlines())}
 

@@ -55,8 +55,8 @@ def diagnose() -> Iterator[Check]:
     """All findings, each as soon as it is made. A False one means that predictions do not work."""
     from acne_edge import __version__, models
     from acne_edge.backends import NVIDIA_DEVICE_FILES
-    from acne_edge.environment import environment
     from acne_edge.cpus import available_cpus, limited_cpus
+    from acne_edge.environment import environment
 
     env = environment()
     yield Check("acne-edge", True, f"{__version__} on Python {platform.python_version()}, {env['system']}")

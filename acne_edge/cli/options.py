@@ -65,6 +65,5 @@ def open_grader(
 
         loader = ModelLoader(model, backend, threads, strict)
         from acne_edge.grader import AcneGrader
-    from acne_edge.records.record import Record
 
     return AcneGrader(loader, scale, on_poor_quality)

@@ -27,6 +27,7 @@ from acne_edge.errors import UsageError
 FORMAT, VERSION = "acne-edge record", "1.0"  # a minor version adds fields and kinds and changes none
 HEADER, PHOTOGRAPH, COUNT, CUT = "header", "photograph", "count", "cut"
 MAX_LINE = 1 << 20  # bytes; a thousand lesions take 50 kB
+RESULT = {"path", "count", "count_interval", "grade", "grade_probs", "scale", "image", "quality", "abstained", "model"}
 HASH = re.compile(rb',"hash":"([0-9a-f]{64})"\}$')
 
 
@@ -43,6 +44,41 @@ class Line:
     def kind(self) -> str:
         """What the line is about."""
         return str(self.content.get("kind"))
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """What a line says of a photograph."""
+
+    n: int
+    sha256: str | None  # of the file; None where there was none
+    result: dict[str, Any]  # the JSON of a prediction or of a failure
+    model: dict[str, str]
+    settings: dict[str, Any]
+    software: dict[str, str]
+    at: str
+
+    @property
+    def name(self) -> str:
+        """The photograph's name in the record."""
+        return str(self.result["path"])
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no prediction."""
+        return "error" in self.result
+
+
+@dataclass(frozen=True)
+class Count:
+    """What a line says of a person's count."""
+
+    n: int
+    sha256: str  # of the photograph
+    by: str
+    count: int  # lesions
+    grade: int | None
+    comment: str
 
 
 class NotALineError(ValueError):
@@ -91,7 +127,7 @@ def read_line(raw: bytes) -> Line:
 
 
 def raw_lines(stream: IO[bytes]) -> Iterator[bytes]:
-    """The lines with their line feeds; the last one may lack its own. What is too long for a line comes in pieces that are none."""
+    """The lines with their line feeds; the last one may lack its own. What is too long for a line comes in pieces."""
     while raw := stream.readline(MAX_LINE):
         yield raw
 
@@ -129,6 +165,30 @@ def lines(path: Path) -> Iterator[Line]:
                     continue
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def photographs_and_counts(path: Path) -> Iterator[Photograph | Count]:
+    """The lines about photographs and people's counts. Raises what `lines` does, and UsageError for one that lacks a field."""
+    for line in lines(path):
+        c = line.content
+        try:
+            if line.kind == PHOTOGRAPH:
+                fields = ("sha256", "result", "model", "settings", "software", "at")
+                yield _complete(Photograph(line.n, *(c[name] for name in fields)))
+            elif line.kind == COUNT:
+                yield Count(line.n, *(c[name] for name in ("sha256", "by", "count", "grade", "comment")))
+        except (KeyError, TypeError) as error:
+            raise UsageError(f"{path}: line {line.n} lacks {error} or has it in another form; it was not written here") from error
+
+
+def _complete(told: Photograph) -> Photograph:
+    """The photograph, with all that is read of it later. Raises KeyError, TypeError."""
+    wanted = {"path", "error"} if told.failed else RESULT
+    missing = wanted - set(told.result)
+    if missing:
+        raise KeyError(min(missing))
+    told.model["sha256"], told.settings["scale"], told.settings["on_poor_quality"], told.software["acne-edge"]
+    return told
 
 
 def _canonical(value: Mapping[str, Any]) -> bytes:

@@ -7,8 +7,8 @@
             ...
         print(record.head)   # to be filed elsewhere
 
-A kill at any moment loses at most the line that is being written. The next start recognises it by its missing end, removes it, and
-says so in a line of its own.
+A kill at any moment loses at most the line that is being written. The next start recognises it by its missing end, removes it,
+and says so in a line of its own.
 """
 
 from __future__ import annotations
@@ -62,7 +62,6 @@ class Record:
         self.head = ""
         self._n = self._end = 0
         self._lock = Lock()
-        self._software: dict[str, dict[str, str]] = {}
         if is_photograph(self.path.name):
             raise UsageError(f"{self.path}: is called like a photograph; a record is text, NAME.jsonl")
         try:
@@ -115,22 +114,22 @@ class Record:
             "result": self._told(result),
             "model": vars(model),
             "settings": grader.settings,
-            "software": self._made_with(model.backend),
+            "software": software(),
         }
         self._append(content)
         return result
 
     def add_count(
-        self, photograph: str, by: str, count: int, grade: int | None = None, *, scale: str | None = None, comment: str = ""
+        self, photograph: str, count: int, grade: int | None = None, scale: str | None = None, *, by: str, comment: str = ""
     ) -> None:
         """Write what a person counted, beside what the model did.
 
         Args:
             photograph: sha256 of a photograph in the record, hexadecimal.
-            by: who counted; a code does, and tells less than a name.
             count: lesions.
             grade: index into the `scale`'s grades, from 0, if one was given.
             scale: name of the scale; with a grade.
+            by: who counted; a code does, and tells less than a name.
             comment: anything else.
 
         Raises UsageError for a count or a grade that cannot be, AcneEdgeError if the line cannot be written.
@@ -151,11 +150,6 @@ class Record:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
-
-    def _made_with(self, backend: str) -> dict[str, str]:
-        if backend not in self._software:
-            self._software[backend] = software(backend)
-        return self._software[backend]
 
     def _told(self, result: Prediction | Failure) -> dict[str, Any]:
         """The JSON of a result, without the names of folders, which may be those of patients or users."""
