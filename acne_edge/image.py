@@ -49,6 +49,7 @@ TURNS = {  # EXIF orientation -> what turns upright
 SIDEWAYS = (5, 6, 7, 8)  # of them, those that swap width and height
 BAND = 1 << 22  # pixels that are converted at once
 WEBP_COPIES = 4  # libwebp's canvases and what it hands over, and Pillow's
+DICOM_COPIES = 3  # the dataset's, the array that pydicom makes of it, and Pillow's
 MAX_RUNS, RUNS_COPIES = 4_000_000, 4  # bytes of a BMP of run lengths; not that it takes the memory, but the time
 
 
@@ -102,8 +103,9 @@ def photograph(
     Args:
         source: one photograph, as
 
-            * a path or the bytes of a file: JPEG, PNG, BMP, WebP, TIFF, and with the extra `heif` HEIC; of several pages or
-              frames the first; floats and 32-bit integers, whose range is unknown, are refused;
+            * a path or the bytes of a file: JPEG, PNG, BMP, WebP, TIFF, with the extra `heif` HEIC, and with the extra `dicom`
+              photographs in DICOM; of several pages or frames the first; floats and 32-bit integers, whose range is unknown, are
+              refused;
             * an array, uint8, 0..255: [H, W] or [H, W, 1] grey, [H, W, 3] RGB or [H, W, 4] RGBA, with any strides, of a masked
               array without masked pixels. Arrays of other types are refused, because their range cannot be told: 12 may be
               nearly black or nearly white;
@@ -120,7 +122,7 @@ def photograph(
         ImageNotFoundError: no such file, or it may not be read.
         ImageDecodeError: not an image, truncated, or an unsupported format or array.
         ImageSizeError: a side under 32 pixels, or more than `max_pixels`.
-        MissingExtraError: a HEIC file without the extra `heif`.
+        MissingExtraError: a HEIC file without the extra `heif`, a DICOM file without the extra `dicom`.
     """
     with naming(source), _refusing_damage():
         if isinstance(source, np.ndarray):
@@ -191,6 +193,7 @@ class _Picture:
     copies: int = 1  # of 4 bytes a pixel, that decoding takes
     bits: int = 8  # a sample; where they are more, they stand in 16
     white_is_zero: bool = False  # where they are more than 8
+    orientation: int | None = None  # 1..8, where something else than the metadata knows it
 
 
 def _from_array(array: NDArray[Any], max_pixels: int) -> _Picture:
@@ -252,10 +255,13 @@ def _from_bytes(data: bytes, min_side: int | None, max_pixels: int) -> _Picture:
     for start, opened in _OPENERS.items():
         if data.startswith(start):
             return opened(data, max_pixels)
+    if data[128:132] == b"DICM":
+        return _dicom(data, min_side, max_pixels)
     raise ImageDecodeError(f"not an image in a supported format ({', '.join(FORMATS)})")
 
 
-def _jpeg(data: bytes, min_side: int | None, max_pixels: int) -> _Picture:
+def _jpeg(data: bytes, min_side: int | None, max_pixels: int, colours: str = "") -> _Picture:
+    """`colours`: what libjpeg is to take the components for, RGB or YCbCr; empty: what it finds."""
     header = jpeg.read_header(data)
     width, height, metadata = header.width, header.height, header.metadata
     _check_size(width, height, max_pixels)
@@ -269,7 +275,7 @@ def _jpeg(data: bytes, min_side: int | None, max_pixels: int) -> _Picture:
             f"JPEG of {width}x{height} pixels takes too much memory to decode; save it smaller, as a baseline JPEG"
         )
     image = Image.new(mode, size, None)
-    image.frombytes(data, "jpeg", raw, "", scale, 0)  # libjpeg alone, with the last 0 for its slow and exact transform
+    image.frombytes(data, "jpeg", raw, colours, scale, 0)  # libjpeg alone, with the last 0 for its slow and exact transform
     return _Picture(image, metadata, (width, height))
 
 
@@ -336,6 +342,28 @@ def _heif(data: bytes, max_pixels: int) -> _Picture:
     return _Picture(image, _metadata(image), copies=2)
 
 
+def _dicom(data: bytes, min_side: int | None, max_pixels: int) -> _Picture:
+    from acne_edge.formats import dicom
+
+    found = dicom.read_dicom(data)
+    _check_size(found.width, found.height, max_pixels, 1 if found.jpeg else DICOM_COPIES)
+    if found.jpeg:
+        picture = _jpeg(found.jpeg, min_side, max_pixels, found.jpeg_colours)
+    elif found.jpeg_2000:
+        from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
+
+        picture = _Picture(Jpeg2KImageFile(io.BytesIO(found.jpeg_2000)))
+        picture.size = picture.image.size if picture.image else None
+    else:
+        picture = _Picture(dicom.unpack(found), size=(found.width, found.height))
+    if picture.size != (found.width, found.height):
+        raise ImageDecodeError("image data is damaged (its pixels are not as many as the DICOM file says)")
+    picture.orientation = found.orientation
+    if found.profile:
+        picture.metadata = picture.metadata._replace(profile=found.profile)
+    return picture
+
+
 _OPENERS = {
     b"\x89PNG\r\n\x1a\n": _png, b"RIFF": _webp, b"BM": _bmp,
     b"II*\0": _tiff, b"MM\0*": _tiff, b"II+\0": _tiff, b"MM\0+": _tiff,  # the last two are BigTIFF
@@ -361,7 +389,8 @@ def _finish(picture: _Picture, srgb: bool, max_pixels: int) -> Photograph:
     kept = not srgb and mode in ("RGB", "RGBA") and (convert is not None or colour.is_srgb(profile))
     convert = None if kept else convert
     plain = image.mode == mode == "RGB" and convert is None
-    turn = TURNS.get(picture.metadata.orientation)
+    orientation = picture.orientation or picture.metadata.orientation
+    turn = TURNS.get(orientation)
     if picture.size is None:  # a JPEG was measured before it was decoded
         width, height = image.size
         _check_size(width, height, max_pixels, max(picture.copies, 1 if plain and turn is None else 2))
@@ -374,7 +403,7 @@ def _finish(picture: _Picture, srgb: bool, max_pixels: int) -> Photograph:
     width, height = picture.size or image.size
     if turn is not None:
         image = image.transpose(turn)
-        if picture.metadata.orientation in SIDEWAYS:
+        if orientation in SIDEWAYS:
             width, height = height, width
     return Photograph(image, width, height, profile if kept else b"")
 

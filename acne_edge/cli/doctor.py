@@ -15,6 +15,8 @@ import typer
 EXTRAS = {
     "heif": (("pillow_heif",), "read HEIC photographs"),
     "pandas": (("pandas",), "give results as a data frame"),
+    "dicom": (("pydicom", "highdicom"), "read DICOM photographs and write Structured Reports"),
+    "fhir": (("fhir",), "give results as FHIR resources"),
     "openvino": (("openvino",), "run on OpenVINO"),
     "tensorrt": (("tensorrt", "cuda"), "build TensorRT engines and run them on an NVIDIA GPU"),
     "tensorrt-rtx": (("tensorrt_rtx", "tensorrt_rtx_bindings"), "build TensorRT engines without a GPU; run them on RTX cards"),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -29,11 +30,14 @@ from acne_edge.cli.output import Format, Tally
 from acne_edge.errors import UsageError
 
 if TYPE_CHECKING:
+    from acne_edge.cli.dicom_sr import DicomReports
     from acne_edge.cli.save import SavedBatch
     from acne_edge.errors import ImageError
     from acne_edge.grader import AcneGrader
     from acne_edge.prediction import Failure, Prediction
-    from acne_edge.records.record import Record
+    from acne_edge.image import NotedFile
+
+    Keeper: TypeAlias = Callable[[Prediction | Failure, NotedFile | bytes | None], object]
 
 SHORT_BATCH = 8  # photographs; a longer batch shows its progress
 
@@ -58,6 +62,10 @@ def predict(
         bool, typer.Option("--resume", help="Go on with the batch in --save DIR: do what is missing or failed.")
     ] = False,
     record: RecordOption = None,
+    dicom_sr: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write a Structured Report for each DICOM photograph there (extra `dicom`)."),
+    ] = None,
 ) -> None:
     """Predict lesion count, interval and severity grade for each image. One bad image never stops the others."""
     if lesion_map and output not in ("json", "jsonl"):
@@ -70,12 +78,13 @@ def predict(
         open_record(record) as kept,
         open_grader(model, backend, threads, strict, scale, on_poor_quality) as grader,
     ):
-        batch = _batch(save, resume)
-        results = _predictions(grader, paths, batch, kept)
+        batch, reports = _batch(save, resume), _reports(dicom_sr)
+        keepers = [partial(kept.add, grader)] if kept else []
+        results = _predictions(grader, paths, batch, [*keepers, *([reports.keep] if reports else [])])
         results = tally.count(batch.keep(results) if batch else results)
         first = list(islice(results, 1))  # a model that is refused is refused before anything is printed
         results_output.write(chain(first, results), output, lesion_map)
-    code = tally.exit_code or (3 if batch and batch.failed else 0)
+    code = tally.exit_code or (3 if (batch and batch.failed) or (reports and reports.failed) else 0)
     if code:
         raise typer.Exit(code)
 
@@ -88,17 +97,25 @@ def _batch(folder: Path | None, resume: bool) -> SavedBatch | None:
     return SavedBatch(folder, resume)
 
 
+def _reports(folder: Path | None) -> DicomReports | None:
+    if folder is None:
+        return None
+    from acne_edge.cli.dicom_sr import DicomReports
+
+    return DicomReports(folder)
+
+
 def _predictions(
-    grader: AcneGrader, paths: list[str], batch: SavedBatch | None, record: Record | None
+    grader: AcneGrader, paths: list[str], batch: SavedBatch | None, keepers: list[Keeper]
 ) -> Iterator[Prediction | Failure]:
-    """What becomes of each path, in order, each once it is recorded."""
+    """What becomes of each path, in order, each once the keepers have it."""
     from acne_edge.errors import AcneEdgeError
     from acne_edge.image import NotedFile
     from acne_edge.prediction import Failure
     from acne_edge.sources.paths import STDIN, expand
 
     expanded = batch.missing(expand(paths)) if batch else expand(paths)
-    found = [(path, error or (_stdin() if path == STDIN else NotedFile(path) if record else path)) for path, error in expanded]
+    found = [(path, error or (_stdin() if path == STDIN else NotedFile(path) if keepers else path)) for path, error in expanded]
     if batch:
         batch.stdin = next((source for _, source in found if isinstance(source, bytes)), b"")
     sources = [source for _, source in found if not isinstance(source, AcneEdgeError)]
@@ -108,7 +125,9 @@ def _predictions(
     for path, source in found:
         result = Failure(path, source) if isinstance(source, AcneEdgeError) else next(results)
         result = result if result.path is not None else replace(result, path=path)
-        yield record.add(grader, result, source if isinstance(source, NotedFile | bytes) else None) if record else result
+        for keep in keepers:
+            keep(result, source if isinstance(source, NotedFile | bytes) else None)
+        yield result
 
 
 def _stdin() -> bytes | ImageError:
