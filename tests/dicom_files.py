@@ -18,7 +18,12 @@ PATIENT = {
 
 
 def dicom(
-    image: np.ndarray, stored: str = "native", colours: str = "RGB", planar: int = 0, frame: bytes | None = None, **attributes: Any
+    image: np.ndarray,
+    stored: str = "native",
+    colours: str = "RGB",
+    planar: int = 0,
+    frame: bytes | None = None,
+    **attributes: Any,
 ) -> bytes:
     """A VL Photographic Image of uint8 [H, W, 3] RGB or [H, W] grey pixels.
 

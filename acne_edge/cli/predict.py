@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from acne_edge.cli.save import SavedBatch
     from acne_edge.errors import ImageError
     from acne_edge.grader import AcneGrader
-    from acne_edge.prediction import Failure, Prediction
     from acne_edge.image import NotedFile
+    from acne_edge.prediction import Failure, Prediction
 
     Keeper: TypeAlias = Callable[[Prediction | Failure, NotedFile | bytes | None], object]
 

@@ -122,7 +122,9 @@ def _picture(dataset: Any) -> DicomPicture:
         raise ImageDecodeError(f"DICOM transfer syntax {name} is not read; decompress the file, or use JPEG baseline")
     frame = b"" if syntax in NATIVE else _first_frame(dataset)
     if syntax == RUN_LENGTHS and len(frame) > MAX_RUNS:
-        raise ImageSizeError(f"DICOM photograph of over {MAX_RUNS // 1_000_000} MB of run lengths; save it as JPEG or uncompressed")
+        raise ImageSizeError(
+            f"DICOM photograph of over {MAX_RUNS // 1_000_000} MB of run lengths; save it as JPEG or uncompressed"
+        )
     by_exif = jpeg.read_header(frame).metadata.orientation if syntax in JPEG else UPRIGHT
     return DicomPicture(
         int(dataset.Columns),

@@ -185,7 +185,9 @@ def test_damage_is_one_error_whatever_is_damaged(face: np.ndarray) -> None:
         for _ in range(60):
             broken = bytearray(data[: rng.integers(140, len(data))] if rng.random() < 0.5 else data)
             for place in rng.integers(132, len(broken), rng.integers(1, 12)):
-                broken[min(place, 132 + int(rng.integers(0, 900)) if rng.random() < 0.7 else place, len(broken) - 1)] = rng.integers(256)
+                broken[min(place, 132 + int(rng.integers(0, 900)) if rng.random() < 0.7 else place, len(broken) - 1)] = (
+                    rng.integers(256)
+                )
             try:
                 images.read(bytes(broken))
             except ImageError as error:

@@ -93,7 +93,9 @@ def test_points_of_a_picture_that_was_turned_lie_where_its_lesions_are_stored(
     interop.write(tmp_path / "sr.dcm", turned, data)
     for group, mark in zip(groups(tmp_path / "sr.dcm")[1], prediction.marks, strict=True):
         column, row = (int(v) for v in group.roi.value[0])
-        assert tuple(stored[row, column]) == tuple(face[int(480 * mark.y), int(400 * mark.x)]) or _near(stored, face, row, column, mark)
+        assert tuple(stored[row, column]) == tuple(face[int(480 * mark.y), int(400 * mark.x)]) or _near(
+            stored, face, row, column, mark
+        )
 
 
 def _near(stored: np.ndarray, face: np.ndarray, row: int, column: int, mark: Any) -> bool:
@@ -104,8 +106,9 @@ def _near(stored: np.ndarray, face: np.ndarray, row: int, column: int, mark: Any
 
 
 def test_places_go_back_the_way_the_picture_was_turned() -> None:
-    from acne_edge.image import TURNS
     from PIL import Image
+
+    from acne_edge.image import TURNS
 
     picture = np.zeros((40, 60), np.uint8)
     picture[7, 45] = 255
@@ -200,9 +203,7 @@ def test_what_a_report_cannot_point_to_is_refused(prediction: Prediction, face: 
         interop.report(prediction, dicom(face, StudyInstanceUID=None))
 
 
-def test_without_the_extra_the_error_names_it(
-    prediction: Prediction, photograph: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_extra_the_error_names_it(prediction: Prediction, photograph: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "highdicom", None)
     with pytest.raises(MissingExtraError, match=r"acne-edge\[dicom\]"):
         interop.report(prediction, photograph)
