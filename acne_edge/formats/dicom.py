@@ -89,7 +89,7 @@ def read_dicom(data: bytes) -> DicomPicture:
 def unpack(picture: DicomPicture) -> Image.Image:
     """The pixels of a frame that is neither JPEG nor JPEG 2000, of mode RGB, YCbCr or L."""
     from PIL import Image
-    from pydicom.pixels import pixel_array
+    from pydicom.pixels.utils import pixel_array
 
     with quiet():
         array = pixel_array(picture.dataset, index=0, raw=True)  # as stored, apart from the subsampling of YBR_FULL_422
@@ -122,9 +122,7 @@ def _picture(dataset: Any) -> DicomPicture:
         raise ImageDecodeError(f"DICOM transfer syntax {name} is not read; decompress the file, or use JPEG baseline")
     frame = b"" if syntax in NATIVE else _first_frame(dataset)
     if syntax == RUN_LENGTHS and len(frame) > MAX_RUNS:
-        raise ImageSizeError(
-            f"DICOM photograph of over {MAX_RUNS // 1_000_000} MB of run lengths; save it as JPEG or uncompressed"
-        )
+        raise ImageSizeError(f"DICOM photograph of over {MAX_RUNS // 1_000_000} MB of run lengths; save it uncompressed")
     by_exif = jpeg.read_header(frame).metadata.orientation if syntax in JPEG else UPRIGHT
     return DicomPicture(
         int(dataset.Columns),
@@ -141,8 +139,8 @@ def _picture(dataset: Any) -> DicomPicture:
 def _orientation(dataset: Any) -> int | None:
     """How to turn the picture so that the feet are down: 1, 3, 6 or 8 as in EXIF; None where Patient Orientation is not given.
 
-    Its two values say where rows and columns lead: `L\\F` is a face that looks at the camera, upright (PS3.3 C.7.6.1.1.1). Whether
-    the picture is mirrored cannot be told from it, because it does not say whether one looks at face or neck.
+    Its two values say where rows and columns lead: `L\\F` is a face that looks at the camera, upright (PS3.3 C.7.6.1.1.1).
+    Whether the picture is mirrored cannot be told from it, because it does not say whether one looks at face or neck.
     """
     value = dataset.get("PatientOrientation") or ()
     rows, columns = (str(v)[:1] for v in value) if len(value) == 2 else ("", "")

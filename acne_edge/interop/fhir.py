@@ -7,9 +7,9 @@
         bundle = fhir.bundle(grader.predict_many("photos"), subject="Patient/1")
     print(bundle.model_dump_json(indent=2))
 
-Of each photograph there is an observation of the count, with its interval, and one of the grade, both preliminary, because no person
-has looked at them. Whose the photographs are and when they were taken is not known here: the first is the caller's to say, the
-second is left out. Needs the extra `fhir` (fhir.resources, which also validates what is made).
+Of each photograph there is an observation of the count, with its interval, and one of the grade, both preliminary, because no
+person has looked at them. Whose the photographs are and when they were taken is not known here: the first is the caller's to
+say, the second is left out. Needs the extra `fhir` (fhir.resources, which also validates what is made).
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _common(result: Prediction | Failure, subject: str | None, now: str) -> dict
 
 def _count(prediction: Prediction) -> dict[str, Any]:
     interval = prediction.count_interval
-    parts = [
+    parts: list[dict[str, Any]] = [
         {"code": _own("count-interval"), "valueRange": {"low": _lesions(interval.low), "high": _lesions(interval.high)}},
         {"code": _own("count-level"), "valueQuantity": _percent(interval.level)},
     ]

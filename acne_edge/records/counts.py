@@ -30,7 +30,7 @@ class Meant(NamedTuple):
     """The same, as `Record.add_count` takes it."""
 
     photograph: str  # sha256
-    count: int
+    lesions: int
     grade: int | None
     scale: str | None
 
