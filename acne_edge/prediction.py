@@ -292,11 +292,16 @@ class Failure:
 
 
 def row(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A result's JSON form as a flat row with the keys COLUMNS; absent values are None."""
+    """A result's JSON form as a flat row with the keys COLUMNS; absent values are None.
+
+    Where the grade is abstained on, the row has none, and of a blank frame no count either: a row is read without its reasons.
+    """
     r = record
     if "error" in r:
         return {**dict.fromkeys(COLUMNS), "path": r["path"], "error": r["error"]["code"]}
-    return {
+    untold = ("grade", "label", "probability", "grade_set") if r["abstained"] else ()
+    untold += ("count", "low", "high") if r["abstained"] == BLANK else ()
+    figures = {
         "path": r["path"],
         "count": r["count"],
         "low": r["count_interval"]["low"],
@@ -311,3 +316,4 @@ def row(record: Mapping[str, Any]) -> dict[str, Any]:
         "quality": " ".join(r["quality"]["reasons"]),
         "error": None,
     }
+    return figures | dict.fromkeys(untold)

@@ -6,6 +6,11 @@ Exit codes: 0 ok, 1 a file cannot be written, 2 usage, 3 a photograph that canno
 
 from __future__ import annotations
 
+from acne_edge import interrupt
+
+if __name__ == "__main__":
+    interrupt.end_at_once("calibration")
+
 from pathlib import Path
 from typing import Annotated
 

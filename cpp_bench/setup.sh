@@ -52,6 +52,15 @@ apt_get update
 
 rm -rf "$root" "$apt"/packages/*
 mkdir -p "$root"
+# The wheel of ONNX Runtime comes by pip: that of python3, or that of an environment of our own.
+python=python3
+if ! python3 -m pip --version > /dev/null 2>&1; then
+    python=$apt/python/bin/python
+    python3 -m venv "$apt/python" > /dev/null 2>&1 || {
+        echo "setup.sh: python3 has neither pip nor venv, which get ONNX Runtime; as root: apt install python3-venv" >&2
+        exit 1
+    }
+fi
 unpack() {  # suite, folder, packages...
     local suite=$1 folder=$2
     shift 2
@@ -61,7 +70,7 @@ unpack() {  # suite, folder, packages...
 wheels() {  # into, Python's version, packages...
     local into=$1 version=$2
     shift 2
-    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version "$version" \
+    "$python" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version "$version" \
         --platform "manylinux_2_28_$arch" --platform "manylinux_2_27_$arch" --platform "manylinux2014_$arch" --dest "$into" "$@"
 }
 unpack trixie "$root" libonnxruntime-dev

@@ -34,7 +34,7 @@ from export.gate import EvaluationSet, GateError, Losses, granularity
 from export.graph import attach, to_onnx
 from export.parity import Images, decode_all, difference, onnx_runner, outputs, torch_runner
 from export.quantize import Recipe, cpu, tensorrt
-from export.restamp import patched
+from export.restamp import fingerprints, patched
 from export.search import quantisation_record, search_int8
 
 CHOICE = 300  # photographs to choose ranges and layers on; as many judge if none were held out of training
@@ -128,6 +128,7 @@ def export_model(options: Options) -> Exported:
     images = load_images(photographs.judge, run.size)
     predicted, constants = fit_postprocessing(run, photographs.judge, images, options.out_of_fold)
     manifest = describe(options.name, options.version, run.network.config, run.results, predicted, constants)
+    manifest = patched(manifest, fingerprints({"train": run.learned, "val": run.held_out}))
     if options.patch is not None:
         manifest = patched(manifest, read_json(options.patch, "a patch of a manifest"))
     model = export_float(run.network, constants, manifest, images)

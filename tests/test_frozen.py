@@ -23,6 +23,8 @@ EXTRAS = (
     "sklearn",
     "scipy",
     "matplotlib",
+    "jinja2",
+    "weasyprint",
     "pandas",
     "tensorboard",
     "pytest",

@@ -5,12 +5,12 @@ Any program that reads COCO (CVAT, Label Studio, pycocotools) finds photographs 
     {
       "info": {"description": "...", "format": "acne-edge annotated set", "version": "1.0", "scale": "hayashi"},
       "images": [{"id": 1, "file_name": "visit1/left.jpg", "width": 3112, "height": 3456}],
-      "categories": [{"id": 1, "name": "lesion", "supercategory": "acne", "keypoints": ["centre"], "skeleton": []}],
+      "categories": [{"id": 1, "name": "lesion", "supercategory": "acne"}],
       "readings": [{"id": 1, "image_id": 1, "by": "Dr A", "at": "2026-11-28T10:00:00+00:00",
                     "count": 12, "grade": 1, "marked": true, "note": ""}],
       "annotations": [{"id": 1, "image_id": 1, "reading_id": 1, "category_id": 1, "iscrowd": 0, "point": false,
-                       "bbox": [1502.0, 880.5, 140.0, 122.0], "area": 17080.0,
-                       "keypoints": [1572.0, 941.5, 2], "num_keypoints": 1, "score": 0.87}]
+                       "bbox": [1502.0, 880.5, 140.0, 122.0], "area": 17080.0, "segmentation": [],
+                       "score": 0.87}]
     }
 
 * Lengths are pixels of the upright photograph, from its upper left corner. `file_name` is a path below the folder of the
@@ -19,7 +19,8 @@ Any program that reads COCO (CVAT, Label Studio, pycocotools) finds photographs 
   `count` (lesions) and `grade` (index into the grades of the `scale`, from 0) are null if they were not given. `marked` says
   whether lesions were marked: if true, no annotations means no lesions; if false, that nobody marked any.
 * An annotation belongs to a reading. `point` says that only the centre was marked; the box is there for programs that need
-  one. `score` exists if a model set the mark.
+  one, and its centre is the point. There are no COCO key points: Label Studio would make two marks of each lesion. `score`
+  exists if a model set the mark.
 * A plain COCO file, without `readings`, is read as one reading per photograph, whose count is the number of its annotations.
   If its `file_name` is no relative path, only the name is used.
 """
@@ -122,10 +123,7 @@ def to_coco(annotated: AnnotatedSet) -> dict[str, Any]:
             {"id": number, "file_name": p.name, "width": p.width, "height": p.height}
             for number, p in enumerate(annotated.photographs, 1)
         ],
-        "categories": [
-            {"id": number, "name": kind, "supercategory": "acne", "keypoints": ["centre"], "skeleton": []}
-            for number, kind in enumerate(kinds, 1)
-        ],
+        "categories": [{"id": number, "name": kind, "supercategory": "acne"} for number, kind in enumerate(kinds, 1)],
         "readings": readings,
         "annotations": annotations,
     }
@@ -140,13 +138,11 @@ def _shape(mark: Mark, photograph: AnnotatedPhotograph) -> dict[str, Any]:
         x, y = round(x, DECIMALS), round(y, DECIMALS)
         width = height = 2 * round(POINT_SIDE / 2 * min(photograph.width, photograph.height), DECIMALS)
     left, top = (round(edge, DECIMALS) + 0.0 for edge in (x - width / 2, y - height / 2))  # + 0.0 makes -0.0 a 0.0
-    centre = [round(value, DECIMALS + 1) for value in (left + width / 2, top + height / 2)]
     shape = {
         "bbox": [left, top, width, height],
         "area": round(width * height, DECIMALS),
+        "segmentation": [],  # CVAT takes an annotation for a rectangle where this is empty
         "iscrowd": 0,
-        "keypoints": [x, y, 2] if point else [*centre, 2],
-        "num_keypoints": 1,
         "point": point,
     }
     return shape if mark.score is None else {**shape, "score": round(mark.score, 4)}
@@ -215,7 +211,7 @@ def _by_id(objects: Sequence[_Object]) -> dict[int, _Object]:
 def _photograph(image: _Object, readings: tuple[Reading, ...], plain: bool) -> AnnotatedPhotograph:
     name = image.text("file_name")
     if plain:  # some programs write their own path of the photograph
-        name = name.replace("\\", "/")
+        name = name.replace("\\", "/").rpartition("?d=")[2]  # Label Studio's address of a file in its local storage
         name = PurePosixPath(name).name if name.startswith("/") or ":" in name or ".." in PurePosixPath(name).parts else name
     parts = PurePosixPath(name).parts
     if not parts or parts[0] == "/" or ".." in parts or "\\" in name or "\0" in name:
@@ -243,9 +239,8 @@ def _mark(annotation: _Object, image: _Object, kinds: Mapping[int, str]) -> Mark
     if category not in kinds:
         raise UsageError(f"{annotation.path}.category_id: no such category")
     width, height = image.integer("width", 1), image.integer("height", 1)
-    keypoints = annotation.numbers("keypoints") if annotation.value.get("keypoints") else []
-    point = annotation.value.get("point", "bbox" not in annotation.value)
-    if point:
+    if "bbox" not in annotation.value:  # plain COCO with key points alone
+        keypoints = annotation.numbers("keypoints") if annotation.value.get("keypoints") else []
         if len(keypoints) != 3:
             raise UsageError(f"{annotation.path}: expected a bbox of four numbers, or keypoints of three for a point")
         x, y, w, h = keypoints[0], keypoints[1], 0.0, 0.0
@@ -253,7 +248,8 @@ def _mark(annotation: _Object, image: _Object, kinds: Mapping[int, str]) -> Mark
         box = annotation.numbers("bbox")
         if len(box) != 4 or min(box[2:]) < 0:
             raise UsageError(f"{annotation.path}.bbox: expected x, y, width, height")
-        x, y, w, h = box[0] + box[2] / 2, box[1] + box[3] / 2, box[2], box[3]
+        x, y = box[0] + box[2] / 2, box[1] + box[3] / 2
+        w, h = (0.0, 0.0) if annotation.value.get("point") else (box[2], box[3])
     if not (0 <= x <= width and 0 <= y <= height):
         raise UsageError(f"{annotation.path}: its centre lies outside the photograph's {width}x{height} pixels")
     score = annotation.value.get("score")

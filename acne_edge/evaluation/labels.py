@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from acne_edge.errors import UsageError
 
 MAX_BYTES = 64_000_000  # about two million photographs
+STDIN = "-"  # in the place of a list's path
 SEPARATORS = (",", ";", "\t")  # between columns of a table
 
 
@@ -22,6 +24,7 @@ class Label:
     name: str  # the photograph's file name
     grade: int  # index into the scale's labels, from 0
     count: int  # lesions
+    source: str = field(default="", compare=False)  # where the photograph is from, if the labels say so
 
 
 class Labelled(Protocol):
@@ -57,12 +60,13 @@ def read_labels(path: Path, scale: Bands | None = None) -> list[Label]:
     * A table, separated by commas, semicolons or tabs. Its first line names the columns `file`, `count` and, optionally, `grade`,
       in any order and among others. A grade is a number from 0 or one of the scale's names; if it is empty, it follows from
       the count. Only a table can have names with spaces; names that contain the separator need quotes.
+      An optional column `source` says where a photograph comes from: a clinic, a camera.
     * A list like ACNE04's, with one line `name grade count` per photograph.
 
     Grades in file names are not used: 42 of them in ACNE04 disagree with its lists.
 
     Args:
-        path: the file.
+        path: the file; `-` is stdin.
         scale: the grades' scale; needed for grades by name and for photographs without a grade.
 
     Raises UsageError if the file is missing, not a regular file, too long or empty, and, naming the line, if a line is malformed
@@ -109,7 +113,8 @@ def _from_table(path: Path, lines: list[str], separator: str, scale: Bands | Non
             raise UsageError(f"{where}: expected a file and a whole count, found {separator.join(cells)[:60]!r}")
         if name in rows:
             raise UsageError(f"{where}: {name} is in an earlier line too; keep one of them")
-        rows[name] = Label(name, _grade(where, values.get("grade", ""), int(count), scale), int(count))
+        grade = _grade(where, values.get("grade", ""), int(count), scale)
+        rows[name] = Label(name, grade, int(count), values.get("source", ""))
     return list(rows.values())
 
 
@@ -137,14 +142,24 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < 10
 
 
+def _stdin() -> bytes:
+    return sys.stdin.buffer.read(MAX_BYTES + 1) if sys.stdin else b""
+
+
+def _bytes(path: Path) -> bytes:
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path}: a list is a regular file, and this is none")
+    with path.open("rb") as stream:
+        return stream.read(MAX_BYTES + 1)
+
+
 def _text(path: Path) -> str:
     try:
-        if path.exists() and not path.is_file():
-            raise UsageError(f"{path}: not a regular file; a list must be one")
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        data = _stdin() if str(path) == STDIN else _bytes(path)
     except (OSError, ValueError) as error:  # ValueError: a name with a null character
         raise UsageError(f"{path}: cannot read the list file ({getattr(error, 'strerror', None) or error})") from error
+    if str(path) == STDIN and data.lstrip()[:1] == b"{":
+        raise UsageError(f"{path}: stdin is read as a list or a table; an annotated set is read from a .json file")
     if len(data) > MAX_BYTES:
         raise UsageError(f"{path}: the list is over {MAX_BYTES // 1_000_000} MB; divide it")
     try:

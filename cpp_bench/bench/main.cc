@@ -111,6 +111,8 @@ void take_large_pages() {
 int run(const Options& options) {
     if (options.help) {
         std::fputs(usage(), stdout);
+    } else if (options.version) {
+        std::printf("acne_edge_bench %s, libacne_edge %s\n", ACNE_EDGE_BENCH_VERSION, acne_edge_version());
     } else if (options.once) {
         take_large_pages();
         const acne_edge::MappedFile photograph = map_file(options.image);

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <system_error>
 #include <thread>
@@ -31,13 +32,21 @@ acne_edge_options open_options(const ModelFile& file, const Options& options) {
     return wanted;
 }
 
+// Where an installed program has its models, or else the sources'.
+std::string models_folder() {
+    std::error_code none;
+    const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", none);
+    const std::filesystem::path installed = program.parent_path() / ACNE_EDGE_INSTALLED_MODELS;
+    return std::filesystem::exists(installed, none) ? installed.lexically_normal().string() : ACNE_EDGE_MODELS;
+}
+
 }  // namespace
 
 LibraryError::LibraryError(acne_edge_status failed) : std::runtime_error(acne_edge_last_error()), status(failed) {}
 
 ModelFile find_model(const std::string& given) {
     if (!given.empty()) return {given, ""};
-    const std::string folder = ACNE_EDGE_MODELS;
+    const std::string folder = models_folder();
     std::ifstream index(folder + "/index.json");
     const auto listed = nlohmann::json::parse(index, nullptr, false);
     if (listed.is_discarded() || !listed.is_object() || listed.value("models", nlohmann::json::array()).empty()) {

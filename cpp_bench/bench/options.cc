@@ -44,7 +44,9 @@ const char* usage() {
            "  --sensors          also print temperature and power from sysfs, if the device has them\n"
            "  --json             print the report as JSON\n"
            "  --once             predict once, print the prediction as JSON, measure nothing\n"
-           "  --turns            for each line of standard input, predict and print a line of JSON, the stages' milliseconds\n";
+           "  --turns            for each line of standard input, predict and print a line of JSON, the stages' milliseconds\n"
+           "  --version          print the version of this program and of the library\n"
+           "  --help             print this\n";
 }
 
 Options parse(int argc, char** argv) {
@@ -62,6 +64,7 @@ Options parse(int argc, char** argv) {
         kJson,
         kOnce,
         kTurns,
+        kVersion,
         kHelp
     };
     const option known[] = {{"image", required_argument, nullptr, kImage},
@@ -77,6 +80,7 @@ Options parse(int argc, char** argv) {
                             {"json", no_argument, nullptr, kJson},
                             {"once", no_argument, nullptr, kOnce},
                             {"turns", no_argument, nullptr, kTurns},
+                            {"version", no_argument, nullptr, kVersion},
                             {"help", no_argument, nullptr, kHelp},
                             {nullptr, 0, nullptr, 0}};
     Options options;
@@ -97,6 +101,7 @@ Options parse(int argc, char** argv) {
             case kJson: options.json = true; break;
             case kOnce: options.once = true; break;
             case kTurns: options.turns = true; break;
+            case kVersion: options.version = true; return options;
             case kHelp: options.help = true; return options;
             default: throw UsageError(std::string("unknown or incomplete option '") + argv[optind - 1] + "'; see --help");
         }

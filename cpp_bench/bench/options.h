@@ -23,6 +23,7 @@ struct Options {
     bool once = false;   // predict once and print the prediction; the process for measuring the cold start
     bool turns = false;  // predict once for each line of standard input
     bool help = false;
+    bool version = false;
 };
 
 // A wrong command line; the message says why.

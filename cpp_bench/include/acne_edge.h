@@ -150,7 +150,7 @@ typedef struct acne_edge_result {
     int32_t map_height;        /* cells */
     int32_t map_width;
     uint32_t lesion_count;     /* length of `lesions`, which may be more or less than `count` */
-    const char *grade_label;
+    const char *grade_label;   /* the network's answer even where `abstained` is set: look there first, or show `grade_text` */
     const double *grade_probs; /* [grades], sums to 1 */
     const char *scale;
     const char *abstained;     /* reason code for not trusting the grade, or null */

@@ -12,7 +12,7 @@ def bench(
     run: Annotated[Path, typer.Argument(help="Directory of a training run.")],
     crops: Annotated[
         Path,
-        typer.Option("--crops", "--calibration", help="INT8 calibration crops: the timed input, also for NNCF's calibration."),
+        typer.Option("--crops", help="INT8 calibration crops: the timed input, also for NNCF's calibration."),
     ],
     out: Annotated[Path, typer.Option(help="Directory of the exported model files.")],
     name: Annotated[str, typer.Option(help="Model name.")] = "acne-edge-s",

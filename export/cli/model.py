@@ -27,7 +27,7 @@ def model(
     data: Annotated[Path, typer.Option(help="ACNE04 in the layout of its distribution.")],
     crops: Annotated[
         Path,
-        typer.Option("--crops", "--calibration", help="INT8 calibration crops, .npz, made by python -m calibration crops."),
+        typer.Option("--crops", help="INT8 calibration crops, .npz, made by python -m calibration crops."),
     ],
     out: Annotated[Path, typer.Option(help="Directory for the model files and the cached ranges.")],
     name: Annotated[str, typer.Option(help="Model name.")] = "acne-edge-s",

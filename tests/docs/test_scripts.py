@@ -60,6 +60,13 @@ def test_the_start_is_measured() -> None:
 
 
 @pytest.mark.slow
+def test_what_saving_costs_is_measured() -> None:
+    done = subprocess.run([sys.executable, ROOT / "scripts" / "saving", "2", "2"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^with --save: [\d.]+ times that \[", done.stdout, re.MULTILINE), done.stdout
+
+
+@pytest.mark.slow
 def test_the_first_command_of_the_readme_works_in_a_fresh_copy(tmp_path: Path) -> None:
     copy = shutil.copytree(ROOT, tmp_path / "copy", ignore=shutil.ignore_patterns(*MADE, "*.npz", "*.safetensors"))
     command = next(line.strip() for line in README.read_text().splitlines() if line.strip().endswith("drawn_face.png"))

@@ -112,9 +112,9 @@ def test_the_form_is_the_documented_one(tmp_path: Path) -> None:
         (1, "Dr A", 2, 0, True), (1, "Dr B", 3, None, False), (2, "", 0, 0, True),
     ]  # fmt: skip
     box, point = root["annotations"]
-    assert (box["bbox"], box["keypoints"], box["point"], box["reading_id"]) == ([450, 180, 100, 40], [500, 200, 2], False, 1)
+    assert (box["bbox"], box["point"], box["reading_id"]) == ([450, 180, 100, 40], False, 1)
     assert point["point"]
-    assert point["keypoints"] == [100, 720, 2]
+    assert "keypoints" not in box, "of which Label Studio would make a second mark"
     assert point["bbox"] == [82.4, 702.4, 35.2, 35.2]
     assert (point["score"], "score" in box) == (0.75, False)
 
@@ -149,6 +149,12 @@ def test_plain_coco_is_one_reading_a_photograph_with_a_count_of_its_annotations(
     (reading,) = photograph.readings
     assert (reading.count, reading.grade, reading.by) == (2, None, "")
     assert reading.marks == (Mark(0.25, 0.2, 0.3, 0.2, "pimple"), Mark(0.5, 0.3, 0, 0, "pimple"))
+
+
+def test_label_studios_local_files_have_their_own_names() -> None:
+    root = plain()
+    root["images"][0]["file_name"] = "/data/local-files/?d=visit1/left.jpg"
+    assert from_coco(root).photographs[0].name == "visit1/left.jpg"
 
 
 @pytest.mark.parametrize(

@@ -144,3 +144,11 @@ def test_a_table_without_grades_needs_a_scale(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("file,count\na.jpg,3\n")
     with pytest.raises(UsageError, match="expected a grade as a number from 0"):
         read_labels(tmp_path / "labels.csv")
+
+
+def test_a_column_source_says_where_a_photograph_is_from_and_is_no_label(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("file,count,source\na.jpg,3,clinic A\nb.jpg,9,\n")
+    rows = read_labels(tmp_path / "list.csv", HAYASHI)
+    assert [row.source for row in rows] == ["clinic A", ""]
+    assert rows[0] == Label("a.jpg", 0, 3)
+    assert list_hash(rows) == list_hash([Label("a.jpg", 0, 3), Label("b.jpg", 1, 9)])

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from acne_edge import models
+from acne_edge.evaluation.learned import learned
 from acne_edge.fit.constants import fit_uncertainty
 from acne_edge.fit.outputs import LabelledOutputs, OutOfFold
 from acne_edge.training.calibrate import calibrated
@@ -113,13 +114,15 @@ def traced(programs: dict[bool, torch.onnx.ONNXProgram], monkeypatch: pytest.Mon
         monkeypatch.setattr(f"export.{module}.trace", lambda network, calibration=None: programs[calibration is not None])
 
 
-def test_a_run_becomes_three_files(exported: Export) -> None:
+def test_a_run_becomes_three_files(exported: Export, dataset: Path) -> None:
     assert exported.done.code == 0, exported.done.err
     assert (exported.folder / "ranges.png").read_bytes().startswith(b"\x89PNG")
     for name, recipe in zip(NAMES, ("", "U8S8", "S8S8"), strict=True):
         proto, manifest = read(exported.folder / name)
         assert manifest.quantisation.get("recipe", "").startswith(recipe)
         assert [(entry.domain, entry.version) for entry in proto.opset_import] == [("", 18)]
+        images = dataset / "Classification" / "JPEGImages"
+        assert learned(manifest.training, images.iterdir()) == {"train": 120, "val": 20}
     kept = read(exported.folder / NAMES[1])[1].quantisation
     assert (kept["reduce_range"], kept["crops"]["n"], kept["excluded"]) == (True, 100, [])
     assert set(kept["gate"]["losses"]) == set(gate.BUDGET)
@@ -315,6 +318,13 @@ def test_help_needs_none_of_the_packages_that_the_work_needs() -> None:
     assert (done.returncode, done.stdout.count("Usage: ")) == (2, 10), done.stderr
     assert done.stdout.splitlines()[-1] == "False"  # nor anything else that takes time
     assert "install it with: pip install 'acne-edge[export]'" in done.stderr
+
+
+def test_an_option_is_known_by_its_old_name_which_help_does_not_show(finished: Path, dataset: Path, tmp_path: Path) -> None:
+    for given in (["--calibration", tmp_path / "no.npz"], [f"--calibration={tmp_path / 'no.npz'}"]):
+        code, _, err = call("model", finished, "--data", dataset, "--out", tmp_path, *given)
+        assert (code, "no.npz" in err) == (2, True), err
+    assert "--calibration" not in call("model", "--help").out
 
 
 def test_without_a_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,6 +49,7 @@ def test_pycocotools_reads_what_is_exported(results, tmp_path: Path, capsys: pyt
         pytest.approx([250 - side / 2, 400 - side / 2, side, side], abs=0.01),
         pytest.approx([750 - side / 2, 400 - side / 2, side, side], abs=0.01),
     ]
+    assert all(ann["segmentation"] == [] for ann in found), "else CVAT does not take them for rectangles"
     assert [cat["name"] for cat in truth.loadCats(truth.getCatIds())] == ["lesion"]
     # The marks as detections, measured against themselves, are perfect: COCO's own evaluation reads boxes and scores.
     detections = truth.loadRes(json.loads((tmp_path / "marks.json").read_text())["annotations"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +14,9 @@ from numpy.typing import NDArray
 from acne_edge import files
 from acne_edge.errors import ImageNotFoundError, UsageError
 from acne_edge.evaluation.labels import read_labels
+from acne_edge.evaluation.origins import read_origins
 from acne_edge.grading import HAYASHI
 from acne_edge.training.data.boxes import read_boxes
-
-HOSPITAL_SIZE = (3112, 3456)  # pixels of photographs from the hospital; all others come from the web
 
 
 @dataclass(frozen=True)
@@ -65,19 +63,8 @@ def write_list(path: Path, samples: Sequence[Sample]) -> None:
 
 
 def image_sources(data: Path) -> dict[str, str]:
-    """`hospital` or `web` for each photograph, by its original size in `Classification/images.csv`; empty without that file.
-
-    Raises UsageError if it cannot be read as such a table.
-    """
-    path = data / "Classification" / "images.csv"
-    if not path.is_file():
-        return {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            sizes = {row["file"]: (int(row["original_width"]), int(row["original_height"])) for row in csv.DictReader(stream)}
-    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
-        raise UsageError(f"{path}: expected rows of file,original_width,original_height ({error})") from error
-    return {name: "hospital" if size == HOSPITAL_SIZE else "web" for name, size in sizes.items()}
+    """`hospital` or `web` for each photograph, by `Classification/images.csv`; see `evaluation.origins.read_origins`."""
+    return read_origins(data / "Classification" / "images.csv")
 
 
 def content_hash(samples: Sequence[Sample], workers: int = 2) -> str:
