@@ -22,7 +22,7 @@ from acne_edge.sources.paths import photographs
 COUNT, GRADE, INTERVAL, PROBABILITY = 1.0, 1, 2, 0.03  # lesions, grades, lesions at an end of the interval, in each probability
 SURE = ("scale", "image")  # what no processor changes; the reasons of quality too
 
-Group: TypeAlias = "tuple[str, str | None, str]"  # sha256 of the model, scale, policy for poor captures
+Group: TypeAlias = "tuple[str, str | None, str]"  # sha256 of the model, scale, policy for poor photographs
 Progress: TypeAlias = "Callable[[Iterator[Any], str, int], Iterator[Any]]"
 
 
