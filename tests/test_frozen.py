@@ -26,6 +26,10 @@ EXTRAS = (
     "pandas",
     "tensorboard",
     "pytest",
+    "pydicom",
+    "highdicom",
+    "fhir",
+    "pydantic",
     "IPython",
 )
 

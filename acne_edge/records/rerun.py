@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from acne_edge import files, models
-from acne_edge.errors import AcneEdgeError
+from acne_edge.errors import UsageError
 from acne_edge.grader import AcneGrader
 from acne_edge.image import MAX_BYTES
 from acne_edge.records import chain
@@ -149,7 +149,7 @@ def _models(file: Path | None) -> dict[str, str]:
 def _by_sum(folder: Path, progress: Progress) -> dict[str, Path]:
     paths = photographs(folder)
     if not paths:
-        raise AcneEdgeError(f"{folder}: folder without photographs")
+        raise UsageError(f"{folder}: folder without photographs")
     sums = ((_sum(Path(path)), Path(path)) for path in progress(iter(paths), "looking for photographs", len(paths)))
     return {digest: path for digest, path in sums if digest is not None}
 
