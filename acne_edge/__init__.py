@@ -11,9 +11,11 @@ Names load on first use, so that `import acne_edge` costs nothing.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as type checkers read it, without the import of typing
 if TYPE_CHECKING:
+    from typing import Any
+
     from acne_edge.errors import (
         AcneEdgeError,
         BackendError,
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# ONNX Runtime 1.29 and newer can report what it runs to its maker; it reads this when it is loaded. Nothing here opens a socket.
+# ONNX Runtime 1.29 and newer can send usage data to its maker; it reads this switch on import. Nothing here opens a socket.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {

@@ -1,4 +1,4 @@
-"""Small files stay cheap: no picture takes over 5 s, or over 500 MB more than the process had before."""
+"""Small files are cheap: none takes over 5 s, or over 500 MB of additional memory."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ from acne_edge import errors
 
 IMAGE = Path(__file__).parent / "assets" / "drawn_face.png"
 EXTRAS = ("torch", "einops", "safetensors", "sklearn", "scipy", "yaml", "tensorboard", "matplotlib", "onnx", "openvino", "cv2")
-EXTRAS += ("tensorrt", "tensorrt_rtx", "pillow_heif", "pandas", "rich", "pydicom", "highdicom", "fhir", "pydantic")
+EXTRAS += ("jinja2", "weasyprint", "tensorrt", "tensorrt_rtx", "pillow_heif", "pandas", "rich")
+EXTRAS += ("pydicom", "highdicom", "fhir", "pydantic")
 
 
 HEAVY = ("numpy", "PIL", "onnxruntime", *EXTRAS)
