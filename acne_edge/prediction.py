@@ -299,7 +299,7 @@ def row(record: Mapping[str, Any]) -> dict[str, Any]:
     r = record
     if "error" in r:
         return {**dict.fromkeys(COLUMNS), "path": r["path"], "error": r["error"]["code"]}
-    untold = ("grade", "label", "probability", "grade_set") if r["abstained"] else ()
+    untold: tuple[str, ...] = ("grade", "label", "probability", "grade_set") if r["abstained"] else ()
     untold += ("count", "low", "high") if r["abstained"] == BLANK else ()
     figures = {
         "path": r["path"],
