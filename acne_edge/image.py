@@ -49,7 +49,7 @@ TURNS = {  # EXIF orientation -> the transposition that turns the image upright
 SIDEWAYS = (5, 6, 7, 8)  # orientations that swap width and height
 BAND = 1 << 22  # pixels converted at once
 WEBP_COPIES = 4  # libwebp's canvases, its output, and Pillow's image
-DICOM_COPIES = 3  # the dataset's, the array that pydicom makes of it, and Pillow's
+DICOM_COPIES, JPEG_2000_COPIES = 4, 5  # of pydicom and Pillow; of OpenJPEG, which takes four bytes a sample
 MAX_RUNS, RUNS_COPIES = 4_000_000, 4  # bytes of a run-length encoded BMP; the limit is for time, not memory
 
 
@@ -346,14 +346,17 @@ def _dicom(data: bytes, min_side: int | None, max_pixels: int) -> _Picture:
     from acne_edge.formats import dicom
 
     found = dicom.read_dicom(data)
-    _check_size(found.width, found.height, max_pixels, 1 if found.jpeg else DICOM_COPIES)
+    copies = 1 if found.jpeg else JPEG_2000_COPIES if found.jpeg_2000 else DICOM_COPIES
+    _check_size(found.width, found.height, max_pixels, copies)
     if found.jpeg:
         picture = _jpeg(found.jpeg, min_side, max_pixels, found.jpeg_colours)
     elif found.jpeg_2000:
         from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 
-        picture = _Picture(Jpeg2KImageFile(io.BytesIO(found.jpeg_2000)))
-        picture.size = picture.image.size if picture.image else None
+        image = Jpeg2KImageFile(io.BytesIO(found.jpeg_2000))
+        if image.mode not in ("RGB", "L"):
+            raise ImageDecodeError(f"JPEG 2000 of mode {image.mode} in a DICOM file that says otherwise")
+        picture = _Picture(image, size=image.size)
     else:
         picture = _Picture(dicom.unpack(found), size=(found.width, found.height))
     if picture.size != (found.width, found.height):

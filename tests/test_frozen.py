@@ -28,6 +28,10 @@ EXTRAS = (
     "pandas",
     "tensorboard",
     "pytest",
+    "pydicom",
+    "highdicom",
+    "fhir",
+    "pydantic",
     "IPython",
 )
 

@@ -6,6 +6,7 @@ written is searched for them, wherever it lies and however it is packed.
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import shutil
@@ -76,6 +77,8 @@ def leaks(root: Path, words: tuple[str, ...], besides: Path) -> list[str]:
 def unpacked(data: bytes) -> Iterator[bytes]:
     """The bytes, and what PNG's text chunks hold compressed."""
     yield data
+    for text in re.finditer(rb"base64,([A-Za-z0-9+/=]+)", data):  # a picture inside a page
+        yield base64.b64decode(text[1])
     for chunk in re.finditer(rb"zTXt|iTXt|eXIf", data):
         try:
             yield zlib.decompressobj().decompress(data[chunk.end() :])
@@ -157,6 +160,18 @@ def test_an_evaluation_holds_nothing_of_the_metadata_and_no_folders(call: Call, 
     assert {line.split(" in ")[1] for line in leaks(tmp_path, (PATIENT,), folder.parent)} <= {"rows.csv"}
 
 
+@pytest.mark.skipif(not all(map(find_spec, ("jinja2", "matplotlib"))), reason="the extra report is not installed")
+def test_pages_hold_nothing_of_the_metadata_and_no_names_unless_asked_to(call: Call, folder: Path, tmp_path: Path) -> None:
+    call("visit", folder / "a.jpg", folder / "b.jpg", "-o", "visit.html")
+    call("evaluate", folder, "labels.csv", "--report", "study.html")
+    pages = [(tmp_path / name).read_bytes() for name in ("visit.html", "study.html")]
+    assert sum(part.startswith(b"\xff\xd8") for page in pages for part in unpacked(page)) >= 2  # pictures were looked into
+    command = f"{PATIENT} in study.html"  # which ends with the command as it was given, as the page on privacy says
+    names = leaks(tmp_path, (*INSIDE, PATIENT, "a.jpg", "b.jpg"), folder.parent)
+    assert names == ["a.jpg in labels.csv", "b.jpg in labels.csv", command]
+    assert (tmp_path / "study.html").read_text().count(PATIENT) == 1
+
+
 def test_the_cache_holds_nothing_of_a_photograph(call: Call, folder: Path, tmp_path: Path) -> None:
     call("predict", folder)
     kept = {p.relative_to(tmp_path / "cache").as_posix() for p in (tmp_path / "cache").rglob("*") if p.is_file()}
@@ -168,5 +183,5 @@ def test_the_cache_holds_nothing_of_a_photograph(call: Call, folder: Path, tmp_p
 def test_the_page_says_of_every_command_what_it_writes() -> None:
     table = PAGE.read_text().split("## What is written")[1].split("\n## ")[0]
     assert [command for command in DEVICE_COMMANDS if f"`{command}" not in table] == []
-    for option in ("--save", "--record", "--dicom-sr", "-o", "--predictions"):
+    for option in ("--save", "--record", "--dicom-sr", "-o", "--predictions", "--report"):
         assert f"`{option}" in table or f" {option}" in table

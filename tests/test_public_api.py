@@ -92,6 +92,15 @@ def test_the_command_loads_no_extra_no_thread_pool_and_no_package_metadata() -> 
     assert not {*EXTRAS, *UNNEEDED} & set(found["modules"])
 
 
+def test_a_record_loads_no_extra(tmp_path: Path) -> None:
+    found = run(COMMAND, "predict", str(IMAGE), "--record", str(tmp_path / "study.jsonl"))
+    assert found["code"] == 0
+    assert not set(EXTRAS) & set(found["modules"])
+    found = run(COMMAND, "check-record", str(tmp_path / "study.jsonl"))
+    assert found["code"] == 0
+    assert "onnxruntime.capi" not in found["modules"]  # to check takes no model
+
+
 def test_predict_opens_no_socket_and_loads_no_extra() -> None:
     found = run(WITHOUT_NETWORK, str(IMAGE))
     assert found["label"]

@@ -17,6 +17,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -148,23 +149,30 @@ def check_header(raw: bytes, path: str | os.PathLike[str]) -> None:
         )
 
 
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """The file, for reading. Raises UsageError if it is no regular file, or cannot be read."""
+    try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise UsageError(f"{path}: is no file")
+        with path.open("rb") as stream:
+            yield stream
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+
+
 def lines(path: Path) -> Iterator[Line]:
     """The lines that are as they were written; `check` says what is wrong with the others.
 
     Raises UsageError for a file that is no record, or cannot be read.
     """
-    try:
-        with path.open("rb") as stream:
-            for number, raw in enumerate(raw_lines(stream)):
-                if number == 0:
-                    check_header(raw, path)
-                try:
-                    if raw.endswith(b"\n"):
-                        yield read_line(raw[:-1])
-                except NotALineError:
-                    continue
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+    with opened(path) as stream:
+        for number, raw in enumerate(raw_lines(stream)):
+            if number == 0:
+                check_header(raw, path)
+            with suppress(NotALineError):
+                if raw.endswith(b"\n"):
+                    yield read_line(raw[:-1])
 
 
 def photographs_and_counts(path: Path) -> Iterator[Photograph | Count]:

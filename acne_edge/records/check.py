@@ -8,7 +8,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from acne_edge.errors import UsageError
 from acne_edge.records import chain
 
 MAX_FAULTS = 1000  # of a file that is damaged all over, no more are worth naming
@@ -119,20 +118,17 @@ def check(path: Path, filed: str | None = None) -> Checked:
 
 def _raw(path: Path) -> Iterator[bytes]:
     """The lines; the first must be that of a record, and if the header is missing, at least a line of one."""
-    try:
-        with path.open("rb") as stream:
-            raws = chain.raw_lines(stream)
-            first = next(raws, b"")
-            try:
-                headless = chain.read_line(first.rstrip(b"\n")).kind != chain.HEADER
-            except chain.NotALineError:
-                headless = False
-            if not headless:
-                chain.check_header(first, path)
-            yield first
-            yield from raws
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+    with chain.opened(path) as stream:
+        raws = chain.raw_lines(stream)
+        first = next(raws, b"")
+        try:
+            headless = chain.read_line(first.rstrip(b"\n")).kind != chain.HEADER
+        except chain.NotALineError:
+            headless = False
+        if not headless:
+            chain.check_header(first, path)
+        yield first
+        yield from raws
 
 
 def _order(seen: list[_Seen]) -> Iterator[Fault]:

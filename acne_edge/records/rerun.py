@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from acne_edge import files, models
-from acne_edge.errors import AcneEdgeError
+from acne_edge.errors import UsageError
 from acne_edge.grader import AcneGrader
 from acne_edge.image import MAX_BYTES
 from acne_edge.records import chain
 from acne_edge.sources.paths import photographs
 
 COUNT, GRADE, INTERVAL, PROBABILITY = 1.0, 1, 2, 0.03  # lesions, grades, lesions at an end of the interval, in each probability
+COMPARED = {"path", "error", "count", "count_interval", "grade", "grade_probs", "scale", "image", "quality"}
 SURE = ("scale", "image")  # what no processor changes; the reasons of quality too
 
 Group: TypeAlias = "tuple[str, str | None, str]"  # sha256 of the model, scale, policy for poor photographs
@@ -90,7 +91,8 @@ def rerun(
             again.differences.append(Difference(told.n, told.name, "another file has this name now"))
         else:
             group = (told.model["sha256"], told.settings["scale"], told.settings["on_poor_quality"])
-            groups.setdefault(group, []).append(_Case(told.n, path, told.result))
+            compared = {key: value for key, value in told.result.items() if key in COMPARED}
+            groups.setdefault(group, []).append(_Case(told.n, path, compared))
     _predict(groups, _models(model), again, progress)
     again.differences.sort(key=lambda difference: difference.line)
     return again
@@ -149,7 +151,7 @@ def _models(file: Path | None) -> dict[str, str]:
 def _by_sum(folder: Path, progress: Progress) -> dict[str, Path]:
     paths = photographs(folder)
     if not paths:
-        raise AcneEdgeError(f"{folder}: folder without photographs")
+        raise UsageError(f"{folder}: folder without photographs")
     sums = ((_sum(Path(path)), Path(path)) for path in progress(iter(paths), "looking for photographs", len(paths)))
     return {digest: path for digest, path in sums if digest is not None}
 

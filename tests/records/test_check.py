@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import random
 from contextlib import suppress
 from pathlib import Path
@@ -145,8 +146,10 @@ def test_a_file_that_is_no_record_is_refused(tmp_path: Path, content: bytes) -> 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         check(tmp_path / "x")
-    with pytest.raises(UsageError, match="cannot be read"):
-        check(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(UsageError, match="is no file"):
+            check(path)
 
 
 def test_a_line_without_end_takes_no_memory_without_end(study: Path) -> None:

@@ -48,7 +48,7 @@ def test_photographs_are_found_elsewhere_by_their_sum_whatever_they_are_called(s
     again = rerun(study, tmp_path / "archive")
     assert (again.same, again.absent, again.differences) == (1, 3, [])
     assert at_hand(study) == (0, 4)
-    with pytest.raises(AcneEdgeError, match="without photographs"):
+    with pytest.raises(UsageError, match="without photographs"):
         rerun(study, tmp_path / "none")
 
 
