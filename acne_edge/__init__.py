@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from acne_edge.positions import Lesion
     from acne_edge.prediction import CountInterval, Failure, Grade, ImageSize, ModelInfo, Prediction
     from acne_edge.quality import Quality
+    from acne_edge.records.record import Record
 
 __version__ = "0.1.0"
 
@@ -51,6 +52,7 @@ _HOMES = {
     "interop.dataframe": ("to_dataframe",),
     "manifest": ("Manifest",),
     "quality": ("Quality",),
+    "records.record": ("Record",),
     "errors": (
         "AcneEdgeError",
         "BackendError",
@@ -93,6 +95,7 @@ __all__ = [
     "PoorQualityError",
     "Prediction",
     "Quality",
+    "Record",
     "SeverityScale",
     "UsageError",
     "to_dataframe",

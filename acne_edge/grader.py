@@ -117,6 +117,12 @@ class AcneGrader:
         return ModelInfo(backend.manifest.name, backend.manifest.version, self._loader.sha256, backend.name)
 
     @property
+    def settings(self) -> dict[str, str | int | bool | None]:
+        """What `load` was asked for: `backend`, `threads`, `strict`, `scale` (None: the model's own), `on_poor_quality`."""
+        scale = self._wanted_scale.name if self._wanted_scale else None
+        return {**self._loader.settings, "scale": scale, "on_poor_quality": self._on_poor_quality}
+
+    @property
     def backend_reason(self) -> str:
         """Why this backend was chosen."""
         self._loader.backend()
@@ -212,7 +218,7 @@ class AcneGrader:
             BackendError: the grader is closed.
         """
         self._current()
-        return self._predict_many(_photographs(sources), workers)
+        return self._predict_many(each_photograph(sources), workers)
 
     def _predict_many(self, sources: Iterable[ImageSource], workers: int) -> Iterator[Prediction | Failure]:
         workers = workers or available_cpus()
@@ -328,7 +334,7 @@ class AcneGrader:
         self.close()
 
 
-def _photographs(sources: Iterable[ImageSource] | str | os.PathLike[str]) -> Iterable[ImageSource]:
+def each_photograph(sources: Iterable[ImageSource] | str | os.PathLike[str]) -> Iterable[ImageSource]:
     """The photographs to predict one by one; see `AcneGrader.predict_many`."""
     if isinstance(sources, (str, os.PathLike)):
         if not os.path.isdir(sources):

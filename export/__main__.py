@@ -24,13 +24,13 @@ from export.cli.verify import verify
 
 RENAMED = {"--calibration": "--crops"}  # options by their old names, which no help shows
 
-app = console.application("Turn a trained checkpoint into model files for devices, and prove what they are worth.")
+app = console.application("Turn a trained checkpoint into model files for devices, and measure how good they are.")
 for command in (model, verify, bench, evaluate, positions, register, restamp, card):
     app.command()(command)
 
 
 def main() -> None:
-    """Run the command line; what is done is logged on stderr, errors become one line and an exit code."""
+    """Run the command line; progress is logged to stderr, and an error becomes one line and an exit code."""
     console.run(_call, "export")
 
 

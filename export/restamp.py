@@ -1,4 +1,4 @@
-"""Other fields in the manifests of shipped models, the networks untouched."""
+"""Changes fields in the manifests of shipped models without touching the networks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 def restamp(
     patch: Path | None, model: Sequence[str] | None = None, run: Path | None = None, data: Path | None = None
 ) -> list[str]:
-    """Change fields in the manifests of shipped models and list the new files; graphs and weights stay as they are.
+    """Change fields in shipped models' manifests and update the index; graphs and weights do not change.
 
     Args:
         patch: JSON merge patch of manifest fields.
@@ -34,8 +34,8 @@ def restamp(
         run: folder of the run that the models come from; with it, fingerprints of what it learned are put in too.
         data: ACNE04, where the photographs of the run are.
 
-    Returns a line a shipped model. Raises UsageError for an unreadable patch, an unknown name, or a run of other lists than a
-    model's, ManifestError if a manifest would not be valid; then nothing is written.
+    Returns one line per shipped model. Raises UsageError for an unreadable patch, an unknown name, or a run whose lists are not
+    the model's, and ManifestError if a manifest would become invalid; then nothing is written.
     """
     changes = read_json(patch, "a patch of a manifest") if patch else {}
     lists = None
@@ -54,7 +54,7 @@ def restamp(
             content = restamped(FOLDER / entry["file"], changes, lists)
             entry.update(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
             files[entry["file"]] = content
-    for name, content in files.items():  # only once every one of them has been found to be valid
+    for name, content in files.items():  # only after all of them are known to be valid
         write(FOLDER / name, content)
     write(FOLDER / "index.json", (json.dumps(index, indent=2) + "\n").encode())
     return [f"{entry['name']}: {entry['file']}, sha256 {entry['sha256']}" for entry in index["models"]]
@@ -81,7 +81,7 @@ def fingerprints(parts: Mapping[str, Sequence[Sample]]) -> dict[str, Any]:
 
 
 def patched(manifest: Manifest, changes: Any) -> Manifest:
-    """The manifest changed by a JSON merge patch. Raises ManifestError if that makes it invalid."""
+    """The manifest after a JSON merge patch. Raises ManifestError if that is invalid."""
     return Manifest.from_json(json.dumps(merged(json.loads(manifest.to_json()), changes)))
 
 

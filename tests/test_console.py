@@ -1,4 +1,4 @@
-"""What a command line does to its process: signals, streams that are full, closed or cannot hold a text, and progress."""
+"""A command line's effects on its process: signals, full or closed streams, texts that an encoding lacks, progress."""
 
 from __future__ import annotations
 

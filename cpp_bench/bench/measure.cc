@@ -52,7 +52,7 @@ ModelFile find_model(const std::string& given) {
     if (listed.is_discarded() || !listed.is_object() || listed.value("models", nlohmann::json::array()).empty()) {
         throw std::runtime_error("no list of shipped models in " + folder + "; name a model with --model");
     }
-    const auto& first = listed["models"][0];  // the default one
+    const auto& first = listed["models"][0];  // the default model
     return {folder + "/" + first.value("file", ""), first.value("sha256", "")};
 }
 
@@ -63,7 +63,7 @@ acne_edge::MappedFile map_file(const std::string& path) {
     } catch (const std::system_error& error) {
         throw std::runtime_error(path + ": cannot be read (" + error.code().message() + ")");
     }
-    if (file.bytes().size() == 0) throw std::runtime_error(path + ": is empty");
+    if (file.bytes().size() == 0) throw std::runtime_error(path + ": the file is empty");
     return file;
 }
 
@@ -160,7 +160,7 @@ std::vector<double> measure_cold(const Options& options, int starts) {
         }));
     }
     posix_spawn_file_actions_destroy(&actions);
-    if (failed) throw std::runtime_error("the process whose cold start was to be measured failed");
+    if (failed) throw std::runtime_error("the process for measuring the cold start failed");
     times.erase(times.begin());
     return times;
 }

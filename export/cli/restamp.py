@@ -16,9 +16,9 @@ def restamp(
     ] = None,
     data: Annotated[Path | None, typer.Option(help="ACNE04 in the layout of its distribution; with --run.")] = None,
 ) -> None:
-    """Change fields in the manifests of shipped models and list the new files; graphs and weights stay as they are.
+    """Change fields in shipped models' manifests and update the index; graphs and weights do not change.
 
-    By the fingerprints `acne-edge evaluate` knows photographs that a model has learned.
+    `acne-edge evaluate` uses the fingerprints to recognise photographs that a model has learned.
     """
     from acne_edge.errors import UsageError
     from export import restamp as stamp

@@ -1,4 +1,4 @@
-"""Draws the golden photographs and writes what the Python SDK makes of them, for the C++ tests to compare with.
+"""Draws the golden photographs and writes the Python SDK's results for them, which the C++ tests compare with.
 
     python tests/cpp/golden.py FOLDER
 
@@ -210,7 +210,7 @@ def mutant_cases(folder: Path, min_side: int) -> Iterator[dict[str, Any]]:
 
 
 def expect(grader: dict[str | None, AcneGrader], name: str, data: bytes, folder: Path) -> dict[str, Any]:
-    """What the SDK makes of one photograph; its pixels go into files of their own."""
+    """The SDK's result for one photograph; its pixels go into separate files."""
     (folder / f"{name}.jpg").write_bytes(data)
     spec = grader[None].manifest.input
     try:

@@ -53,6 +53,14 @@ def environment(programs: Path) -> dict[str, str]:
     return {name: value for name, value in values.items() if name != "PYTHONWARNINGS"}
 
 
+def dicom_photograph(file: Path) -> None:
+    """The photograph as a DICOM file; skips without the extra `dicom`."""
+    pytest.importorskip("highdicom", reason="the extra dicom is not installed")
+    from tests.dicom_files import dicom
+
+    file.write_bytes(dicom(drawing.face(lesions=30)))
+
+
 def save(file: Path, image: np.ndarray) -> None:
     Image.fromarray(image).save(file, quality=90)
 

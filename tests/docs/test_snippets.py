@@ -18,7 +18,7 @@ from time import monotonic, sleep
 import pytest
 
 from acne_edge.prediction import Prediction
-from tests.docs.conftest import clip
+from tests.docs.conftest import clip, dicom_photograph
 from tests.docs.pages import ROOT, Block, Command, blocks, commands, name, pages
 
 RUN = ("console", "python", "c", "json")
@@ -62,6 +62,8 @@ def run_page(page: Path, desk: Path, environment: dict[str, str], slow: bool) ->
     chosen = [block for block in blocks(page) if block.runs and block.slow == slow]
     if any("clip.avi" in block.text for block in chosen):
         clip(desk / "clip.avi")
+    if any("photo.dcm" in block.text for block in chosen):
+        dicom_photograph(desk / "photo.dcm")
     for block in chosen:
         where = f"{page.name}:{block.line}"
         if block.language == "console":

@@ -83,7 +83,7 @@ def arguments(run: Path, dataset: Path, crops: Path, out: Path) -> list[object]:
 
 
 class Export(NamedTuple):
-    """The command line of an export, and what came of it."""
+    """The command line of an export, and its result."""
 
     arguments: list[object]
     done: Done
@@ -92,7 +92,7 @@ class Export(NamedTuple):
 
 @pytest.fixture(scope="module")
 def exported(finished: Path, dataset: Path, crops: Path, tmp_path_factory: pytest.TempPathFactory) -> Export:
-    """The run, exported for real; all other tests trace nothing."""
+    """The run after a real export; all other tests trace nothing."""
     folder = tmp_path_factory.mktemp("exported") / "out"
     given = arguments(finished, dataset, crops, folder)
     return Export(given, call(*given), folder)
@@ -189,7 +189,7 @@ def test_an_interrupted_search_says_how_to_go_on(exported: Export, tmp_path: Pat
     monkeypatch.setattr("export.model.search_int8", interrupt)
     done = call(*exported.arguments, "--out", tmp_path)
     assert (done.code, done.out) == (130, "")
-    assert "interrupted; to go on, run the same command" in done.error
+    assert "interrupted; to resume, run the same command" in done.error
     assert str(tmp_path / "ranges.json") in done.error
     assert (tmp_path / "ranges.json").exists()
 
@@ -376,7 +376,7 @@ def test_evaluate_quantises_runs_on_what_they_learned_and_judges_them_on_the_res
     arguments = ["evaluate", run, "--data", dataset, "--part", "val", "--out", tmp_path / "int8.json"]
     code, _, err = call(*arguments)
     assert code == 2
-    assert "no finished run that did without photographs, as there is no val_outputs.npz" in err
+    assert "not a finished run that held photographs out: it has no val_outputs.npz" in err
     with narrow():
         network, samples = load_network(run / "model.safetensors"), read_samples(dataset, "val.txt")
     predicted = outputs(torch_runner(network), load_images(samples, network.config.image_size))
@@ -424,5 +424,5 @@ def test_a_model_that_is_too_large_to_ship_is_refused(package: Path, tmp_path: P
     (tmp_path / "toy.onnx").write_bytes(toy_model())
     code, _, err = call("register", tmp_path / "toy.onnx")
     assert code == 4
-    assert "a shipped model has at most" in err
+    assert "a shipped model may have at most" in err
     assert "toy" not in (package / "index.json").read_text()
