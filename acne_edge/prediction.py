@@ -299,8 +299,8 @@ def row(record: Mapping[str, Any]) -> dict[str, Any]:
     r = record
     if "error" in r:
         return {**dict.fromkeys(COLUMNS), "path": r["path"], "error": r["error"]["code"]}
-    untold: tuple[str, ...] = ("grade", "label", "probability", "grade_set") if r["abstained"] else ()
-    untold += ("count", "low", "high") if r["abstained"] == BLANK else ()
+    absent: tuple[str, ...] = ("grade", "label", "probability", "grade_set") if r["abstained"] else ()
+    absent += ("count", "low", "high") if r["abstained"] == BLANK else ()
     figures = {
         "path": r["path"],
         "count": r["count"],
@@ -316,4 +316,4 @@ def row(record: Mapping[str, Any]) -> dict[str, Any]:
         "quality": " ".join(r["quality"]["reasons"]),
         "error": None,
     }
-    return figures | dict.fromkeys(untold)
+    return figures | dict.fromkeys(absent)

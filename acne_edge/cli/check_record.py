@@ -22,7 +22,7 @@ CHANGED = 6  # exit code: the record, or a result, is not what it was
 SHOWN = 20  # faults, or differences; JSON has all
 HASH_DIGITS = 64
 CANNOT = """\
-A chain cannot show that the whole file was written anew, or that lines at its
+A chain cannot show that the whole file was rewritten, or that lines at its
 end were cut off. File the head elsewhere; --head HASH compares with it later."""
 
 

@@ -3,7 +3,7 @@
 `training.fingerprints` maps `train` (learned) and `val` (held out, but the constants were fitted on them) to the sorted
 fingerprints of the photographs, one after the other, in base64. A fingerprint is the first 6 bytes of the sha256 of a file. So
 1165 photographs take 9 kB, and one that was not learned is taken for one of them in 1 of 240 thousand million cases. A file
-that was renamed or copied is known; one that was written anew, by a resize or without its EXIF, is another.
+that was renamed or copied is known; one that was rewritten, by a resize or without its EXIF, is another.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def check(path: Path, filed: str | None = None) -> Checked:
     head = next((s.hash for s in reversed(seen) if s.hash), "")
     filed_at = next((s.at for s in seen if s.hash == filed), None) if filed else None
     if filed and filed_at is None:
-        faults.append(Fault(lines, "no line has the head that was filed: the record was written anew, or its end is missing"))
+        faults.append(Fault(lines, "no line has the head that was filed: the record was rewritten, or its end is missing"))
     faults.sort(key=lambda fault: fault.line)
     return Checked(lines, head, faults[:MAX_FAULTS], torn, tally, filed_at)
 

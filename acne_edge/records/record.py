@@ -47,10 +47,10 @@ class Record:
     """A record, open for more lines. Use it as a context manager or `close` it. Many threads may share one.
 
     Args:
-        path: the file; it is begun if it is not there, else gone on with. Only one process at a time may have it.
+        path: the file; it is begun if it is not there, else continued. Only one process at a time may have it.
 
     Attributes:
-        head: the hash of the last line. File it elsewhere: whoever can write the file can write it anew, hashes and all.
+        head: the hash of the last line. File it elsewhere: whoever can write the file can rewrite it, hashes and all.
         cut: bytes of a last line that had been cut short, and was removed; 0 for none.
 
     Raises UsageError for a file that is no record or that another process has open, AcneEdgeError if it cannot be written.

@@ -23,7 +23,7 @@ COUNT, GRADE, INTERVAL, PROBABILITY = 1.0, 1, 2, 0.03  # lesions, grades, lesion
 COMPARED = {"path", "error", "count", "count_interval", "grade", "grade_probs", "scale", "image", "quality"}
 SURE = ("scale", "image")  # what no processor changes; the reasons of quality too
 
-Group: TypeAlias = "tuple[str, str | None, str]"  # sha256 of the model, scale, policy for poor captures
+Group: TypeAlias = "tuple[str, str | None, str]"  # sha256 of the model, scale, policy for poor photographs
 Progress: TypeAlias = "Callable[[Iterator[Any], str, int], Iterator[Any]]"
 
 

@@ -29,7 +29,7 @@ def test_a_record_that_is_whole_is_said_to_be_and_what_that_means(run: Run, stud
     head = lines(study)[-1]["hash"]
     assert "2 photographs: 1 graded, 0 abstained on, 1 failed\n" in out
     assert f"chain: whole; every line is as it was written\nhead: {head}\n" in out
-    assert "A chain cannot show that the whole file was written anew" in out
+    assert "A chain cannot show that the whole file was rewritten" in out
     assert "--rerun predicts them again" in out
     assert max(map(len, out.splitlines())) <= 80
     code, out, _ = run("check-record", study, "--head", head)

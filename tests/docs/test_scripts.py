@@ -1,12 +1,10 @@
-"""Commands that people run by hand in a checkout: the README's first command and the scripts."""
+"""Scripts that people run by hand in a checkout; `scripts/walk` runs the README's first command."""
 
 from __future__ import annotations
 
 import inspect
-import os
 import re
 import runpy
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +15,7 @@ from PIL import Image
 
 from acne_edge import startup
 from tests import drawing
-from tests.docs.pages import README, ROOT
-
-MADE = ("build", "runs", "dist", ".venv", ".git", ".cache", ".deps", "__pycache__", ".*_cache", ".hypothesis")
+from tests.docs.pages import ROOT
 
 
 def test_every_trick_of_the_start_is_measured() -> None:
@@ -64,15 +60,3 @@ def test_what_saving_costs_is_measured() -> None:
     done = subprocess.run([sys.executable, ROOT / "scripts" / "saving", "2", "2"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^with --save: [\d.]+ times that \[", done.stdout, re.MULTILINE), done.stdout
-
-
-@pytest.mark.slow
-def test_the_first_command_of_the_readme_works_in_a_fresh_copy(tmp_path: Path) -> None:
-    copy = shutil.copytree(ROOT, tmp_path / "copy", ignore=shutil.ignore_patterns(*MADE, "*.npz", "*.safetensors"))
-    command = next(line.strip() for line in README.read_text().splitlines() if line.strip().endswith("drawn_face.png"))
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    done = subprocess.run(["bash", "-c", command], cwd=copy, env=environment, capture_output=True, text=True, timeout=900)
-    if done.returncode and "No matching distribution found" in done.stderr:
-        pytest.skip("no package index here")
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"^ +\d+\.\d +\d+-\d+ .* tests/assets/drawn_face\.png$", done.stdout, re.MULTILINE), done.stdout

@@ -376,7 +376,7 @@ def test_evaluate_quantises_runs_on_what_they_learned_and_judges_them_on_the_res
     arguments = ["evaluate", run, "--data", dataset, "--part", "val", "--out", tmp_path / "int8.json"]
     code, _, err = call(*arguments)
     assert code == 2
-    assert "no finished run that did without photographs, as there is no val_outputs.npz" in err
+    assert "not a finished run that held photographs out: it has no val_outputs.npz" in err
     with narrow():
         network, samples = load_network(run / "model.safetensors"), read_samples(dataset, "val.txt")
     predicted = outputs(torch_runner(network), load_images(samples, network.config.image_size))

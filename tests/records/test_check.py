@@ -78,7 +78,7 @@ def test_lines_at_the_end_that_are_missing_show_by_a_filed_head_alone(study: Pat
     study.write_bytes(b"".join(raw(study)[:-1]))
     assert check(study).whole
     assert [fault.what for fault in check(study, head).faults] == [
-        "no line has the head that was filed: the record was written anew, or its end is missing"
+        "no line has the head that was filed: the record was rewritten, or its end is missing"
     ]
 
 
