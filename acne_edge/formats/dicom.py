@@ -79,7 +79,7 @@ def read_dicom(data: bytes) -> DicomPicture:
         dataset = pydicom.dcmread(io.BytesIO(data), specific_tags=list(TAGS))
         kind = str(dataset.get("SOPClassUID", ""))
         if kind not in PHOTOGRAPHS:
-            name = pydicom.uid.UID(kind).name if kind else "an object without a class"
+            name = _text(pydicom.uid.UID(kind).name) if kind else "an object without a class"
             raise ImageDecodeError(f"DICOM object that is no photograph ({name}); read are: {', '.join(PHOTOGRAPHS.values())}")
         if "PixelData" not in dataset:
             raise ImageDecodeError("DICOM object without pixels")
@@ -110,7 +110,7 @@ def stored_place(orientation: int, x: float, y: float) -> tuple[float, float]:
 
 def _picture(dataset: Any) -> DicomPicture:
     syntax = str(dataset.file_meta.TransferSyntaxUID)
-    colours = str(dataset.PhotometricInterpretation)
+    colours = _text(dataset.PhotometricInterpretation)
     bits, samples = int(dataset.BitsStored), int(dataset.SamplesPerPixel)
     if bits != 8 or int(dataset.BitsAllocated) != 8 or int(dataset.get("PixelRepresentation", 0)):
         raise ImageDecodeError(f"DICOM photograph of {bits} bits a sample, or with signs; 8 without are read")
@@ -118,7 +118,7 @@ def _picture(dataset: Any) -> DicomPicture:
     if colours not in read or samples != (1 if colours == "MONOCHROME2" else 3):
         raise ImageDecodeError(f"DICOM photograph of {samples} samples a pixel, {colours}; read here are {', '.join(read)}")
     if syntax not in (*NATIVE, RUN_LENGTHS, *JPEG, *JPEG_2000):
-        name = dataset.file_meta.TransferSyntaxUID.name
+        name = _text(dataset.file_meta.TransferSyntaxUID.name)
         raise ImageDecodeError(f"DICOM transfer syntax {name} is not read; decompress the file, or use JPEG baseline")
     frame = b"" if syntax in NATIVE else _first_frame(dataset)
     if syntax == RUN_LENGTHS and len(frame) > MAX_RUNS:
@@ -157,6 +157,11 @@ def _says_its_colours(frame: bytes) -> bool:
     """Whether a JPEG has a JFIF or an Adobe segment, which libjpeg goes by; DICOM's word is often wrong where they are there."""
     start = frame[:4096].split(b"\xff\xda")[0]
     return b"JFIF\0" in start or b"Adobe" in start
+
+
+def _text(value: Any) -> str:
+    """A value as it may stand in an error: one line, and not a long one."""
+    return " ".join(str(value).split())[:64]
 
 
 @contextmanager

@@ -137,6 +137,12 @@ def test_what_is_no_photograph_or_stored_otherwise_is_refused_by_name(
         images.read(dicom(face, **change))
 
 
+def test_what_a_damaged_file_says_of_itself_is_told_in_one_line(face: np.ndarray) -> None:
+    data = dicom(face).replace(b"1.2.840.10008.5.1.4.1.1.77.1.4", b"1.2.840.10008.5.1.4.1.1.77.1\n4")
+    with pytest.raises(ImageDecodeError, match=r"no photograph \(1[\d.]+ 4\); read are"):
+        images.read(data)
+
+
 def test_another_transfer_syntax_is_refused_by_name(face: np.ndarray) -> None:
     data = dicom(face, "j2k", "RGB").replace(b"1.2.840.10008.1.2.4.90", b"1.2.840.10008.1.2.4.70")
     with pytest.raises(ImageDecodeError, match=r"transfer syntax JPEG Lossless.* is not read"):
