@@ -12,13 +12,14 @@ from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from acne_edge import framing
 from acne_edge.errors import ManifestError
 from acne_edge.grading import CountDecoding, SeverityScale, Uncertainty
 from acne_edge.positions import CROSS, PositionDecoding
 
 SCHEMA = "1.1"  # a minor version adds what a reader may ignore; what it may not ignore, `requires` names
 MAX_CHARS = 256 * 1024
-UNDERSTOOD: tuple[str, ...] = ()  # what a model may require of this version
+UNDERSTOOD = (framing.RULE,)  # what a model may require of this version
 MAX_REQUIRED = 64
 
 
@@ -55,6 +56,11 @@ class Manifest:
     metrics: dict[str, Any] = field(default_factory=dict)
     quantisation: dict[str, Any] = field(default_factory=dict)
     requires: tuple[str, ...] = ()  # names of what a reader must understand to give the right answer
+
+    @property
+    def is_framed(self) -> bool:
+        """Whether what stands around a photograph is cut off before the network sees it."""
+        return framing.RULE in self.requires
 
     def to_json(self) -> str:
         """The JSON text, keys sorted, so that equal manifests are equal bytes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,6 +10,8 @@ import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from acne_edge.framing import Box
 
 CROSS = "cross"  # the one rule that there is so far; see `locate`
 MOST = 512  # lesions; a face has under 150, and a damaged map must not keep a device busy
@@ -41,7 +44,7 @@ def locate(lesion_map: NDArray[np.float32], threshold: float) -> tuple[Lesion, .
     centre. One lesion, or what the cross holds if that is less, is taken out of it: of the centre first, and the rest of each
     neighbour alike. How much that was is the score; the centre of mass of it is the place. Then the next one is looked for in
     what remains, so that two lesions side by side are two, in two places, and none is counted twice. Lesions under `threshold`
-    are taken out too, and not returned.
+    are taken out too, and not returned. Places are in 0..1 of the map.
 
     Of equal cells the first in row order is taken; of equal scores the one taken first stands first. All sums are of float64, in
     the order that stands below. A map with a cell that is no number holds no lesions, and a negative cell counts as 0.
@@ -71,3 +74,11 @@ def locate(lesion_map: NDArray[np.float32], threshold: float) -> tuple[Lesion, .
         cells[at], cells[at - row], cells[at - 1] = max(centre - 1, 0), up * keep, left * keep
         cells[at + 1], cells[at + row] = right * keep, down * keep
     return tuple(sorted(taken, key=lambda lesion: -lesion.score))
+
+
+def moved(lesions: Iterable[Lesion], crop: Box, width: int, height: int) -> tuple[Lesion, ...]:
+    """The same lesions in 0..1 of a whole photograph, `width` x `height` pixels, of which `crop` was looked at."""
+    return tuple(
+        Lesion((crop.left + lesion.x * crop.width) / width, (crop.top + lesion.y * crop.height) / height, lesion.score)
+        for lesion in lesions
+    )

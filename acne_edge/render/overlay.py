@@ -41,6 +41,7 @@ def draw(
     marks: Sequence[tuple[float, float]] = (),
     caption: Sequence[str] = (),
     heat: NDArray[np.floating] | None = None,
+    heated: tuple[float, float, float, float] | None = None,
 ) -> Image.Image:
     """A new picture: the photograph with rings around places, over a heat map, and a caption below it.
 
@@ -51,7 +52,8 @@ def draw(
         photograph: of mode RGB.
         marks: centres (x, y) in 0..1 of the frame.
         caption: lines; the first is set in larger type. Characters that Pillow's own font lacks become question marks.
-        heat: [h, w], lesions in each cell of a grid over the frame; from FULL_HEAT on a cell is as opaque as it gets.
+        heat: [h, w], lesions in each cell of a grid; from FULL_HEAT on a cell is as opaque as it gets.
+        heated: what the grid lies over: left, top, right, bottom in 0..1 of the frame; None is all of it.
     """
     lines = _set(caption, photograph.width)
     margin = lines[0].font.size * 0.6 if lines else 0.0
@@ -60,7 +62,10 @@ def draw(
     picture.paste(photograph, (0, 0))
     if heat is not None:
         tint = Image.fromarray((255 * OPACITY * np.clip(heat / FULL_HEAT, 0, 1)).astype(np.uint8))
-        picture.paste(HEAT, (0, 0, *photograph.size), tint.resize(photograph.size, Image.Resampling.BICUBIC))
+        left, top, right, bottom = (
+            round(share * side) for share, side in zip(heated or (0, 0, 1, 1), 2 * photograph.size, strict=True)
+        )
+        picture.paste(HEAT, (left, top, right, bottom), tint.resize((right - left, bottom - top), Image.Resampling.BICUBIC))
     _ring(picture, marks, photograph.size)
     write, y = ImageDraw.Draw(picture), photograph.height + margin
     for line in lines:

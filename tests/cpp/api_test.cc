@@ -256,7 +256,7 @@ TEST(Api, OpensAndPredictsInOne) {
     EXPECT_STREQ(first->grade_label, again->grade_label);
     const auto& t = *first->timings;
     EXPECT_GT(t.decode, 0);
-    EXPECT_NEAR(t.total, t.decode + t.quality + t.preprocess + t.inference + t.interpretation, 1e-6);
+    EXPECT_NEAR(t.total, t.decode + t.framing + t.quality + t.preprocess + t.inference + t.interpretation, 1e-6);
 }
 
 class CacheTest : public testing::Test {
@@ -472,7 +472,7 @@ TEST(Api, FieldsSayWhatTheJsonSays) {
     const auto& t = *result->timings;
     EXPECT_GT(t.decode, 0);
     EXPECT_GT(t.inference, 0);
-    EXPECT_NEAR(t.total, t.decode + t.quality + t.preprocess + t.inference + t.interpretation, 1e-6);
+    EXPECT_NEAR(t.total, t.decode + t.framing + t.quality + t.preprocess + t.inference + t.interpretation, 1e-6);
 }
 
 TEST(Api, ResultsOutliveTheirModel) {
