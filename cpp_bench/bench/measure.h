@@ -33,7 +33,7 @@ using Result = std::unique_ptr<acne_edge_result, FreeResult>;
 using Bytes = acne_edge::ByteView;
 
 inline constexpr std::array<const char*, 7> kStages = {"decode",    "framing",        "quality", "preprocess",
-                                                         "inference", "interpretation", "total"};
+                                                       "inference", "interpretation", "total"};
 using StageSeries = std::array<std::vector<double>, kStages.size()>;  // milliseconds, one a sample
 
 // The shipped model: its file and the digest it must have, of the index that lists it. Throws std::runtime_error.

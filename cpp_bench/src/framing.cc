@@ -69,7 +69,8 @@ public:
         int count = 0;
         for (int i = 0; i < length_; ++i) {
             const std::uint8_t* p = pixel(line, i);
-            count += std::abs(p[0] - colour[0]) > limit || std::abs(p[1] - colour[1]) > limit || std::abs(p[2] - colour[2]) > limit;
+            count +=
+                std::abs(p[0] - colour[0]) > limit || std::abs(p[1] - colour[1]) > limit || std::abs(p[2] - colour[2]) > limit;
         }
         return count;
     }
@@ -117,7 +118,8 @@ bool is_drawn(const Lines& rows, int row) {
     for (int x = 1; x <= width; ++x) {
         if (x < width) {
             const std::uint8_t *p = rows.pixel(row, x), *before = rows.pixel(row, x - 1);
-            if (std::abs(p[0] - before[0]) <= kEqual && std::abs(p[1] - before[1]) <= kEqual && std::abs(p[2] - before[2]) <= kEqual)
+            if (std::abs(p[0] - before[0]) <= kEqual && std::abs(p[1] - before[1]) <= kEqual &&
+                std::abs(p[2] - before[2]) <= kEqual)
                 continue;
         }
         if (x - start >= least) in_runs += x - start;
@@ -149,7 +151,8 @@ bool is_straight(const Lines& box, const Lines& around) {
     int far = 0;
     for (int i = 0; i < box.length(); ++i) {
         const std::uint8_t *inner = box.pixel(kDepth - 1, i), *outer = around.pixel(0, i);
-        far += std::abs(inner[0] - outer[0]) > kFar || std::abs(inner[1] - outer[1]) > kFar || std::abs(inner[2] - outer[2]) > kFar;
+        far +=
+            std::abs(inner[0] - outer[0]) > kFar || std::abs(inner[1] - outer[1]) > kFar || std::abs(inner[2] - outer[2]) > kFar;
     }
     return std::int64_t{kShare} * far >= box.length();
 }

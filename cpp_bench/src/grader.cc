@@ -196,7 +196,8 @@ Prediction Grader::infer(const Prepared& prepared) const {
     prediction.crop = prepared.crop;
     if (prediction.is_cut()) move(prediction.lesions, prepared.crop, prepared.width, prepared.height);
     timings.interpretation = clock.lap();
-    timings.total = timings.decode + timings.framing + timings.quality + timings.preprocess + timings.inference + timings.interpretation;
+    timings.total =
+        timings.decode + timings.framing + timings.quality + timings.preprocess + timings.inference + timings.interpretation;
 
     prediction.level = manifest.uncertainty.level;
     prediction.scale = scale_;

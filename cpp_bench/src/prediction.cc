@@ -28,12 +28,9 @@ json quality_json(const acne_edge_quality& quality) {
 }
 
 json timings_json(const acne_edge_timings& timings) {
-    return {{"decode", round_decimals(timings.decode, 3)},
-            {"framing", round_decimals(timings.framing, 3)},
-            {"quality", round_decimals(timings.quality, 3)},
-            {"preprocess", round_decimals(timings.preprocess, 3)},
-            {"inference", round_decimals(timings.inference, 3)},
-            {"interpretation", round_decimals(timings.interpretation, 3)},
+    return {{"decode", round_decimals(timings.decode, 3)},       {"framing", round_decimals(timings.framing, 3)},
+            {"quality", round_decimals(timings.quality, 3)},     {"preprocess", round_decimals(timings.preprocess, 3)},
+            {"inference", round_decimals(timings.inference, 3)}, {"interpretation", round_decimals(timings.interpretation, 3)},
             {"total", round_decimals(timings.total, 3)}};
 }
 
