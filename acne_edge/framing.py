@@ -4,14 +4,16 @@ Rule `framing-1`, in whole numbers, so that Python and C find the same rectangle
 
 1. *Border.* The colour of a side is the median, channel by channel, of its outermost row or column. The border goes inwards as
    long as all but one in `STRAY` of a line's pixels lie within `NEAR` of that colour in every channel. It counts if it ends in a
-   straight edge: on the line `DEPTH` lines on, at least one in `SHARE` of the pixels lies farther than `FAR` from the colour in some
-   channel. A dark background that a cheek grows out of ends in no such edge. Sides are cut in turn (top, bottom, left, right) until
-   none has a border.
-2. *Interface.* A row is *drawn* if at least half of it lies in runs of one colour (each channel within `EQUAL` of the pixel
-   before) of at least 1/`RUN` of the width: interfaces are drawn in flat colours, skin is not. If the first or the last row is
-   drawn, the highest block of rows that are not is taken for the photograph, and its left and right borders are cut by step 1.
-   If there are both, the block goes on up and down to the next row that has the colour of the innermost left border. If not, the
-   cut counts only if the block's upper and lower edges are straight, by the measure of step 1. Then step 1 is taken once more.
+   straight edge: on the line `DEPTH` lines on, at least one in `SHARE` of the pixels lies farther than `FAR` from the colour in
+   some channel. A dark background that a cheek grows out of ends in no such edge. Sides are cut in turn (top, bottom, left,
+   right) until none has a border.
+2. *Interface.* Pixels are *flat* in a run of one colour (each channel within `EQUAL` of the pixel before) of at least 1/`RUN` of
+   the width, and a row is *drawn* if at least half of it is flat: interfaces are, skin is not. If the first or the last row is
+   drawn, the highest block of rows that are not is taken for the photograph, if it has `LOWEST`. Its left and right borders are
+   cut by step 1, read without its outermost `DEPTH` rows. If there are both, the block goes on up and down to the next row that
+   has the colour of a left one. If not, the cut counts only if the block's upper and lower edges are straight: at least one in
+   `SHARE` of the pixels of the row outside is flat, and farther than `FAR` from the pixel `DEPTH` rows on inwards. Then step 1 is
+   taken once more.
 
 A cut that leaves less than 1/`LEAST` of a side, or under 32 pixels of it, or takes less than 1/`THICK` of both, is not made.
 
@@ -38,7 +40,7 @@ RULE = "framing-1"  # what the manifest of a model requires whose photographs ar
 
 NEAR, FAR, STRAY, DEPTH, SHARE, THICK = 8, 16, 50, 8, 3, 32
 EQUAL, RUN = 2, 12
-LEAST = 5
+LEAST, LOWEST = 5, 64
 
 TOP, BOTTOM, LEFT, RIGHT = SIDES = range(4)
 BAND = 64  # lines that are looked at together, at most
@@ -195,31 +197,29 @@ def _without_interface(image: Image.Image, box: Box) -> Box:
         return box
     bands = [_drawn(_lines(image, box, TOP, at, min(at + BAND, box.height))) for at in range(0, box.height, BAND)]
     top, bottom = _highest_block(~np.concatenate(bands))
-    if bottom - top < 2 * DEPTH or (top, bottom) == (0, box.height):
+    if bottom - top < LOWEST or (top, bottom) == (0, box.height):
         return box
     block = Box(box.left, box.top + top, box.right, box.top + bottom)
-    inside = _without_side(image, _without_side(image, block, LEFT), RIGHT)
+    middle = block.without(TOP, DEPTH).without(BOTTOM, DEPTH)
+    columns, colours = _without_side(image, middle, LEFT)
+    columns, others = _without_side(image, columns, RIGHT)
+    inside = Box(columns.left, block.top, columns.right, block.bottom)
     above, below = (Box(inside.left, box.top, inside.right, block.top), Box(inside.left, block.bottom, inside.right, box.bottom))
-    if inside.left > block.left and inside.right < block.right:
-        edge = Box(inside.left - 1, block.top, inside.left, block.bottom)
-        colour = _median(_lines(image, edge, LEFT, 0, 1)[0])
-        up, down = _reach(image, above, BOTTOM, colour), _reach(image, below, TOP, colour)
+    if colours and others:
+        up = min(_run(image, above, BOTTOM, colour, False) for colour in colours)
+        down = min(_run(image, below, TOP, colour, False) for colour in colours)
         return Box(inside.left, inside.top - up, inside.right, inside.bottom + down)
     straight = all(_is_straight(image, inside, side, around) for side, around in ((TOP, above), (BOTTOM, below)))
     return inside if straight else box
 
 
-def _without_side(image: Image.Image, box: Box, side: int) -> Box:
-    """The box without the borders of one side, one after the other."""
+def _without_side(image: Image.Image, box: Box, side: int) -> tuple[Box, list[ImageArray]]:
+    """The box without the borders of one side, one after the other, and their colours."""
+    colours = []
     while count := _border(image, box, side):
+        colours.append(_median(_lines(image, box, side, 0, 1)[0]))
         box = box.without(side, count)
-    return box
-
-
-def _reach(image: Image.Image, box: Box, side: int, colour: ImageArray) -> int:
-    """How many lines lie before the first one of a colour; 0 if there is none."""
-    count = _run(image, box, side, colour, False)
-    return count if count < box.height else 0
+    return box, colours
 
 
 def _is_straight(image: Image.Image, box: Box, side: int, around: Box) -> bool:
@@ -227,21 +227,22 @@ def _is_straight(image: Image.Image, box: Box, side: int, around: Box) -> bool:
     if around.height == 0:
         return True
     outer = _lines(image, around, (BOTTOM, TOP)[side], 0, 1)
-    inner = _lines(image, box, side, DEPTH - 1, DEPTH)
-    return bool(SHARE * _far(inner, outer[0], FAR)[0] >= box.width)
+    inner, flat = _lines(image, box, side, DEPTH - 1, DEPTH), _flat(outer)[0]
+    return bool(SHARE * _far(inner[:, flat], outer[0, flat], FAR)[0] >= box.width)
 
 
 def _drawn(rows: ImageArray) -> NDArray[np.bool_]:
     """Which rows [h, w, 3] are drawn rather than photographed."""
+    return np.asarray(2 * _flat(rows).sum(1) >= rows.shape[1])
+
+
+def _flat(rows: ImageArray) -> NDArray[np.bool_]:
+    """Which pixels of rows [h, w, 3] lie in a long run of one colour: [h, w]."""
     height, width = rows.shape[:2]
-    least = max(4, width // RUN)
     breaks = np.ones((height, width + 1), np.bool_)  # before which pixel a run ends; the row's ends among them
     breaks[:, 1:-1] = (np.abs(np.diff(rows.astype(np.int16), axis=1)) > EQUAL).any(2)
-    where = np.flatnonzero(breaks)
-    row, column = where // (width + 1), where % (width + 1)
-    runs = np.diff(column)
-    long = np.where((row[1:] == row[:-1]) & (runs >= least), runs, 0)
-    return np.asarray(2 * np.bincount(row[:-1], long, height) >= width)
+    runs = np.diff(np.flatnonzero(breaks), append=breaks.size)  # from a row's end to the next row's start it is 1
+    return np.repeat(runs >= max(4, width // RUN), runs).reshape(height, width + 1)[:, :-1]
 
 
 def _highest_block(rows: NDArray[np.bool_]) -> tuple[int, int]:

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdlib>
 #include <utility>
+#include <vector>
 
 #include "error.h"
 
@@ -13,12 +14,19 @@ namespace {
 // The rule is written out in acne_edge/framing.py, by the same names.
 constexpr int kNear = 8, kFar = 16, kStray = 50, kDepth = 8, kShare = 3, kThick = 32;
 constexpr int kEqual = 2, kRun = 12;
-constexpr int kLeast = 5;
+constexpr int kLeast = 5, kLowest = 64;
 
 enum class Side { kTop, kBottom, kLeft, kRight };
 constexpr Side kSides[] = {Side::kTop, Side::kBottom, Side::kLeft, Side::kRight};
 
 using Colour = std::array<int, 3>;
+
+// Whether two pixels, or a pixel and a colour, are farther apart than `limit` in some channel.
+template <typename Other>
+bool differ(const std::uint8_t* pixel, const Other& other, int limit) {
+    return std::abs(pixel[0] - other[0]) > limit || std::abs(pixel[1] - other[1]) > limit ||
+           std::abs(pixel[2] - other[2]) > limit;
+}
 
 Box without(Box box, Side side, int lines) {
     switch (side) {
@@ -67,11 +75,7 @@ public:
     // How many pixels of a line are farther than `limit` from a colour in some channel.
     int far(int line, const Colour& colour, int limit) const {
         int count = 0;
-        for (int i = 0; i < length_; ++i) {
-            const std::uint8_t* p = pixel(line, i);
-            count +=
-                std::abs(p[0] - colour[0]) > limit || std::abs(p[1] - colour[1]) > limit || std::abs(p[2] - colour[2]) > limit;
-        }
+        for (int i = 0; i < length_; ++i) count += differ(pixel(line, i), colour, limit);
         return count;
     }
 
@@ -105,27 +109,34 @@ Box without_borders(const ImageView& image, Box box) {
     return box;
 }
 
-// The box without the borders of one side, one after the other.
-Box without_side(const ImageView& image, Box box, Side side) {
-    while (const int count = Lines(image, box, side).border()) box = without(box, side, count);
-    return box;
+// The box without the borders of one side, one after the other; their colours are added to `colours`.
+Box without_side(const ImageView& image, Box box, Side side, std::vector<Colour>& colours) {
+    while (true) {
+        const Lines lines(image, box, side);
+        const int count = lines.border();
+        if (count == 0) return box;
+        colours.push_back(lines.median(0));
+        box = without(box, side, count);
+    }
+}
+
+// Which pixels of a row lie in a long run of one colour.
+std::vector<bool> flat(const Lines& rows, int row) {
+    const int width = rows.length(), least = std::max(4, width / kRun);
+    std::vector<bool> found(static_cast<std::size_t>(width), false);
+    int start = 0;
+    for (int x = 1; x <= width; ++x) {
+        if (x < width && !differ(rows.pixel(row, x), rows.pixel(row, x - 1), kEqual)) continue;
+        if (x - start >= least) std::fill(found.begin() + start, found.begin() + x, true);
+        start = x;
+    }
+    return found;
 }
 
 // Whether a row is drawn rather than photographed.
 bool is_drawn(const Lines& rows, int row) {
-    const int width = rows.length(), least = std::max(4, width / kRun);
-    int in_runs = 0, start = 0;
-    for (int x = 1; x <= width; ++x) {
-        if (x < width) {
-            const std::uint8_t *p = rows.pixel(row, x), *before = rows.pixel(row, x - 1);
-            if (std::abs(p[0] - before[0]) <= kEqual && std::abs(p[1] - before[1]) <= kEqual &&
-                std::abs(p[2] - before[2]) <= kEqual)
-                continue;
-        }
-        if (x - start >= least) in_runs += x - start;
-        start = x;
-    }
-    return std::int64_t{2} * in_runs >= width;
+    const std::vector<bool> pixels = flat(rows, row);
+    return 2 * std::count(pixels.begin(), pixels.end(), true) >= rows.length();
 }
 
 // The longest stretch of rows that are not drawn, the first of several; first and one past the last.
@@ -139,20 +150,13 @@ std::pair<int, int> highest_block(const Lines& rows) {
     return best;
 }
 
-// How many lines lie before the first one of a colour; 0 if there is none.
-int reach(const Lines& lines, const Colour& colour) {
-    const int count = lines.run(colour, false);
-    return count < lines.count() ? count : 0;
-}
-
 // Whether a box, by its lines from one side, ends there in a straight edge to what lies around it; so it does where nothing does.
 bool is_straight(const Lines& box, const Lines& around) {
     if (around.count() == 0) return true;
+    const std::vector<bool> pixels = flat(around, 0);
     int far = 0;
     for (int i = 0; i < box.length(); ++i) {
-        const std::uint8_t *inner = box.pixel(kDepth - 1, i), *outer = around.pixel(0, i);
-        far +=
-            std::abs(inner[0] - outer[0]) > kFar || std::abs(inner[1] - outer[1]) > kFar || std::abs(inner[2] - outer[2]) > kFar;
+        far += pixels[static_cast<std::size_t>(i)] && differ(box.pixel(kDepth - 1, i), around.pixel(0, i), kFar);
     }
     return std::int64_t{kShare} * far >= box.length();
 }
@@ -161,16 +165,22 @@ Box without_interface(const ImageView& image, const Box& box) {
     const Lines rows(image, box, Side::kTop);
     if (!is_drawn(rows, 0) && !is_drawn(rows, rows.count() - 1)) return box;
     const auto [top, bottom] = highest_block(rows);
-    if (bottom - top < 2 * kDepth || (top == 0 && bottom == box.height())) return box;
+    if (bottom - top < kLowest || (top == 0 && bottom == box.height())) return box;
     const Box block{box.left, box.top + top, box.right, box.top + bottom};
-    Box inside = without_side(image, without_side(image, block, Side::kLeft), Side::kRight);
+    const Box middle = without(without(block, Side::kTop, kDepth), Side::kBottom, kDepth);
+    std::vector<Colour> of_left, of_right;
+    const Box columns = without_side(image, without_side(image, middle, Side::kLeft, of_left), Side::kRight, of_right);
+    Box inside{columns.left, block.top, columns.right, block.bottom};
     const Lines above(image, {inside.left, box.top, inside.right, block.top}, Side::kBottom);
     const Lines below(image, {inside.left, block.bottom, inside.right, box.bottom}, Side::kTop);
-    if (inside.left > block.left && inside.right < block.right) {
-        const Box edge{inside.left - 1, block.top, inside.left, block.bottom};
-        const Colour colour = Lines(image, edge, Side::kLeft).median(0);
-        inside.top -= reach(above, colour);
-        inside.bottom += reach(below, colour);
+    if (!of_left.empty() && !of_right.empty()) {
+        int up = above.count(), down = below.count();
+        for (const Colour& colour : of_left) {
+            up = std::min(up, above.run(colour, false));
+            down = std::min(down, below.run(colour, false));
+        }
+        inside.top -= up;
+        inside.bottom += down;
         return inside;
     }
     const bool straight =

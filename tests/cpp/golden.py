@@ -172,7 +172,12 @@ def boxes(folder: Path) -> Iterator[dict[str, Any]]:
             picture = rng.integers(100 - grain, 101 + grain, (height, width, 3))
             for _ in range(int(rng.integers(0, 4))):  # bars at the sides, more or less of one colour, some with words on them
                 side, thick = int(rng.integers(4)), int(rng.integers(1, 40))
-                bar = ((slice(0, thick),), (slice(-thick, None),), (slice(None), slice(0, thick)), (slice(None), slice(-thick, None)))
+                bar = (
+                    (slice(0, thick),),
+                    (slice(-thick, None),),
+                    (slice(None), slice(0, thick)),
+                    (slice(None), slice(-thick, None)),
+                )
                 picture[bar[side]] = rng.integers(0, 256, 3) + rng.integers(-4, 5)
             if number % 3 == 0:
                 rows = rng.integers(0, height, 5)

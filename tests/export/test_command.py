@@ -119,6 +119,7 @@ def test_a_run_becomes_three_files(exported: Export) -> None:
     for name, recipe in zip(NAMES, ("", "U8S8", "S8S8"), strict=True):
         proto, manifest = read(exported.folder / name)
         assert manifest.quantisation.get("recipe", "").startswith(recipe)
+        assert manifest.requires == ("framing-1",)
         assert [(entry.domain, entry.version) for entry in proto.opset_import] == [("", 18)]
     kept = read(exported.folder / NAMES[1])[1].quantisation
     assert (kept["reduce_range"], kept["crops"]["n"], kept["excluded"]) == (True, 100, [])
