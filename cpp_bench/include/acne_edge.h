@@ -163,8 +163,8 @@ typedef struct acne_edge_result {
     int32_t image_height;
     const char *grade_text;    /* what a person should read: all grades that are possible, "mild to moderate"; "none counted" under
                                   half a lesion; "no grade" where `abstained` says why */
-    int32_t crop_left;         /* what was looked at, in pixels of the photograph: what is left where borders or an interface around */
-    int32_t crop_top;          /* it were cut off, and else all of it */
+    int32_t crop_left;         /* what was looked at, in pixels of the photograph: what was left where borders or an interface */
+    int32_t crop_top;          /* were cut off, and else all of it */
     int32_t crop_right;        /* the first column to the right of it */
     int32_t crop_bottom;       /* the first row below it */
 } acne_edge_result;

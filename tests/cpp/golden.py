@@ -335,11 +335,12 @@ def manifests(valid: str) -> Iterator[str]:
         ("uncertainty.temperature", 21), ("uncertainty.temperature", 20), ("uncertainty.count_quantile", 2),
         ("uncertainty.grade_quantile", "0.9"), ("uncertainty.abstain_below", -1), ("uncertainty.fitted_on", 3), ("name", 1),
         ("version", None), ("licence", []), ("intended_use", {}), ("training", []), ("metrics", "none"), ("quantisation", 0),
-        ("input", []), ("scale", "hayashi"), ("requires", []), ("requires", ["framing-9"]), ("requires", ["framing-1", "framing-9"]), ("requires", [""]), ("requires", "x"),
+        ("input", []), ("scale", "hayashi"), ("requires", []), ("requires", ["framing-9"]), ("requires", [""]), ("requires", "x"),
         ("positions", None), ("positions", {"rule": "cross", "threshold": 0.25}), ("positions.rule", "peaks"),
         ("positions.rule", None), ("positions.threshold", 0), ("positions.threshold", 1), ("positions.threshold", 1.01),
         ("positions.threshold", "0.5"), ("positions.fitted_on", 3),
-        ("requires", None), ("requires", {}), ("requires", [1]), ("requires", [None]), ("requires", ["x"] * 65),
+        ("requires", ["framing-1", "framing-9"]), ("requires", None), ("requires", {}),
+        ("requires", [1]), ("requires", [None]), ("requires", ["x"] * 65),
     ]  # fmt: skip
     for path, value in changes:
         root = json.loads(valid)

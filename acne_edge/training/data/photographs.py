@@ -1,12 +1,12 @@
 """Pixels as devices see them.
 
 A device decodes a JPEG at the smallest DCT scale that keeps both sides at least `DECODE_SCALE` times the network's input, and
-resizes what it gets. So does everything that trains, calibrates or evaluates by torch: what counts is the network's input, not the
-size at which a photograph is kept. Training keeps photographs at a larger size than the input, for its views to have something
-outside them; the pixels come from the same decoded photograph.
+resizes what it gets. So does everything that trains, calibrates or evaluates by torch: what counts is the network's input, not
+the size at which a photograph is kept. Training keeps photographs at a larger size than the input, for its views to have
+something outside them; the pixels come from the same decoded photograph.
 
-One stage of the device is left out here: `framing`. It would cut 5 of the 1165 photographs, and boxes, maps and outputs of runs
-are all in 0..1 of whole photographs. A network may well see a border in training; one that it is not shown on a device harms none.
+One stage of the device is left out here, `framing`: it would cut 5 of the 1165 photographs, and the boxes of the data set, the
+maps and the outputs of runs are all of whole photographs. What a network learns of a border does no harm where none is shown.
 """
 
 from __future__ import annotations
