@@ -132,6 +132,12 @@ def photograph(
         return _finish(_from_bytes(_content(source), min_side, max_pixels), srgb, max_pixels)
 
 
+def dct_scale(width: int, height: int, min_side: int) -> int:
+    """The scale, 1, 2, 4 or 8, by which a JPEG is decoded smaller, so that both sides stay >= `min_side` pixels."""
+    times = min(width, height) // min_side
+    return next(scale for scale in (8, 4, 2, 1) if times >= scale or scale == 1)
+
+
 @contextmanager
 def naming(source: Any) -> Iterator[None]:
     """Gives errors that are raised inside the source's path, if it has one."""
@@ -265,8 +271,7 @@ def _jpeg(data: bytes, min_side: int | None, max_pixels: int, colours: str = "")
     header = jpeg.read_header(data)
     width, height, metadata = header.width, header.height, header.metadata
     _check_size(width, height, max_pixels)
-    times = min(width, height) // min_side if min_side else 1
-    scale = next(scale for scale in (8, 4, 2, 1) if times >= scale or scale == 1)
+    scale = dct_scale(width, height, min_side) if min_side else 1
     size = -(-width // scale), -(-height // scale)
     mode, raw = {1: ("L", "L"), 3: ("RGB", "RGB"), 4: ("CMYK", "CMYK;I")}[header.components]  # inks are written inverted
     twice = mode != "RGB" or metadata.orientation != 1 or (metadata.profile and not colour.is_srgb(metadata.profile))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from acne_edge import framing
 from acne_edge.errors import ModelError, UsageError
 from acne_edge.evaluation.outcome import summary
 from acne_edge.evaluation.tables import changes_line
@@ -226,6 +227,7 @@ def describe(
         uncertainty=uncertainty,
         licence=LICENCE,
         intended_use=INTENDED_USE,
+        requires=(framing.RULE,),
         training={
             "dataset": "ACNE04 (Wu et al., ICCV 2019), open part",
             "lists": results["lists"],

@@ -23,6 +23,7 @@ from acne_edge import (
     Prediction,
     UsageError,
 )
+from acne_edge.framing import Box
 from acne_edge.positions import Lesion
 from acne_edge.prediction import COLUMNS
 from tests import drawing, schema
@@ -44,6 +45,9 @@ def test_the_published_schema_is_one() -> None:
 def test_a_prediction_keeps_the_schema(prediction: Prediction) -> None:
     schema.check(as_json(prediction.to_dict()))
     schema.check(as_json(prediction.to_dict(lesion_map=True)))
+    cut = replace(prediction, image=ImageSize(640, 480, Box(0, 20, 640, 460)))
+    assert as_json(cut.to_dict())["image"]["crop"] == {"left": 0, "top": 20, "right": 640, "bottom": 460}
+    schema.check(as_json(cut.to_dict()))
     schema.check(as_json(replace(prediction, abstained="low_confidence", path="a.jpg", lesions=()).to_dict()))
 
 
@@ -60,6 +64,7 @@ def test_a_failure_keeps_the_schema() -> None:
         ("grade_set", []),
         ("lesions", [{"x": 1.2, "y": 0, "score": 0.5}]),
         ("image", {"width": 0, "height": 5}),
+        ("image", {"width": 5, "height": 5, "crop": {"left": 1, "top": 1, "right": 4}}),
         ("model", {"name": "m", "version": "1", "sha256": "x", "backend": "b"}),
         ("abstained", 1),
         ("timings", {"decode": 1.0}),

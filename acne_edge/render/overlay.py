@@ -39,6 +39,7 @@ def draw(
     caption: Sequence[str] = (),
     heat: NDArray[np.floating] | None = None,
     boxes: Sequence[tuple[float, float, float, float]] = (),
+    heated: tuple[float, float, float, float] | None = None,
 ) -> Image.Image:
     """Returns a new picture: the photograph with a heat map, rings around places, and a caption below it.
 
@@ -49,8 +50,9 @@ def draw(
         photograph: mode RGB.
         marks: centres (x, y) in 0..1 of the frame.
         caption: lines; the first is set in larger type. Characters that Pillow's own font lacks become question marks.
-        heat: [h, w], expected lesions in each cell of a grid over the frame; opacity is highest from FULL_HEAT on.
+        heat: [h, w], expected lesions in each cell of a grid; opacity is highest from FULL_HEAT on.
         boxes: (left, top, right, bottom) in 0..1 of the frame, drawn as rectangles in the same two strokes.
+        heated: the rectangle under the grid: left, top, right, bottom in 0..1 of the frame; None: the whole frame.
     """
     lines = _set(caption, photograph.width)
     margin = lines[0].font.size * 0.6 if lines else 0.0
@@ -59,7 +61,10 @@ def draw(
     picture.paste(photograph, (0, 0))
     if heat is not None:
         tint = Image.fromarray((255 * OPACITY * np.clip(heat / FULL_HEAT, 0, 1)).astype(np.uint8))
-        picture.paste(HEAT, (0, 0, *photograph.size), tint.resize(photograph.size, Image.Resampling.BICUBIC))
+        left, top, right, bottom = (
+            round(share * side) for share, side in zip(heated or (0, 0, 1, 1), 2 * photograph.size, strict=True)
+        )
+        picture.paste(HEAT, (left, top, right, bottom), tint.resize((right - left, bottom - top), Image.Resampling.BICUBIC))
     _frame(picture, boxes, photograph.size)
     _ring(picture, marks, photograph.size)
     write, y = ImageDraw.Draw(picture), photograph.height + margin

@@ -102,7 +102,7 @@ double milliseconds_of(const std::function<void()>& body) {
 }
 
 std::array<double, kStages.size()> stages_of(const acne_edge_timings& t) {
-    return {t.decode, t.quality, t.preprocess, t.inference, t.interpretation, t.total};
+    return {t.decode, t.framing, t.quality, t.preprocess, t.inference, t.interpretation, t.total};
 }
 
 StageSeries measure_warm(const acne_edge_model* model, Bytes jpeg, int warmup, int samples,

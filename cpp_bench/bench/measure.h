@@ -32,7 +32,8 @@ using Model = std::unique_ptr<acne_edge_model, CloseModel>;
 using Result = std::unique_ptr<acne_edge_result, FreeResult>;
 using Bytes = acne_edge::ByteView;
 
-inline constexpr std::array<const char*, 6> kStages = {"decode", "quality", "preprocess", "inference", "interpretation", "total"};
+inline constexpr std::array<const char*, 7> kStages = {"decode",    "framing",        "quality", "preprocess",
+                                                       "inference", "interpretation", "total"};
 using StageSeries = std::array<std::vector<double>, kStages.size()>;  // milliseconds, one per sample
 
 // The shipped model: its file, and the digest that the index lists. Throws std::runtime_error.

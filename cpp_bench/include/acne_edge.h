@@ -130,6 +130,7 @@ typedef struct acne_edge_quality {
 /* Milliseconds by stage. */
 typedef struct acne_edge_timings {
     double decode, quality, preprocess, inference, interpretation, total;
+    double framing; /* between decode and quality: cutting off borders, and decoding again where that leaves too few pixels */
 } acne_edge_timings;
 
 /* A place where the network sees a lesion. This struct never grows, because results hold arrays of it. */
@@ -154,7 +155,7 @@ typedef struct acne_edge_result {
     const double *grade_probs; /* [grades], sums to 1 */
     const char *scale;
     const char *abstained;     /* reason code for not trusting the grade, or null */
-    const float *lesion_map;   /* [map_height * map_width], row by row: expected lesions in each cell over the whole frame */
+    const float *lesion_map;   /* [map_height * map_width], row by row: expected lesions in each cell over the crop */
     const acne_edge_quality *quality;
     const acne_edge_timings *timings;
     const acne_edge_lesion *lesions; /* [lesion_count], the most likely first; a picture marks as many as `count` rounded */
@@ -162,6 +163,10 @@ typedef struct acne_edge_result {
     int32_t image_height;
     const char *grade_text;    /* what a person should read: all grades that are possible, "mild to moderate"; "none counted" under
                                   half a lesion; "no grade" where `abstained` says why */
+    int32_t crop_left;         /* what was looked at, in pixels of the photograph: what was left where borders or an interface */
+    int32_t crop_top;          /* were cut off, and else all of it */
+    int32_t crop_right;        /* the first column to the right of it */
+    int32_t crop_bottom;       /* the first row below it */
 } acne_edge_result;
 
 /* The library's version, as "0.1.0". Never null, never freed. */

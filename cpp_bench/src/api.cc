@@ -91,6 +91,10 @@ struct OwnedResult : acne_edge_result {
         image_width = prediction.image_width;
         image_height = prediction.image_height;
         grade_text = prediction.grade_text.c_str();
+        crop_left = prediction.crop.left;
+        crop_top = prediction.crop.top;
+        crop_right = prediction.crop.right;
+        crop_bottom = prediction.crop.bottom;
     }
     OwnedResult(const OwnedResult&) = delete;
     OwnedResult& operator=(const OwnedResult&) = delete;

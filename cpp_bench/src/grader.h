@@ -1,4 +1,4 @@
-// Takes a photograph through the six stages.
+// Takes a photograph through the seven stages.
 #pragma once
 
 #include <cstddef>
@@ -46,7 +46,7 @@ private:
     static Grader open(const ModelFile& file, const Options& options);
     static Prepared prepare_jpeg(const Manifest& manifest, acne_edge_poor_quality policy, const std::uint8_t* data,
                                  std::size_t size);
-    static Prepared prepare(const Manifest& manifest, acne_edge_poor_quality policy, const ImageView& image, double decode);
+    static void prepare(Prepared& prepared, const Manifest& manifest, acne_edge_poor_quality policy, const ImageView& image);
     Prediction infer(const Prepared& prepared) const;
 
     std::unique_ptr<Backend> backend_;

@@ -98,18 +98,20 @@ private:
 };
 
 // First, because an unknown feature may change the fields that follow.
-void check_requires(const Reader& reader) {
-    if (reader.text("schema") == "1.0" && !reader.has("requires")) return;  // a field since schema 1.1
+std::vector<std::string> read_requires(const Reader& reader) {
+    if (reader.text("schema") == "1.0" && !reader.has("requires")) return {};  // a field since schema 1.1
     const json& names = reader.items("requires");
     if (names.size() > kMaxRequired ||
         !std::all_of(names.begin(), names.end(), [](const json& name) { return name.is_string(); })) {
         refuse("manifest.requires: expected at most " + std::to_string(kMaxRequired) + " texts");
     }
-    for (const std::string& name : names.get<std::vector<std::string>>()) {
+    const auto required = names.get<std::vector<std::string>>();
+    for (const std::string& name : required) {
         if (std::find(kUnderstood.begin(), kUnderstood.end(), name) == kUnderstood.end()) {
             refuse("manifest.requires: this version does not know '" + shown(name) + "'; update acne-edge");
         }
     }
+    return required;
 }
 
 void read_input(const Reader& reader, Manifest& manifest) {
@@ -195,8 +197,9 @@ Manifest parse_manifest(const std::string& text) {
     if (schema.substr(0, schema.find('.')) != kMajor) {
         refuse("the manifest has schema " + shown(schema) + "; this version reads " + kMajor + ".x: update acne-edge");
     }
-    check_requires(top);
+    const std::vector<std::string> required = read_requires(top);
     Manifest manifest;
+    manifest.framed = std::find(required.begin(), required.end(), kFramingRule) != required.end();
     manifest.name = top.text("name");
     manifest.version = top.text("version");
     read_input(top.section("input"), manifest);

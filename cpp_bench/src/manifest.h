@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "framing.h"
 #include "grading.h"
 
 namespace acne_edge {
@@ -12,7 +13,7 @@ namespace acne_edge {
 inline constexpr const char* kManifestKey = "acne_edge.manifest";  // in the ONNX file's metadata
 
 // A manifest may list features under "requires" that a reader must know to give the right answer; this version knows these.
-inline constexpr std::array<std::string_view, 0> kUnderstood = {};
+inline constexpr std::array<std::string_view, 1> kUnderstood = {kFramingRule};
 
 struct Manifest {
     std::string name;
@@ -24,6 +25,7 @@ struct Manifest {
     Scale scale;           // the one that the grade head was trained on
     CountDecoding decoding;
     Uncertainty uncertainty;
+    bool framed = false;              // borders and interfaces around a photograph are cut off before the network
     double position_threshold = 0.5;  // the least score of a lesion; the default is for manifests without positions
 };
 

@@ -40,4 +40,11 @@ std::vector<acne_edge_lesion> locate(const std::vector<float>& map, int height, 
     return taken;
 }
 
+void move(std::vector<acne_edge_lesion>& lesions, const Box& crop, int width, int height) {
+    for (acne_edge_lesion& lesion : lesions) {
+        lesion.x = (crop.left + lesion.x * crop.width()) / width;
+        lesion.y = (crop.top + lesion.y * crop.height()) / height;
+    }
+}
+
 }  // namespace acne_edge

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "acne_edge.h"
+#include "framing.h"
 #include "grading.h"
 
 namespace acne_edge {
@@ -31,6 +32,9 @@ struct Prediction {
     std::vector<acne_edge_lesion> lesions;
     int image_width = 0;  // pixels of the photograph as it was taken, upright
     int image_height = 0;
+    Box crop;  // what was looked at of it; all of it where nothing was cut off
+
+    bool is_cut() const { return crop != Box{0, 0, image_width, image_height}; }
 };
 
 std::string to_json(const Prediction& prediction, const std::optional<std::string>& path, bool lesion_map);

@@ -64,7 +64,7 @@ def test_the_sdk_reports_its_stages(grader: AcneGrader, face: np.ndarray) -> Non
     from tests.drawing import encode
 
     report = measure([sdk(grader, "sdk")], encode(face, "JPEG"), 2, 1)[0]
-    assert list(report["stages"]) == ["decode", "quality", "preprocess", "inference", "interpretation", "total"]
+    assert list(report["stages"]) == ["decode", "framing", "quality", "preprocess", "inference", "interpretation", "total"]
 
 
 def test_the_full_decode_baseline_sees_the_same_network_input(face: np.ndarray) -> None:

@@ -30,7 +30,7 @@ assert list(few) == [
     "peak_rss_mb", "sensors", "warnings",
 ], list(few)  # fmt: skip
 assert few["samples"] == 3
-assert list(few["stages"]) == ["decode", "quality", "preprocess", "inference", "interpretation", "total"]
+assert list(few["stages"]) == ["decode", "framing", "quality", "preprocess", "inference", "interpretation", "total"]
 for name, stage in few["stages"].items():
     assert list(stage) == ["min", "mean", "p50", "p90", "cv"], "percentiles of three samples"
     assert 0 <= stage["min"] <= stage["p50"] <= stage["p90"], (name, stage)

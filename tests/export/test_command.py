@@ -120,6 +120,7 @@ def test_a_run_becomes_three_files(exported: Export, dataset: Path) -> None:
     for name, recipe in zip(NAMES, ("", "U8S8", "S8S8"), strict=True):
         proto, manifest = read(exported.folder / name)
         assert manifest.quantisation.get("recipe", "").startswith(recipe)
+        assert manifest.requires == ("framing-1",)
         assert [(entry.domain, entry.version) for entry in proto.opset_import] == [("", 18)]
         images = dataset / "Classification" / "JPEGImages"
         assert learned(manifest.training, images.iterdir()) == {"train": 120, "val": 20}

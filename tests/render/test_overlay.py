@@ -153,3 +153,11 @@ def test_a_pillow_without_freetype_is_one_clear_line(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(ImageFont, "load_default", refuse)
     with pytest.raises(AcneEdgeError, match="no FreeType"):
         draw(skin(), caption=["12 lesions"])
+
+
+def test_heat_may_lie_over_a_part() -> None:
+    photograph = skin()
+    heated = changed(photograph, draw(photograph, heat=np.full((2, 2), 1.0), heated=(0.25, 0.5, 0.75, 1.0)))
+    assert heated[250:, 100:300].all()
+    heated[250:, 100:300] = False
+    assert not heated.any()

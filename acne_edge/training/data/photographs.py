@@ -3,6 +3,9 @@
 A device decodes a JPEG at the smallest DCT scale that keeps both sides at least `DECODE_SCALE` times the network's input, and
 resizes the result. Training, calibration and evaluation do the same; the scale depends on the network's input, not on the size
 at which photographs are kept. Training keeps them larger than the input, so that its views have pixels outside them.
+
+One stage of the device is left out here, `framing`: it would cut 5 of the 1165 photographs, and the data set's boxes and the
+runs' outputs refer to whole photographs.
 """
 
 from __future__ import annotations
