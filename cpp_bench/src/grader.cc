@@ -35,12 +35,12 @@ void check_options(const Options& options) {
     }
 }
 
-// The manifest before the model is loaded, if it can be had.
+// The manifest before the model is loaded, if it can be read.
 std::optional<Manifest> peek_manifest(ByteView model) {
     try {
         const auto text = find_manifest(model);
         if (text) return parse_manifest(*text);
-    } catch (const Error&) {  // loading the model will tell
+    } catch (const Error&) {  // loading the model will report it
     }
     return std::nullopt;
 }
@@ -87,7 +87,7 @@ Grader Grader::open(const ModelFile& file, const Options& options) {
 Grader::Grader(const ModelFile& file, const Options& options) : on_poor_quality_(options.on_poor_quality) {
     if (!options.scale.empty()) scale_ = find_scale(options.scale);
     backend_ = open_backend(file, options);
-    file.checked();  // a graph of the cache is no reason to leave the file unchecked
+    file.checked();  // the file is checked even if the graph comes from the cache
     model_.name = backend_->manifest().name;
     model_.version = backend_->manifest().version;
     model_.sha256 = file.sha256();
@@ -99,7 +99,7 @@ std::pair<std::unique_ptr<Grader>, Prediction> Grader::open_and_predict(const st
                                                                         const std::uint8_t* data, std::size_t size) {
     check_options(options);
     const ModelFile file(path, options.sha256);
-    // The model opens beside; this thread, which has the photograph in its caches, also runs it.
+    // The model opens in another thread; this one, which has the photograph in its caches, also runs it.
     std::future<std::unique_ptr<Grader>> opening =
         std::async(std::launch::async, [&] { return std::unique_ptr<Grader>(new Grader(file, options)); });
     const std::optional<Manifest> ahead = peek_manifest(file.unchecked());
@@ -169,7 +169,7 @@ void Grader::prepare(Prepared& prepared, const Manifest& manifest, acne_edge_poo
         for (const auto& reason : kQualityReasons) {
             if (prepared.quality.reasons & reason.bit) reasons += (reasons.empty() ? "" : ", ") + std::string(reason.code);
         }
-        throw Error(ACNE_EDGE_STATUS_POOR_QUALITY, "poor capture: " + reasons + "; take the photograph again");
+        throw Error(ACNE_EDGE_STATUS_POOR_QUALITY, "poor photograph: " + reasons + "; take the photograph again");
     }
     prepared.input = resize(image, manifest.width, manifest.height);
     prepared.timings.preprocess = clock.lap();

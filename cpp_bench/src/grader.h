@@ -1,4 +1,4 @@
-// Walks a photograph through the seven stages.
+// Takes a photograph through the seven stages.
 #pragma once
 
 #include <cstddef>
@@ -25,7 +25,7 @@ struct Options {
 
 class Grader {
 public:
-    // A model file, or what is in one and must be there until this returns. Throws Error.
+    // A model file, or its bytes, which must stay valid until this returns. Throws Error.
     Grader(const std::string& path, const Options& options);
     Grader(ByteView file, const Options& options);
 

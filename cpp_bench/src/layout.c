@@ -1,5 +1,5 @@
-/* What programs that are linked already rely on: where each field lies and what each constant is. A change of a line breaks them, so
- * it takes a new soname; fields and constants that are added take new lines. In C, as callers are. */
+/* The offset of every field and the value of every constant, on which linked programs rely. Changing a line breaks them, so it
+ * needs a new soname; new fields and constants get new lines. It is C, as callers may be. */
 #include "acne_edge.h"
 
 #define AT(type, field, offset) _Static_assert(offsetof(type, field) == (offset), #type "." #field " has moved")

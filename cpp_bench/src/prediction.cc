@@ -12,7 +12,7 @@ namespace {
 
 constexpr const char* kSchema = "1.1";  // as acne_edge/prediction.schema.json describes it
 
-using json = nlohmann::ordered_json;  // keys in the order in which people read them
+using json = nlohmann::ordered_json;  // keys in a readable order
 
 json quality_json(const acne_edge_quality& quality) {
     json reasons = json::array();
@@ -95,7 +95,7 @@ std::string to_json(const Prediction& prediction, const std::optional<std::strin
         {"timings", timings_json(prediction.timings)},
     };
     if (lesion_map) values["lesion_map"] = lesion_map_json(prediction);
-    // A path is bytes; what is no UTF-8 in it must not stop the report.
+    // A path is bytes; invalid UTF-8 in it must not stop the report.
     return values.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 

@@ -1,4 +1,4 @@
-// What a prediction is, and its JSON form, as acne_edge/prediction.py has them.
+// The result for one photograph, and its JSON form, as in acne_edge/prediction.py.
 #pragma once
 
 #include <optional>
@@ -10,7 +10,7 @@
 
 namespace acne_edge {
 
-// The model that made a prediction and what it ran on.
+// The model that made a prediction, and the runtime and device that it used.
 struct ModelInfo {
     std::string name;
     std::string version;
@@ -39,7 +39,7 @@ struct Prediction {
 
 std::string to_json(const Prediction& prediction, const std::optional<std::string>& path, bool lesion_map);
 
-// The nearest number of so many decimals, as Python's round() gives it.
+// The number rounded to that many decimals, as Python's round() does.
 double round_decimals(double value, int decimals);
 
 }  // namespace acne_edge

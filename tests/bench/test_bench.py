@@ -12,10 +12,10 @@ from acne_edge import AcneGrader, UsageError
 from acne_edge.bench import run as benchmark
 from acne_edge.bench.cold_start import _process, cold_start
 from acne_edge.bench.contenders import Contender, cpp_library, full_decode, measure, sdk
-from acne_edge.bench.environment import environment
 from acne_edge.bench.photograph import drawn_photograph
 from acne_edge.bench.statistics import summarize
 from acne_edge.bench.table import table
+from acne_edge.environment import environment
 from acne_edge.image import decode
 from tests.conftest import ASSETS
 

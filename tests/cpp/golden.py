@@ -1,4 +1,4 @@
-"""Draws the golden photographs and writes what the Python SDK makes of them, for the C++ tests to compare with.
+"""Draws the golden photographs and writes the Python SDK's results for them, which the C++ tests compare with.
 
     python tests/cpp/golden.py FOLDER
 
@@ -263,7 +263,7 @@ def mutant_cases(folder: Path, min_side: int) -> Iterator[dict[str, Any]]:
 
 
 def expect(grader: dict[str | None, AcneGrader], name: str, data: bytes, folder: Path) -> dict[str, Any]:
-    """What the SDK makes of one photograph; its pixels go into files of their own."""
+    """The SDK's result for one photograph; its pixels go into separate files."""
     (folder / f"{name}.jpg").write_bytes(data)
     spec = grader[None].manifest.input
     min_side = spec.decode_scale * max(spec.height, spec.width)
@@ -288,7 +288,7 @@ def expect(grader: dict[str | None, AcneGrader], name: str, data: bytes, folder:
 
 @cache
 def grader_with(policy: str) -> AcneGrader:
-    """The shipped model under a policy for poor captures."""
+    """The shipped model under a policy for poor photographs."""
     return AcneGrader.load(on_poor_quality=policy)
 
 

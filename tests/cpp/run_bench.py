@@ -70,6 +70,7 @@ assert all(turn["total"] > turn["inference"] > 0 for turn in turns), turns
 assert run("--turns", "--image", image) == ""
 
 assert "usage:" in run("--help")
+assert run("--version").split()[0] == "acne_edge_bench"
 run(code=2)
 run("--turns", "--image", str(golden / "cut_0.3.jpg"), lines="\n", code=3)
 run("--image", image, "--samples", "0", code=2)
