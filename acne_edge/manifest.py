@@ -13,6 +13,8 @@ from itertools import pairwise
 from typing import Any
 
 from acne_edge import framing
+from acne_edge.difference import RULE as PAIR_RULE
+from acne_edge.difference import PairUncertainty
 from acne_edge.errors import ManifestError
 from acne_edge.grading import CountDecoding, SeverityScale, Uncertainty
 from acne_edge.positions import CROSS, PositionDecoding
@@ -55,6 +57,7 @@ class Manifest:
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     quantisation: dict[str, Any] = field(default_factory=dict)
+    pairs: PairUncertainty | None = None  # of the difference of two counts; None: the model cannot tell
     requires: tuple[str, ...] = ()  # names of features that a reader must know to give the right answer
 
     @property
@@ -65,6 +68,8 @@ class Manifest:
     def to_json(self) -> str:
         """The JSON text with sorted keys, so that equal manifests are equal bytes."""
         values = {"schema": SCHEMA, **asdict(self)}
+        if self.pairs is None:
+            del values["pairs"]
         return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @staticmethod
@@ -97,6 +102,7 @@ class Manifest:
             training=top.mapping("training"),
             metrics=top.mapping("metrics"),
             quantisation=top.mapping("quantisation"),
+            pairs=_pairs(top.section("pairs")) if "pairs" in top.value else None,
             requires=requires,
         )
         if manifest.scale.lower[-1] >= manifest.count_bins:
@@ -162,6 +168,13 @@ class _Reader:
     def items(self, key: str) -> list[Any]:
         """The list in the field."""
         return list(self.get(key, list, "a list"))
+
+    def numbers(self, key: str) -> tuple[float, ...]:
+        """The list of numbers in the field."""
+        values = self.items(key)
+        if not all(isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300 for value in values):
+            raise ManifestError(f"{self.path}.{key}: expected numbers")
+        return tuple(map(float, values))
 
 
 def _no_constant(name: str) -> Any:
@@ -230,3 +243,14 @@ def _positions(reader: _Reader) -> PositionDecoding:
         threshold=reader.number("threshold", 0, 1),
         fitted_on=reader.text("fitted_on"),
     )
+
+
+def _pairs(reader: _Reader) -> PairUncertainty:
+    levels, scores = reader.numbers("levels"), reader.numbers("scores")
+    if not 2 <= len(levels) <= 64 or len(scores) != len(levels):
+        raise ManifestError("manifest.pairs: expected 2..64 levels, and one score a level")
+    if not 0 < levels[0] or levels[-1] >= 1 or any(a >= b for a, b in pairwise(levels)):
+        raise ManifestError("manifest.pairs.levels: expected increasing shares between 0 and 1")
+    if not 0 <= scores[0] or scores[-1] > 1e6 or any(a > b for a, b in pairwise(scores)):
+        raise ManifestError("manifest.pairs.scores: expected numbers of 0 and more that do not decrease")
+    return PairUncertainty(levels, scores, reader.text("fitted_on"), reader.choice("rule", PAIR_RULE))
