@@ -50,7 +50,7 @@ class PairUncertainty:
 class Counted(NamedTuple):
     """A count and the ends of its interval, lesions; single numbers, or arrays [N] of as many photographs."""
 
-    count: NDArray[np.float64] | float
+    lesions: NDArray[np.float64] | float
     low: NDArray[np.float64] | float
     high: NDArray[np.float64] | float
 
@@ -67,8 +67,8 @@ class Difference(NamedTuple):
 
 def arms(before: Counted, after: Counted) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """How far below and above the change the true difference may lie, lesions, before the factor; as many as the counts."""
-    down = np.hypot(after.count - after.low + SLACK, before.high - before.count + SLACK)
-    up = np.hypot(after.high - after.count + SLACK, before.count - before.low + SLACK)
+    down = np.hypot(after.lesions - after.low + SLACK, before.high - before.lesions + SLACK)
+    up = np.hypot(after.high - after.lesions + SLACK, before.lesions - before.low + SLACK)
     return np.asarray(down), np.asarray(up)
 
 
@@ -84,7 +84,7 @@ def difference(before: Sequence[Counted], after: Sequence[Counted], level: float
         level: of the single intervals.
         pairs: the model's constants; None: it has none, and the single intervals are combined (see the top of this module).
     """
-    change = float(sum(b.count for b in after) - sum(a.count for a in before))
+    change = float(sum(b.lesions for b in after) - sum(a.lesions for a in before))
     if pairs is None:
         low = sum(b.low - a.high for a, b in zip(before, after, strict=True))
         high = sum(b.high - a.low for a, b in zip(before, after, strict=True))
@@ -94,7 +94,9 @@ def difference(before: Sequence[Counted], after: Sequence[Counted], level: float
     down, up = (float(sum(arm[end] for arm in each)) for end in (0, 1))
     factor = pairs.factor(LEVEL)
     low, high = int(np.ceil(change - factor * down)), int(np.floor(change + factor * up))
-    return Difference(change, LEVEL, min(low, int(np.floor(change))), max(high, int(np.ceil(change))), _fewer(change, down, up, pairs))
+    return Difference(
+        change, LEVEL, min(low, int(np.floor(change))), max(high, int(np.ceil(change))), _fewer(change, down, up, pairs)
+    )
 
 
 def _fewer(change: float, down: float, up: float, pairs: PairUncertainty) -> float:

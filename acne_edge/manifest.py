@@ -249,8 +249,8 @@ def _pairs(reader: _Reader) -> PairUncertainty:
     levels, scores = reader.numbers("levels"), reader.numbers("scores")
     if not 2 <= len(levels) <= 64 or len(scores) != len(levels):
         raise ManifestError("manifest.pairs: expected 2..64 levels, and one score a level")
-    if not 0 < levels[0] or levels[-1] >= 1 or any(a >= b for a, b in pairwise(levels)):
+    if not levels[0] > 0 or levels[-1] >= 1 or any(a >= b for a, b in pairwise(levels)):
         raise ManifestError("manifest.pairs.levels: expected increasing shares between 0 and 1")
-    if not 0 <= scores[0] or scores[-1] > 1e6 or any(a > b for a, b in pairwise(scores)):
+    if not scores[0] >= 0 or scores[-1] > 1e6 or any(a > b for a, b in pairwise(scores)):
         raise ManifestError("manifest.pairs.scores: expected numbers of 0 and more that do not decrease")
     return PairUncertainty(levels, scores, reader.text("fitted_on"), reader.choice("rule", PAIR_RULE))

@@ -52,7 +52,11 @@ def pairs(out_of_fold: Path, groups: Path | None, out: Path, repeats: int = 1000
 
 def _in_words(found: OutOfFold, made: Pairs, n: int) -> str:
     protocol = found.settings.get("protocol", "unknown")
-    apart = "no look-alike of a photograph was learned" if protocol == "grouped" else "look-alikes of a photograph may have been learned"
+    apart = (
+        "no look-alike of a photograph was learned"
+        if protocol == "grouped"
+        else "look-alikes of a photograph may have been learned"
+    )
     return (
         f"{len(made.first)} pairs of look-alikes in {n} groups of ACNE04, which stand for visits; {protocol} folds, so {apart}; "
         f"{found.settings.get('epochs')} epochs"
@@ -128,7 +132,7 @@ def _mean(values: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
 
 
 def smallest(o: Outcome, constants: PairUncertainty) -> dict[str, dict[str, float | None]]:
-    """From each count of `TYPICAL`: the least fall and rise, in lesions, whose interval does not hold 0; None: no fall can be told.
+    """From each count of `TYPICAL`: the least fall and rise, in lesions, that get a verdict; None: none does.
 
     The arms are the medians of the `NEAREST` photographs with the nearest counts.
     """

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from acne_edge.difference import PairUncertainty
 from acne_edge.errors import ManifestError
 from acne_edge.grading import HAYASHI, CountDecoding, Uncertainty
 from acne_edge.manifest import InputSpec, Manifest
@@ -154,3 +155,24 @@ def test_any_value_in_any_field_is_taken_or_refused(field: str, value: Any) -> N
     except ManifestError:
         return
     assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+PAIRS = {"rule": "mover-1", "levels": [0.5, 0.9], "scores": [0.3, 0.9], "fitted_on": "pairs"}
+
+
+def test_a_manifest_may_tell_how_sure_differences_are() -> None:
+    assert Manifest.from_json(GOOD.to_json()).pairs is None
+    assert "pairs" not in json.loads(GOOD.to_json())
+    told = Manifest.from_json(changed("pairs", PAIRS))
+    assert told.pairs == PairUncertainty((0.5, 0.9), (0.3, 0.9), "pairs")
+    assert Manifest.from_json(told.to_json()) == told
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"levels": [0.9, 0.5]}, {"levels": [0.5]}, {"levels": [0.5, 1.0]}, {"scores": [0.9, 0.3]}, {"scores": [-1, 0]},
+     {"scores": ["a", "b"]}, {"scores": [0.1, True]}, {"rule": "another"}, {"fitted_on": 1}],
+)  # fmt: skip
+def test_figures_of_differences_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ManifestError, match=r"manifest\.pairs"):
+        Manifest.from_json(changed("pairs", {**PAIRS, **wrong}))

@@ -34,9 +34,12 @@ def change(
     baseline: Annotated[str, typer.Argument(help=f"First visit. {VISIT_HELP}")],
     followup: Annotated[str, typer.Argument(help="Second visit, likewise.")],
     table: Annotated[
-        Path | None, typer.Option("--pairs", metavar="CSV", help="Which photographs are one view: columns baseline, followup, view.")
+        Path | None,
+        typer.Option("--pairs", metavar="CSV", help="Which photographs are one view: columns baseline, followup, view."),
     ] = None,
-    by: Annotated[PairBy, typer.Option(help="Pair by name or by order; auto: by name if all have partners, else by order.")] = "auto",
+    by: Annotated[
+        PairBy, typer.Option(help="Pair by name or by order; auto: by name if all have partners, else by order.")
+    ] = "auto",
     model: ModelOption = None,
     scale: ScaleOption = None,
     backend: BackendOption = "auto",
@@ -49,8 +52,8 @@ def change(
 ) -> None:
     """Tell whether the lesions of one person changed between two visits by more than measurement error.
 
-    For each view and in sum: the change with its interval, the probability of fewer lesions, the grades, and one verdict. Photographs
-    with a warning cannot be compared. The interval assumes that photographs which look alike behave like visits.
+    For each view and in sum: the change with its interval, the probability of fewer lesions, the grades, and one verdict.
+    Photographs with a warning cannot be compared. The interval assumes that photographs which look alike behave like visits.
     """
     from acne_edge.followup.change import INCOMPARABLE, compare_visits
     from acne_edge.followup.visits import pair, read_visit
@@ -61,7 +64,9 @@ def change(
     paired = pair(before, after, by, table)
     tally = Tally()
     with destination(file), open_grader(model, backend, threads, strict, scale) as grader:
-        first, second = (_results(visit, order, grader, tally) for visit, order in ((before, paired.baseline), (after, paired.followup)))
+        first, second = (
+            _results(visit, order, grader, tally) for visit, order in ((before, paired.baseline), (after, paired.followup))
+        )
         known = _made_by(grader.model.sha256, [*first, *second])
         found = compare_visits(first, second, grader.manifest if known else None, paired.views)
         if not known:
@@ -95,7 +100,10 @@ def _made_by(sha256: str, rows: list[dict[str, Any]]) -> bool:
 def _print(found: Comparison, paired: Paired) -> None:
     rows = [_cells(view) for view in (*found.views, *([found.total] if len(found.views) > 1 else []))]
     console.table(("view", "lesions", "change", "interval", "%", "P(fewer)", "grade", "verdict"), rows)
-    print(f"\npaired by {paired.how}" + (f"; without partner: {', '.join(map(console.printable, paired.left))}" if paired.left else ""))
+    print(
+        f"\npaired by {paired.how}"
+        + (f"; without partner: {', '.join(map(console.printable, paired.left))}" if paired.left else "")
+    )
     for view in found.views:
         if view.before and view.after:
             print(f"  {console.printable(view.view)}: {_path(view.before.path)} -> {_path(view.after.path)}")
@@ -115,15 +123,27 @@ def _cells(view: Change) -> tuple[str, ...]:
         return console.printable(view.view), lesions, "-", "-", "-", "-", grade, f"{view.verdict} ({why})"
     percent = "-" if view.percent is None else f"{view.percent:+.0f}"
     fewer = "-" if d.fewer is None else f"{d.fewer:.2f}"
-    return console.printable(view.view), lesions, f"{d.change:+.1f}", f"{d.low:+d} to {d.high:+d}", percent, fewer, grade, view.verdict
+    return (
+        console.printable(view.view),
+        lesions,
+        f"{d.change:+.1f}",
+        f"{d.low:+d} to {d.high:+d}",
+        percent,
+        fewer,
+        grade,
+        view.verdict,
+    )
 
 
 def _rule(found: Comparison) -> str:
     if found.fitted_on:
         return f"interval: 90 %, fitted on {found.fitted_on}"
-    level = next((v.difference.level for v in (found.total, *found.views) if v.difference), None)
-    sure = "" if level is None else f" (in sum at least {100 * level:.0f} %, whatever the errors have to do with each other)"
-    return f"interval: the two single intervals combined{sure}; the model has no figures for differences"
+    rows = {
+        "a view": next((v for v in found.views if v.difference), None),
+        "the sum": found.total if found.total.difference else None,
+    }
+    sure = ", ".join(f"{name} with at least {100 * v.difference.level:.0f} %" for name, v in rows.items() if v and v.difference)
+    return f"interval: the two single intervals combined ({sure or 'none'}); the model has no figures for differences"
 
 
 def _report(report: Path, found: Comparison, paired: Paired, grader: AcneGrader, language: str) -> None:

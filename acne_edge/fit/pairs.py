@@ -34,7 +34,10 @@ class Pairs:
 def pairs_of(groups: NDArray[np.int64], most: int = MOST, seed: int = 0) -> Pairs:
     """The pairs within groups [N]; of a group with more than `most`, that many are drawn. Which comes first is drawn too."""
     rng = np.random.default_rng(seed)
-    first, second, group, weight = [], [], [], []
+    first: list[int] = []
+    second: list[int] = []
+    group: list[int] = []
+    weight: list[float] = []
     for number in np.unique(groups):
         members = rng.permutation(np.flatnonzero(groups == number))
         if len(members) < 2:
@@ -53,7 +56,7 @@ def scores(counted: Counted, truth: NDArray[np.int64], pairs: Pairs) -> NDArray[
     """|error of the difference| / arm [P]: over 1 where the truth lies outside the combined arms."""
     before, after = (Counted(*(np.asarray(part)[index] for part in counted)) for index in (pairs.first, pairs.second))
     down, up = arms(before, after)
-    error = (truth[pairs.second] - truth[pairs.first]) - (np.asarray(after.count) - np.asarray(before.count))
+    error = (truth[pairs.second] - truth[pairs.first]) - (np.asarray(after.lesions) - np.asarray(before.lesions))
     return np.asarray(np.abs(error) / np.where(error > 0, up, down))
 
 

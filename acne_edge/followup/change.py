@@ -77,7 +77,7 @@ class Reading:
         count = self.counted
         return {
             "path": self.path,
-            "count": None if count is None else round(float(count.count), 2),
+            "count": None if count is None else round(float(count.lesions), 2),
             "low": None if count is None else int(count.low),
             "high": None if count is None else int(count.high),
             "grade": self.grade or None,
@@ -183,7 +183,7 @@ def _view(name: str, before: Reading, after: Reading, constants: PairUncertainty
     obstacles = _obstacles(before, after)
     if before.counted is None or after.counted is None:
         return Change(name, before, after, None, None, obstacles)
-    counts = (float(before.counted.count), float(after.counted.count))
+    counts = (float(before.counted.lesions), float(after.counted.lesions))
     if obstacles:
         return Change(name, before, after, counts, None, obstacles)
     return Change(name, before, after, counts, difference([before.counted], [after.counted], before.level, constants))
@@ -204,6 +204,8 @@ def _total(views: Sequence[Change], constants: PairUncertainty | None) -> Change
     obstacles = tuple(dict.fromkeys(obstacle for view in views for obstacle in view.obstacles))
     if obstacles:
         return Change("sum", None, None, counts, None, obstacles)
-    before, after = ([r.counted for r in side if r and r.counted] for side in zip(*((v.before, v.after) for v in views), strict=True))
+    before, after = (
+        [r.counted for r in side if r and r.counted] for side in zip(*((v.before, v.after) for v in views), strict=True)
+    )
     level = min(view.before.level for view in views if view.before)
     return Change("sum", None, None, counts, difference(before, after, level, constants))

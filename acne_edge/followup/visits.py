@@ -41,9 +41,10 @@ class Paired(NamedTuple):
 
 
 def read_visit(where: str) -> Visit:
-    """A visit from a folder or glob of photographs, one photograph, a list of paths a line (.txt), or results that `predict` saved.
+    """A visit from a folder or glob of photographs, one photograph, a list (.txt), or results that `predict` saved.
 
-    Saved results are a .jsonl or .json file, or a folder with predictions.jsonl. Paths in a list are relative to the list.
+    Saved results are a .jsonl or .json file, or a folder with predictions.jsonl. A list
+    has a path a line, relative to the list.
 
     Raises UsageError for an unreadable file, ImageNotFoundError for a path without photographs.
     """
@@ -76,7 +77,11 @@ def _text(path: Path) -> str:
 def _saved(path: Path) -> list[Row]:
     text = _text(path)
     try:
-        rows = json.loads(text) if path.suffix.lower() == ".json" else [json.loads(line) for line in text.splitlines() if line.strip()]
+        rows = (
+            json.loads(text)
+            if path.suffix.lower() == ".json"
+            else [json.loads(line) for line in text.splitlines() if line.strip()]
+        )
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: not JSON as `acne-edge predict` writes it ({error})") from error
     rows = rows if isinstance(rows, list) else [rows]
@@ -115,7 +120,9 @@ def _by_name(first: Sequence[str], second: Sequence[str]) -> Paired:
     for names in (first, second):
         twice = next((name for name in names if list(names).count(name) > 1), None)
         if twice is not None:
-            raise UsageError(f"{twice}: two photographs of one visit have this name; say which are the same view with --pairs FILE")
+            raise UsageError(
+                f"{twice}: two photographs of one visit have this name; say which are the same view with --pairs FILE"
+            )
     views = [name for name in first if name in second]
     if not views:
         raise UsageError("no photograph of the first visit has the name of one of the second; use --by order or --pairs FILE")
