@@ -20,6 +20,7 @@ DEVICE_COMMANDS = (
     "watch",
     "visit",
     "change",
+    "track",
     "check-record",
     "add-count",
     "evaluate",

@@ -44,17 +44,22 @@ def write_page(found: Comparison, paired: Paired, model: ModelInfo, catalogue: C
     )
 
 
+def interval(view: Change, t: Catalogue) -> str:
+    """The interval of a change in words; empty if there is none."""
+    d = view.difference
+    return "" if d is None else t("change.range", low=_signed(d.low), high=_signed(d.high), level=f"{100 * d.level:.0f}")
+
+
 def _row(view: Change, t: Catalogue) -> dict[str, Any]:
     d = view.difference
     signed = None if d is None else f"{d.change:+.1f}".replace("-", words.MINUS)
-    interval = "" if d is None else t("change.range", low=_signed(d.low), high=_signed(d.high), level=f"{100 * d.level:.0f}")
     return {
         "name": view.view if view.before else t("change.sum"),
         "counts": [words.number(count, 1) for count in view.counts] if view.counts else None,
         "grades": [_grade(r.grade, t) for r in (view.before, view.after)] if view.before and view.after else None,
         "files": [r.path or t("does_not_exist") for r in (view.before, view.after)] if view.before and view.after else None,
         "change": signed or t("does_not_exist"),
-        "interval": interval,
+        "interval": interval(view, t),
         "percent": t("does_not_exist") if view.percent is None else t("percent", value=_signed(round(view.percent))),
         "fewer": t("does_not_exist") if d is None or d.fewer is None else t("percent", value=f"{100 * d.fewer:.0f}"),
         "verdict": t.word("change.verdict", VERDICTS[view.verdict]),
