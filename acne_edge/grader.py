@@ -172,6 +172,7 @@ class AcneGrader:
             scale=self.scale,
             decoding=manifest.decoding,
             uncertainty=manifest.uncertainty,
+            correction=manifest.correction,
         )
         image = ImageSize(photograph.width, photograph.height, photograph.crop)
         lesions = locate(lesion_map, manifest.positions.threshold)

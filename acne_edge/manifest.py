@@ -16,12 +16,13 @@ from acne_edge import framing
 from acne_edge.difference import RULE as PAIR_RULE
 from acne_edge.difference import PairUncertainty
 from acne_edge.errors import ManifestError
-from acne_edge.grading import CountDecoding, SeverityScale, Uncertainty
+from acne_edge.grading import CountCorrection, CountDecoding, SeverityScale, Uncertainty
 from acne_edge.positions import CROSS, PositionDecoding
 
 SCHEMA = "1.1"  # a minor version adds fields that a reader may ignore; `requires` names those that it may not
 MAX_CHARS = 256 * 1024
-UNDERSTOOD = (framing.RULE,)  # features that this version knows and a model may require
+CORRECTION = "count-correction-1"  # a reader that ignores it gives the count of another camera
+UNDERSTOOD = (framing.RULE, CORRECTION)  # features that this version knows and a model may require
 MAX_REQUIRED = 64
 
 
@@ -57,6 +58,7 @@ class Manifest:
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     quantisation: dict[str, Any] = field(default_factory=dict)
+    correction: CountCorrection | None = None  # for another camera or population; None: none
     pairs: PairUncertainty | None = None  # of the difference of two counts; None: the model cannot tell
     requires: tuple[str, ...] = ()  # names of features that a reader must know to give the right answer
 
@@ -68,8 +70,9 @@ class Manifest:
     def to_json(self) -> str:
         """The JSON text with sorted keys, so that equal manifests are equal bytes."""
         values = {"schema": SCHEMA, **asdict(self)}
-        if self.pairs is None:
-            del values["pairs"]
+        for name in ("correction", "pairs"):
+            if values[name] is None:
+                del values[name]
         return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @staticmethod
@@ -102,6 +105,7 @@ class Manifest:
             training=top.mapping("training"),
             metrics=top.mapping("metrics"),
             quantisation=top.mapping("quantisation"),
+            correction=_correction(top.section("correction")) if "correction" in top.value else None,
             pairs=_pairs(top.section("pairs")) if "pairs" in top.value else None,
             requires=requires,
         )
@@ -109,6 +113,8 @@ class Manifest:
             raise ManifestError(
                 f"manifest.scale.lower: {manifest.scale.lower[-1]} lies beyond the {manifest.count_bins} count bins"
             )
+        if (manifest.correction is None) == (CORRECTION in requires):
+            raise ManifestError(f"manifest.correction goes with {CORRECTION!r} in manifest.requires")
         return manifest
 
 
@@ -243,6 +249,10 @@ def _positions(reader: _Reader) -> PositionDecoding:
         threshold=reader.number("threshold", 0, 1),
         fitted_on=reader.text("fitted_on"),
     )
+
+
+def _correction(reader: _Reader) -> CountCorrection:
+    return CountCorrection(reader.number("factor", 0.1, 10), reader.number("power", 0.2, 5), reader.text("fitted_on"))
 
 
 def _pairs(reader: _Reader) -> PairUncertainty:

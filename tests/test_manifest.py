@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from acne_edge.difference import PairUncertainty
 from acne_edge.errors import ManifestError
-from acne_edge.grading import HAYASHI, CountDecoding, Uncertainty
+from acne_edge.grading import HAYASHI, CountCorrection, CountDecoding, Uncertainty
 from acne_edge.manifest import InputSpec, Manifest
 from acne_edge.positions import PositionDecoding
 
@@ -176,3 +176,14 @@ def test_a_manifest_may_tell_how_sure_differences_are() -> None:
 def test_figures_of_differences_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ManifestError, match=r"manifest\.pairs"):
         Manifest.from_json(changed("pairs", {**PAIRS, **wrong}))
+
+
+def test_a_correction_goes_with_its_name_in_requires() -> None:
+    correction = {"factor": 0.8, "power": 1.1, "fitted_on": "clinic"}
+    root = {**json.loads(GOOD.to_json()), "correction": correction, "requires": ["count-correction-1"]}
+    assert Manifest.from_json(json.dumps(root)).correction == CountCorrection(0.8, 1.1, "clinic")
+    for changes in ({"requires": []}, {"correction": {**correction, "factor": 0}}, {"correction": {**correction, "power": 9}}):
+        with pytest.raises(ManifestError, match=r"manifest\.correction"):
+            Manifest.from_json(json.dumps({**root, **changes}))
+    with pytest.raises(ManifestError, match=r"manifest\.correction goes with 'count-correction-1'"):
+        Manifest.from_json(changed("requires", ["count-correction-1"]))

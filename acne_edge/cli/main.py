@@ -21,6 +21,7 @@ DEVICE_COMMANDS = (
     "visit",
     "change",
     "track",
+    "adapt",
     "check-record",
     "add-count",
     "evaluate",

@@ -50,7 +50,7 @@ def track(
 
     timeline = read_timeline(visits, patient)
     paths = [photograph.path for photograph in timeline.photographs]
-    if os.path.realpath(file) in [os.path.realpath(path) for path in (*paths, visits)]:
+    if os.path.realpath(file) in [os.path.realpath(path) for path in (*paths, str(visits))]:
         raise UsageError(f"{file}: is read for the page; name another file for it")
     tally = Tally()
     with open_grader(model, backend, threads, strict, scale) as grader:
