@@ -15,7 +15,7 @@ import typer.core
 
 from acne_edge import console, startup
 
-DEVICE_COMMANDS = ("predict", "watch", "evaluate", "info", "doctor", "bench", "engine")
+DEVICE_COMMANDS = ("predict", "watch", "serve", "evaluate", "info", "doctor", "bench", "engine")
 RESEARCH_COMMANDS = ("train", "crossval", "refit", "compare", "analyse", "subject-groups")
 MODULES = {
     **{name: f"acne_edge.cli.{name}" for name in DEVICE_COMMANDS},
