@@ -24,7 +24,7 @@ def serve(
         Path | None, typer.Argument(metavar="[DIR]", help="Photographs to look at; what is added goes here too [memory alone].")
     ] = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen at; others than this machine's own let the network in.")
+        str, typer.Option(help="Address to listen at; others than the machine's own let the network in.")
     ] = "localhost",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8642,
     name: Annotated[
@@ -36,7 +36,7 @@ def serve(
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     store: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Where corrections are kept [acne-edge.sqlite in DIR; without DIR, nowhere]."),
+        typer.Option(metavar="FILE", help="Where corrections are kept [acne-edge.sqlite in DIR; else nowhere]."),
     ] = None,
     blind: Annotated[bool, typer.Option("--blind", help="Show what the model says only after the reader has counted.")] = False,
     workers: Annotated[int, typer.Option(min=0, help="Photographs predicted at once; 0: one for each processor.")] = 0,

@@ -21,7 +21,8 @@ def measured(study: Study) -> dict[str, Any]:
     scale = study.engine.grader.scale
     for photograph, who, reading in said(study, None):
         first = reading.first
-        lesions, grade = (first["lesions"], first["grade"]) if first else (reading.lesions, reading.grade)
+        lesions: int = first["lesions"] if first else reading.lesions
+        grade = first["grade"] if first else reading.grade
         people.setdefault(who, []).append(
             {
                 "id": photograph.id,

@@ -77,4 +77,4 @@ def of_reading(reading: Reading) -> dict[str, Any]:
 
 def rounded(result: dict[str, Any]) -> int:
     """The count to the nearest lesion; a half is rounded up."""
-    return math.floor(result["count"] + 0.5)
+    return math.floor(float(result["count"]) + 0.5)

@@ -74,7 +74,7 @@ def run(
         **options,
     )
     server = uvicorn.Server(config)
-    server.capture_signals = nullcontext  # type: ignore[method-assign]  # which would end the process by the signal
+    server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]  # which would end the process by the signal
 
     def stop(*_: object) -> None:
         server.force_exit = server.should_exit  # a second one does not wait

@@ -12,9 +12,11 @@ from threading import Lock
 from acne_edge import files, image
 from acne_edge.errors import ImageError, ImageNotFoundError
 from acne_edge.serve.problems import Problem
+from acne_edge.sources.paths import HEIF_SUFFIXES
 
 HELD = 512_000_000  # bytes of photographs that are held in memory at most
 FORBIDDEN = re.compile(r'[\0-\x1f\x7f-\x9f/\\:*?"<>|\u2028-\u202e\u2066-\u2069]')
+ENDINGS = {".jpg": (".jpg", ".jpeg", ".jpe", ".jfif"), ".heic": HEIF_SUFFIXES}
 LONGEST = 120  # characters of a name
 
 
@@ -117,11 +119,6 @@ def tidy(name: str, suffix: str) -> str:
     """A name of a file, made of what a client calls a photograph, with the ending of what it is."""
     name = FORBIDDEN.sub("_", name.replace("\\", "/").rpartition("/")[2])
     stem, ending = os.path.splitext(name)
-    same = {ending.lower(), suffix} <= {".jpg", ".jpeg", ".jpe", ".jfif"} or {ending.lower(), suffix} <= {
-        ".heic",
-        ".heif",
-        ".hif",
-    }
-    stem = (stem if same or ending.lower() == suffix else name).strip(" .")[:LONGEST]
-    kept = ending if same or ending.lower() == suffix else suffix
-    return (stem.encode("utf-8", "replace").decode() or "photograph") + kept
+    if ending.lower() not in ENDINGS.get(suffix, (suffix,)):
+        stem, ending = name, suffix
+    return (stem.strip(" .")[:LONGEST].encode("utf-8", "replace").decode() or "photograph") + ending
