@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# ONNX Runtime 1.29 and newer can report what it runs to its maker; it reads this when it is loaded. Nothing here opens a socket.
+# ONNX Runtime 1.29 and newer can send usage data to its maker; it reads this switch on import. Nothing here opens a socket.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {

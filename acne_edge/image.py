@@ -1,11 +1,11 @@
-"""Bytes, path, array or PIL image -> upright sRGB, as a PIL image (`read`) or a uint8 array (`decode`).
+"""Decodes bytes, a path, an array or a PIL image to upright sRGB: a PIL image (`read`) or a uint8 array (`decode`).
 
-A JPEG is decoded at the smallest DCT scale (1/1, 1/2, 1/4, 1/8) that keeps both sides at or above a wanted size: a
-3112x3456 photograph costs a fifth of a full decode. The scale is a part of the preprocessing contract, because training,
+A JPEG is decoded at the smallest DCT scale (1/1, 1/2, 1/4, 1/8) that keeps both sides at or above a wanted size, which for a
+3112x3456 photograph costs a fifth of a full decode. The scale is part of the preprocessing contract, because training,
 calibration and every runtime must see the same pixels.
 
-What is read, what is refused and where that differs from the C library is in `docs/explanation/decoding.md`. Pillow decodes; it
-is not asked to identify a file or to read its remarks, because that warns, through filters that belong to the whole process.
+`docs/explanation/decoding.md` says what is read, what is refused and where the C library differs. Pillow decodes the pixels only:
+its own identification of files and reading of metadata issues warnings, through filters that belong to the whole process.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryvie
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 MIN_SIDE = 32  # pixels; below it there is nothing to count on
-MAX_PIXELS = 100_000_000  # as RGB, which Pillow keeps in fours, 400 MB; what takes more copies than that may have fewer
+MAX_PIXELS = 100_000_000  # 400 MB as RGB, at Pillow's 4 bytes a pixel; formats that need more copies have a lower limit
 MAX_BYTES = 200_000_000
-TURNS = {  # EXIF orientation -> what turns upright
+TURNS = {  # EXIF orientation -> the transposition that turns the image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -46,28 +46,28 @@ TURNS = {  # EXIF orientation -> what turns upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-SIDEWAYS = (5, 6, 7, 8)  # of them, those that swap width and height
-BAND = 1 << 22  # pixels that are converted at once
-WEBP_COPIES = 4  # libwebp's canvases and what it hands over, and Pillow's
-MAX_RUNS, RUNS_COPIES = 4_000_000, 4  # bytes of a BMP of run lengths; not that it takes the memory, but the time
+SIDEWAYS = (5, 6, 7, 8)  # orientations that swap width and height
+BAND = 1 << 22  # pixels converted at once
+WEBP_COPIES = 4  # libwebp's canvases, its output, and Pillow's image
+MAX_RUNS, RUNS_COPIES = 4_000_000, 4  # bytes of a run-length encoded BMP; the limit is for time, not memory
 
 
 class Photograph(NamedTuple):
-    """A photograph that is decoded, upright, of mode RGB."""
+    """A decoded photograph: upright, mode RGB."""
 
-    pixels: Image.Image  # perhaps at a reduced DCT scale
+    pixels: Image.Image  # at full size or at a reduced DCT scale
     width: int  # pixels of the photograph itself, upright
     height: int
     profile: bytes  # the ICC profile of the pixels; none where they are sRGB
 
 
 def decode(source: ImageSource, min_side: int | None = None, *, max_pixels: int = MAX_PIXELS) -> ImageArray:
-    """As `read`, to a C-contiguous uint8 array [H, W, 3], RGB, 0..255."""
+    """As `read`, but returns a C-contiguous uint8 array [H, W, 3], RGB, 0..255."""
     return np.ascontiguousarray(read(source, min_side, max_pixels=max_pixels))
 
 
 def read(source: ImageSource, min_side: int | None = None, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """As `photograph`, the pixels alone."""
+    """As `photograph`, but returns only the pixels."""
     return photograph(source, min_side, max_pixels=max_pixels).pixels
 
 
@@ -76,27 +76,27 @@ def photograph(
 ) -> Photograph:
     """Decode an image to a PIL image of mode RGB, in sRGB, turned upright by its EXIF orientation.
 
-    Pillow keeps pixels in fours: an image that goes on to be resized is spared the way to an array and back.
+    A PIL image is cheaper to resize than an array, because Pillow stores 4 bytes a pixel and would have to copy an array.
 
     Args:
         source: one photograph, as
 
-            * a path or the bytes of a file: JPEG, PNG, BMP, WebP, TIFF, and with the extra `heif` HEIC; of several pages or
-              frames the first; floats and 32-bit integers, whose range is unknown, are refused;
-            * an array, uint8, 0..255: [H, W] or [H, W, 1] grey, [H, W, 3] RGB or [H, W, 4] RGBA, with any strides, of a masked
-              array without masked pixels. Arrays of other types are refused, because their range cannot be told: 12 may be
-              nearly black or nearly white;
-            * a PIL image of any mode but F and I. One that is not loaded yet is loaded, in full.
+            * a path or the bytes of a file: JPEG, PNG, BMP, WebP, TIFF, and HEIC with the extra `heif`. Only the first page or
+              frame is read. Floats and 32-bit integers are refused, because their range is unknown;
+            * a uint8 array, 0..255: [H, W] or [H, W, 1] grey, [H, W, 3] RGB or [H, W, 4] RGBA, with any strides and without
+              masked pixels. Arrays of other types are refused, because their range is unknown: 12 may be nearly black or
+              nearly white;
+            * a PIL image of any mode but F and I. If it is not loaded yet, it is loaded in full.
 
         min_side: JPEGs may be decoded at a reduced DCT scale as long as both sides stay >= `min_side` pixels;
             None decodes in full.
-        srgb: False leaves colours in the space of the photograph, if that is one of RGB, and gives its profile. That is for
-            pictures to look at: the network has learned from sRGB.
-        max_pixels: larger images are refused before they are decoded; so are those over half, or a fifth, of it whose decoding
-            takes more memory than 4 bytes for each of that many pixels.
+        srgb: False keeps an RGB photograph's own colour space and returns its profile. Use that for pictures to look at; the
+            network needs sRGB.
+        max_pixels: larger images are refused before they are decoded. The limit is half or a fifth of it for formats whose
+            decoding takes more than 4 bytes of memory a pixel.
 
     Raises:
-        ImageNotFoundError: no such file, or it may not be read.
+        ImageNotFoundError: no such file, or no permission to read it.
         ImageDecodeError: not an image, truncated, or an unsupported format or array.
         ImageSizeError: a side under 32 pixels, or more than `max_pixels`.
         MissingExtraError: a HEIC file without the extra `heif`.
@@ -111,7 +111,7 @@ def photograph(
 
 @contextmanager
 def naming(source: Any) -> Iterator[None]:
-    """Errors that are raised inside say which file they are about, if the source is a path."""
+    """Gives errors that are raised inside the source's path, if it has one."""
     try:
         yield
     except AcneEdgeError as error:
@@ -128,7 +128,7 @@ def _refusing_damage() -> Iterator[None]:
         raise
     except MemoryError as error:
         raise ImageSizeError("not enough memory to decode the image") from error
-    except Exception as error:  # Pillow's plugins raise all kinds on damaged files; some messages have several lines
+    except Exception as error:  # Pillow's plugins raise anything on damaged files; some messages have several lines
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageDecodeError(f"image data is damaged or cut short ({reason})") from error
 
@@ -160,14 +160,14 @@ def _content(source: str | os.PathLike[str] | bytes | bytearray | memoryview) ->
 
 @dataclass
 class _Picture:
-    """An image that is open, and perhaps not decoded yet."""
+    """An open image, which may not be decoded yet."""
 
     image: Image.Image | None
     metadata: Metadata = NOTHING
-    size: tuple[int, int] | None = None  # pixels of the photograph, where the image is smaller
-    copies: int = 1  # of 4 bytes a pixel, that decoding takes
-    bits: int = 8  # a sample; where they are more, they stand in 16
-    white_is_zero: bool = False  # where they are more than 8
+    size: tuple[int, int] | None = None  # width and height of the photograph, if the image is smaller
+    copies: int = 1  # memory that decoding takes, in units of 4 bytes a pixel
+    bits: int = 8  # per sample; more than 8 are stored in 16
+    white_is_zero: bool = False  # only for more than 8 bits
 
 
 def _from_array(array: NDArray[Any], max_pixels: int) -> _Picture:
@@ -203,7 +203,7 @@ def _from_pil(image: Image.Image, max_pixels: int) -> _Picture:
         jpeg.read_header(stream.read(MAX_BYTES))
     width, height = image.size
     _check_size(width, height, max_pixels)
-    image.load()  # before its metadata, which may stand behind the pixels
+    image.load()  # before its metadata, which may come after the pixels
     if not sixteen:
         return _Picture(image, _metadata(image))
     tags = getattr(image, "tag_v2", {})  # of a TIFF
@@ -211,7 +211,7 @@ def _from_pil(image: Image.Image, max_pixels: int) -> _Picture:
 
 
 def _metadata(image: Image.Image) -> Metadata:
-    """What Pillow has found."""
+    """The metadata that Pillow has found."""
 
     def found(*names: str) -> bytes:
         value = next((image.info[name] for name in names if image.info.get(name)), b"")
@@ -246,7 +246,7 @@ def _jpeg(data: bytes, min_side: int | None, max_pixels: int) -> _Picture:
             f"JPEG of {width}x{height} pixels takes too much memory to decode; save it smaller, as a baseline JPEG"
         )
     image = Image.new(mode, size, None)
-    image.frombytes(data, "jpeg", raw, "", scale, 0)  # libjpeg alone, with the last 0 for its slow and exact transform
+    image.frombytes(data, "jpeg", raw, "", scale, 0)  # libjpeg alone; the last 0 chooses its slow, exact transform
     return _Picture(image, metadata, (width, height))
 
 
@@ -268,7 +268,7 @@ def _bmp(data: bytes, max_pixels: int) -> _Picture:
     image = BmpImageFile(io.BytesIO(data))
     runs = bool(image.tile) and image.tile[0][0] == "bmp_rle"  # which Pillow unpacks in Python, pixel by pixel
     if runs and len(data) > MAX_RUNS:
-        raise ImageSizeError(f"BMP of run lengths and over {MAX_RUNS // 1_000_000} MB; save the photograph as a JPEG or PNG")
+        raise ImageSizeError(f"run-length encoded BMP of over {MAX_RUNS // 1_000_000} MB; save the photograph as a JPEG or PNG")
     return _Picture(image, copies=RUNS_COPIES if runs else 1)
 
 
@@ -329,8 +329,8 @@ def _check_size(width: int, height: int, max_pixels: int, copies: int = 1) -> No
 
 
 def _finish(picture: _Picture, srgb: bool, max_pixels: int) -> Photograph:
-    """Load, and make it RGB (and sRGB), opaque, upright and eight bits."""
-    image, picture.image = picture.image, None  # so that it is gone once another has taken its place
+    """Load the image and make it RGB (and sRGB), opaque, upright and 8 bits a sample."""
+    image, picture.image = picture.image, None  # so that its memory is freed once it is replaced
     assert image is not None
     mode = "L" if picture.bits > 8 else _working_mode(image)
     profile = picture.metadata.profile
@@ -357,14 +357,14 @@ def _finish(picture: _Picture, srgb: bool, max_pixels: int) -> Photograph:
 
 
 def _working_mode(image: Image.Image) -> str:
-    """The mode, of 8 bits a sample, in which the image is brought to sRGB."""
+    """The 8-bit mode in which the image is converted to sRGB."""
     if "transparency" in image.info or {"A", "a"} & set(image.getbands()):
         return "RGBA"
     return {"1": "L"}.get(image.mode, image.mode if image.mode in ("L", "CMYK", "LAB") else "RGB")
 
 
 def _in_bands(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    """Convert to RGB a few rows at a time, so that a large image does not take a third or fourth copy of itself."""
+    """Convert to RGB a few rows at a time, so that a large image does not need a third or fourth copy of itself."""
     width, height = image.size
     rows = max(1, BAND // width)
     if rows >= height:
@@ -377,7 +377,7 @@ def _in_bands(image: Image.Image, convert: Callable[[Image.Image], Image.Image])
 
 
 def _to_rgb(band: Image.Image, mode: str, convert: Callable[[Image.Image], Image.Image] | None) -> Image.Image:
-    if band.mode == "La":  # grey multiplied by its opacity has no shorter way
+    if band.mode == "La":  # grey multiplied by its opacity cannot be converted directly
         band = band.convert("LA")
     if band.mode != mode:
         band = band.convert(mode)

@@ -146,7 +146,7 @@ def test_outputs_that_are_no_numbers_are_no_result(output: str, broken: float, m
         values["lesions"] = broken
     else:
         values[output][1] = broken
-    with pytest.raises(ModelError, match="no numbers"):
+    with pytest.raises(ModelError, match="not finite numbers"):
         interpret(
             **values,
             native=HAYASHI,
@@ -157,7 +157,7 @@ def test_outputs_that_are_no_numbers_are_no_result(output: str, broken: float, m
 
 
 def test_an_absurd_count_is_no_result() -> None:
-    with pytest.raises(ModelError, match="no numbers"):
+    with pytest.raises(ModelError, match="not finite numbers"):
         interpret(
             np.full(4, 0.25),
             peak(12),

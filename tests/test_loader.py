@@ -92,7 +92,7 @@ def test_auto_says_why_it_passed_over_a_gpu_and_strict_refuses(gpu: SimpleNamesp
     gpu.obstacle = UsageError("the model is quantised for CPUs")
     backend, why = load_backend("auto", models.load_model())
     assert backend.name.startswith("onnxruntime")
-    assert "passed over the NVIDIA GPU" in why
+    assert "the NVIDIA GPU is not used" in why
     assert "quantised for CPUs" in why
     with pytest.raises(BackendError, match="strict: auto would pass over"):
         load_backend("auto", models.load_model(), strict=True)

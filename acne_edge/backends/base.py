@@ -1,4 +1,4 @@
-"""What a backend is: a loaded model that turns packed images into the three outputs."""
+"""The backend protocol: a loaded model that turns packed images into three outputs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ENGINE_MAGIC = b"ACNETRT1"  # an engine file of TensorRT begins with it; see `te
 class Backend(Protocol):
     """A model loaded into one runtime."""
 
-    name: str  # of the runtime and of what it runs on, as in "onnxruntime:CPUExecutionProvider"
+    name: str  # the runtime and the device it uses, as in "onnxruntime:CPUExecutionProvider"
     manifest: Manifest
 
     def run(self, images: ImageArray) -> Outputs:

@@ -1,4 +1,4 @@
-"""What measured times belong to."""
+"""Describes the machine and the software that times were measured on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp"
 
 
 def environment() -> dict[str, Any]:
-    """What the figures belong to: processor, its INT8 instructions, governor, device model, versions."""
+    """The machine and software of a measurement: processor, INT8 instructions, governor, device model, versions."""
     info = _read("/proc/cpuinfo")
     lines = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in info.splitlines())}
     flags = set((lines.get("flags") or lines.get("Features") or "").split())

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from acne_edge.grader import AcneGrader
     from acne_edge.prediction import Failure, Prediction
 
-SHOWN = {  # in the table: what a figure is called there, and its name in the report
+SHOWN = {  # figures of the table: title, and name in the report
     "grades right, %": "accuracy",
     "mean of the grades' recalls, %": "balanced_accuracy",
     "weighted kappa of the grade": "qwk",
@@ -41,8 +41,8 @@ SHOWN = {  # in the table: what a figure is called there, and its name in the re
 
 LEGEND = """\
 count, bias: mean change of the count, without and with its sign, lesions
-grades: grades that change, %; untold: those without a word, % of all
-warned: copies told of although photograph and grade were fine, %
+grades: grades that change, %; unflagged: grades that change without a warning, %
+false: false warnings, copies flagged although photograph and grade were fine, %
 right: grades right, %; off: count off by, lesions; graded: not abstained, %
 holds: intervals of graded copies that hold the count, %"""
 
@@ -53,33 +53,33 @@ def evaluate(
         Path,
         typer.Argument(
             metavar="LIST",
-            help="CSV with the columns file, count and perhaps grade; 'name grade count' a line; or an annotated set, .json.",
+            help="CSV with columns file, count and perhaps grade; or lines 'name grade count'; or an annotated set, .json.",
         ),
     ],
     model: ModelOption = None,
     backend: BackendOption = "auto",
     threads: ThreadsOption = 0,
     strict: StrictOption = False,
-    by: Annotated[str | None, typer.Option(help="Of an annotated set: whose readings [there is one a photograph].")] = None,
+    by: Annotated[str | None, typer.Option(help="For an annotated set: whose readings to use [the only one].")] = None,
     predictions: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="CSV with a row a photograph: label and prediction beside each other.")
+        Path | None, typer.Option(metavar="FILE", help="CSV with one row per photograph: its label and its prediction.")
     ] = None,
     perturb: Annotated[
         bool,
         typer.Option(
-            "--perturb", help="Judge perturbed copies too (noise, blur, JPEG, borders, screenshots ...); 24 times as long."
+            "--perturb", help="Also judge perturbed copies (noise, blur, JPEG, borders, screenshots ...); takes 24 times as long."
         ),
     ] = False,
     output: Annotated[
-        Document | None, typer.Option("--format", "-f", help="How to print [table on a terminal, else json].")
+        Document | None, typer.Option("--format", "-f", help="Output format [table on a terminal, else json].")
     ] = None,
     file: OutputOption = None,
 ) -> None:
-    """Measure a model on labelled photographs, the way a device runs it.
+    """Measure a model on labelled photographs, exactly as a device runs it.
 
-    Photographs that cannot be used are named on stderr, and the exit code is then 3. A warning says so if the model has learned
-    this very list. The table shows the figures that matter most, with 95 % intervals; JSON has all of them. A figure
-    that does not exist is a dash, or null, with the reason.
+    Photographs that cannot be used are named on stderr, and the exit code is then 3. A warning is logged if the model was trained
+    on exactly this list. The table shows the main figures with 95 % intervals; JSON has all of them. A figure that does not
+    exist is a dash, or null in JSON, with the reason.
     """
     from acne_edge.evaluation.run import evaluate_list
     from acne_edge.evaluation.tables import to_json
@@ -88,7 +88,7 @@ def evaluate(
     output = output or ("table" if file is None and sys.stdout.isatty() else "json")
     if perturb:
         if predictions is not None:
-            raise UsageError("--predictions goes with the photographs as they are, not with --perturb")
+            raise UsageError("--predictions cannot be combined with --perturb")
         with destination(file), open_grader(model, backend, threads, strict) as grader:
             _perturb(grader, images, labels, by, output)
         return
@@ -121,18 +121,18 @@ def _perturb(grader: AcneGrader, images: Path, labels: Path, by: str | None, out
         print(to_json({"model": vars(grader.model), "images": len(known), "rows": found}, indent=2))
         return
     print(f"{grader.model.name} {grader.model.version} on {grader.model.backend}: {len(known)} photographs")
-    print(f"{'':<18}  count   bias  grades untold warned right   off graded holds")
+    print(f"{'':<18}  count   bias  grades unflagged false right   off graded holds")
     for r in found:
         share = {name: number(None if r[name] is None else 100 * r[name], 1) for name in perturb.SHARES}
         print(
-            f"{r['row']:<18} {number(r['change']):>6} {number(r['bias']):>6} {share['changed']:>7} {share['untold']:>6}"
-            f" {share['warned']:>6} {share['accuracy']:>5} {number(r['mae'], 1):>5} {share['graded']:>6} {share['coverage']:>5}"
+            f"{r['row']:<18} {number(r['change']):>6} {number(r['bias']):>6} {share['changed']:>7} {share['untold']:>9}"
+            f" {share['warned']:>5} {share['accuracy']:>5} {number(r['mae'], 1):>5} {share['graded']:>6} {share['coverage']:>5}"
         )
     print(LEGEND)
 
 
 class _Rows:
-    """A row a photograph."""
+    """CSV rows, one per photograph."""
 
     def __init__(self) -> None:
         self._rows: list[dict[str, Any]] = []

@@ -37,7 +37,7 @@ def info(
 
 
 def _lines(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """A line a value, under its path of names."""
+    """One line per value: its path of names, then the value."""
     for name, value in values.items():
         if isinstance(value, dict):
             yield from _lines(value, f"{prefix}{name}.")

@@ -36,7 +36,7 @@ SHORT_BATCH = 8  # photographs; a longer batch shows its progress
 
 
 def predict(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Images, directories, globs, or - for bytes on stdin.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files, directories, globs, or - for stdin.")],
     output: Annotated[Format, typer.Option("--format", "-f", help="How to print.")] = "table",
     model: ModelOption = None,
     scale: ScaleOption = None,
@@ -45,27 +45,27 @@ def predict(
     strict: StrictOption = False,
     on_poor_quality: QualityOption = "warn",
     lesion_map: Annotated[
-        bool, typer.Option("--lesion-map", help="Include the lesion map; with --format json or jsonl, which can hold it.")
+        bool, typer.Option("--lesion-map", help="Include the lesion map; needs --format json or jsonl.")
     ] = False,
     file: OutputOption = None,
     save: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Keep a picture a photograph, predictions.jsonl and predictions.csv there.")
+        Path | None, typer.Option(metavar="DIR", help="Directory for predictions.jsonl, predictions.csv and a picture of each.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the batch in --save DIR: do what is missing or failed.")
+        bool, typer.Option("--resume", help="Resume the batch in --save DIR: predict what is missing or failed.")
     ] = False,
 ) -> None:
-    """Predict lesion count, interval and severity grade for each image. One bad image never stops the others."""
+    """Predict lesion count, interval and severity grade of each photograph. A bad photograph does not stop the others."""
     if lesion_map and output not in ("json", "jsonl"):
-        raise UsageError(f"--lesion-map goes with --format json or jsonl; {output} cannot hold it")
+        raise UsageError(f"--lesion-map needs --format json or jsonl; {output} cannot hold the map")
     if resume and save is None:
-        raise UsageError("--resume goes on with the batch in --save DIR")
+        raise UsageError("--resume needs --save DIR, the batch to resume")
     tally = Tally()
     with results_output.destination(file), open_grader(model, backend, threads, strict, scale, on_poor_quality) as grader:
         batch = _batch(save, resume)
         results = _predictions(grader, paths, batch)
         results = tally.count(batch.keep(results) if batch else results)
-        first = list(islice(results, 1))  # a model that is refused is refused before anything is printed
+        first = list(islice(results, 1))  # so that a refused model is reported before anything is printed
         results_output.write(chain(first, results), output, lesion_map)
     code = tally.exit_code or (3 if batch and batch.failed else 0)
     if code:
@@ -81,7 +81,7 @@ def _batch(folder: Path | None, resume: bool) -> SavedBatch | None:
 
 
 def _predictions(grader: AcneGrader, paths: list[str], batch: SavedBatch | None) -> Iterator[Prediction | Failure]:
-    """What becomes of each path, in order."""
+    """The result for each path, in order."""
     from acne_edge.errors import AcneEdgeError
     from acne_edge.prediction import Failure
     from acne_edge.sources.paths import STDIN, expand
@@ -92,7 +92,7 @@ def _predictions(grader: AcneGrader, paths: list[str], batch: SavedBatch | None)
         batch.stdin = next((source for _, source in found if isinstance(source, bytes)), b"")
     sources = [source for _, source in found if not isinstance(source, AcneEdgeError)]
     results: Iterator[Prediction | Failure] = grader.predict_many(sources)
-    if len(sources) > SHORT_BATCH and not sys.stdout.isatty():  # there the lines themselves show it
+    if len(sources) > SHORT_BATCH and not sys.stdout.isatty():  # on a terminal the lines themselves show the progress
         results = console.progress(results, "predicting", len(sources))
     for path, source in found:
         result = Failure(path, source) if isinstance(source, AcneEdgeError) else next(results)
@@ -100,7 +100,7 @@ def _predictions(grader: AcneGrader, paths: list[str], batch: SavedBatch | None)
 
 
 def _stdin() -> bytes | ImageError:
-    """The bytes on stdin, or what is wrong with them; of what has no end no more is read than is needed to refuse it."""
+    """The bytes on stdin, or an error; at most one byte more than the limit is read."""
     from acne_edge.errors import ImageNotFoundError, ImageSizeError
     from acne_edge.image import MAX_BYTES
 

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 
 def watch(
-    directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Directory that photographs arrive in.")] = None,
+    directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Directory to watch for new photographs.")] = None,
     camera: Annotated[
         str | None, typer.Option(help="Instead: a camera's number, a stream's URL, or a video file (extra `camera`).")
     ] = None,
-    smoothing: Annotated[float, typer.Option(min=0.0, help="Of --camera: time constant in seconds.")] = 2.0,
-    settle: Annotated[float, typer.Option(min=0.0, help="Seconds without a change after which a file is whole.")] = 1.0,
+    smoothing: Annotated[float, typer.Option(min=0.0, help="With --camera: time constant of the smoothing, in seconds.")] = 2.0,
+    settle: Annotated[float, typer.Option(min=0.0, help="Seconds without a change after which a file counts as complete.")] = 1.0,
     model: ModelOption = None,
     scale: ScaleOption = None,
     backend: BackendOption = "auto",
@@ -41,11 +41,11 @@ def watch(
     strict: StrictOption = False,
     on_poor_quality: QualityOption = "warn",
 ) -> None:
-    """Predict what arrives in a directory, or a camera shows, as JSONL, until SIGINT or SIGTERM."""
+    """Predict new photographs in a directory, or a camera's frames, as JSONL, until SIGINT or SIGTERM."""
     from threading import Event
 
     if (directory is None) == (camera is None):
-        raise UsageError("watch wants a directory or --camera SOURCE")
+        raise UsageError("watch needs a directory or --camera SOURCE")
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -156,7 +156,7 @@ Grader::Prepared Grader::prepare(const Manifest& manifest, acne_edge_poor_qualit
         for (const auto& reason : kQualityReasons) {
             if (prepared.quality.reasons & reason.bit) reasons += (reasons.empty() ? "" : ", ") + std::string(reason.code);
         }
-        throw Error(ACNE_EDGE_STATUS_POOR_QUALITY, "poor capture: " + reasons + "; take the photograph again");
+        throw Error(ACNE_EDGE_STATUS_POOR_QUALITY, "poor photograph: " + reasons + "; take the photograph again");
     }
     prepared.input = resize(image, manifest.width, manifest.height);
     prepared.timings.preprocess = clock.lap();

@@ -99,7 +99,7 @@ Interpretation interpret(const Outputs& outputs, const Scale& native, const Scal
     result.count = decode_count(outputs.count_probs, lesions, decoding);
     constexpr double kAbsurd = 1e6;  // and still an int
     if (!all_finite(outputs.grade_probs) || !all_finite(outputs.count_probs) || !(std::abs(result.count) < kAbsurd)) {
-        throw Error(ACNE_EDGE_STATUS_MODEL, "the model's outputs are no numbers; the model file or the runtime is broken");
+        throw Error(ACNE_EDGE_STATUS_MODEL, "the model's outputs are not finite numbers; the model file or the runtime is broken");
     }
     set_interval(result, outputs.count_probs, uncertainty.count_quantile);
     result.grade_probs = combine_grades(outputs, native, scale, decoding.head_weight);

@@ -55,7 +55,7 @@ struct Interpretation {
 // The grade in words that fit the count: all grades that are possible, no lesions, or no grade.
 std::string describe(const Scale& scale, const Interpretation& result);
 
-// Throws Error if the outputs are no numbers.
+// Throws Error if the outputs are not finite numbers.
 Interpretation interpret(const Outputs& outputs, const Scale& native, const Scale& scale, const CountDecoding& decoding,
                          const Uncertainty& uncertainty);
 

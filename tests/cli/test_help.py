@@ -35,7 +35,10 @@ def test_no_text_is_cut_off(run: Run, columns: str, monkeypatch: pytest.MonkeyPa
     _, out, _ = run("--help")
     assert "..." not in out.replace("[ARGS]...", "")
     words = " ".join(out.split())
-    assert "Predict lesion count, interval and severity grade for each image. One bad image never stops the others." in words
+    assert (
+        "Predict lesion count, interval and severity grade of each photograph. A bad photograph does not stop the others."
+        in words
+    )
 
 
 def test_exit_codes_are_listed_as_documented(run: Run) -> None:

@@ -222,7 +222,7 @@ TEST(Api, TreatsPoorCapturesAsPythonDoes) {
                 EXPECT_EQ(result->abstained, nullptr);
             } else if (policy == ACNE_EDGE_POOR_QUALITY_FAIL) {
                 EXPECT_EQ(acne_edge_status_name(status), python);
-                EXPECT_EQ(std::string(acne_edge_last_error()).rfind("poor capture: ", 0), 0U);
+                EXPECT_EQ(std::string(acne_edge_last_error()).rfind("poor photograph: ", 0), 0U);
             } else {
                 ASSERT_NE(result, nullptr);
                 EXPECT_EQ(result->abstained != nullptr ? json(result->abstained) : json(nullptr), python);

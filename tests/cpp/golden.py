@@ -233,7 +233,7 @@ def expect(grader: dict[str | None, AcneGrader], name: str, data: bytes, folder:
 
 @cache
 def grader_with(policy: str) -> AcneGrader:
-    """The shipped model under a policy for poor captures."""
+    """The shipped model under a policy for poor photographs."""
     return AcneGrader.load(on_poor_quality=policy)
 
 

@@ -130,7 +130,7 @@ def test_the_log_names_what_cannot_be_read_once(tmp_path: Path, caplog: pytest.L
     for clock.now in (1, 10, 100):
         looker.again(*looker.scan(), "cannot be read: Permission denied")
     assert [r.getMessage() for r in caplog.records] == [
-        f"{tmp_path / 'a.jpg'}: cannot be read: Permission denied; it is tried again until it can be read"
+        f"{tmp_path / 'a.jpg'}: cannot be read: Permission denied; trying again until it can be read"
     ]
 
 
