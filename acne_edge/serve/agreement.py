@@ -21,7 +21,7 @@ def measured(study: Study) -> dict[str, Any]:
     scale = study.engine.grader.scale
     for photograph, who, reading in said(study, None):
         first = reading.first
-        lesions: int = first["lesions"] if first else reading.lesions
+        lesions = int(first["lesions"] if first else reading.lesions or 0)
         grade = first["grade"] if first else reading.grade
         people.setdefault(who, []).append(
             {

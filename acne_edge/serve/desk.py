@@ -20,7 +20,7 @@ from acne_edge.evaluation.annotated import MAX_COUNT, to_coco
 from acne_edge.serve import agreement, exports, pictures, rows, uploads
 from acne_edge.serve.problems import Problem, of_error
 from acne_edge.serve.settings import Settings
-from acne_edge.serve.static import languages
+from acne_edge.serve.static import LANGUAGES
 from acne_edge.serve.store import ConflictError, Photograph, Reading
 from acne_edge.serve.study import Study
 
@@ -68,7 +68,7 @@ def routes(study: Study, settings: Settings) -> APIRouter:
             "scale": {"name": scale.name, "labels": scale.labels, "lower": scale.lower},
             "blind": study.blind,
             "readers": study.store.readers(),
-            "languages": sorted(languages()),
+            "languages": LANGUAGES,
             "max_bytes": settings.max_bytes,
         }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from fastapi import APIRouter
@@ -17,6 +16,7 @@ TYPES = {
     ".svg": "image/svg+xml",
     ".json": "application/json",
 }
+WORDS, LANGUAGES = Path(__file__).parent / "words", ("en", "zh")
 PAGES = {"/": "index.html", "/docs": "docs.html"}
 
 
@@ -45,20 +45,13 @@ def routes() -> APIRouter:
 
 
 def read() -> dict[str, tuple[bytes, str]]:
-    """Content and media type of each file of the page, by its name below `/page/`."""
-    here, found = Path(__file__).parent, {}
-    for folder, prefix in ((here / "page", ""), (here / "catalogue", "catalogue/")):
-        for file in folder.rglob("*"):
-            if file.suffix in TYPES:
-                name = prefix + file.relative_to(folder).as_posix()
-                found[name] = file.read_bytes(), TYPES[file.suffix]
-    return found
-
-
-def languages() -> dict[str, dict[str, str]]:
-    """The catalogues, by language."""
-    return {
-        name.removeprefix("catalogue/").removesuffix(".json"): json.loads(content)
-        for name, (content, _) in read().items()
-        if name.startswith("catalogue/")
+    """Return content and media type of each file of the page, by its name below `/page/`."""
+    folder = Path(__file__).parent / "page"
+    found = {
+        file.relative_to(folder).as_posix(): (file.read_bytes(), TYPES[file.suffix])
+        for file in folder.rglob("*")
+        if file.suffix in TYPES
     }
+    for language in LANGUAGES:
+        found[f"words/{language}.json"] = (WORDS / f"{language}.json").read_bytes(), TYPES[".json"]
+    return found
