@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -20,8 +19,6 @@ from acne_edge.serve.guards import Guard
 from acne_edge.serve.metrics import Metrics
 from acne_edge.serve.settings import Settings
 from acne_edge.serve.study import Study
-
-logger = logging.getLogger(__name__)
 
 ABOUT = (
     "Counts acne lesions and grades severity from one photograph, on this machine. Decision support for professionals, not a "
@@ -49,7 +46,6 @@ def create(study: Study, settings: Settings) -> FastAPI:
     app.add_middleware(Guard, settings=settings)
     app.add_exception_handler(HTTPException, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(Exception, _defect)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
 
@@ -64,16 +60,6 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     return problems.answer(problems.Problem(422, f"{where}: {first['msg']}"))
-
-
-async def _defect(request: Request, error: Exception) -> JSONResponse:
-    """Its class alone is logged where it happened: a message may hold names of files."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
-    logger.error("%s %s: %s at %s", request.method, request.scope["route"].path, type(error).__name__, where)
-    return problems.answer(problems.Problem(500, "internal error; the server's log says where"))
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import ipaddress
+import logging
 from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from time import monotonic
@@ -25,6 +26,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from acne_edge.serve.problems import Problem, answer
 from acne_edge.serve.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 OPEN = frozenset(("/healthz", "/readyz"))  # for whoever starts and watches the process
 SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
@@ -58,10 +61,12 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
+        headers, started = Headers(scope=scope), False
 
         async def with_headers(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 sent = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     sent.setdefault(name, value)
@@ -77,7 +82,21 @@ class Guard:
         except Problem as problem:
             await _refusal(problem, headers)(scope, receive, with_headers)
             return
-        await self._app(scope, limited(receive, headers, self._settings), with_headers)
+        try:
+            await self._app(scope, limited(receive, headers, self._settings), with_headers)
+        except Exception as error:
+            logger.error("%s: %s", scope["method"], _defect(error))
+            if started:
+                raise ConnectionAbortedError("an answer was cut short") from None
+            await answer(Problem(500, "internal error; the server's log says where"))(scope, receive, with_headers)
+
+
+def _defect(error: Exception) -> str:
+    """Its kind and where it happened. A message may hold the name of a file, which may be that of a patient."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{type(error).__name__} in {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else type(error).__name__
 
 
 def check_host(headers: Headers, settings: Settings) -> None:

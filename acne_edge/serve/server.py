@@ -57,6 +57,20 @@ def run(
 
     Raises UsageError for a certificate that cannot be used.
     """
+    server = configured(app, certificate)
+
+    def stop(*_: object) -> None:
+        server.force_exit = server.should_exit  # a second one does not wait
+        server.should_exit = True
+        stopping()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    asyncio.run(server.serve([listening]))
+
+
+def configured(app: FastAPI, certificate: tuple[Path, Path] | None = None) -> uvicorn.Server:
+    """The server, which ends when its `should_exit` is set. Raises UsageError for a certificate that cannot be used."""
     options: dict[str, Any] = {}
     if certificate:
         _check(*certificate)
@@ -75,15 +89,7 @@ def run(
     )
     server = uvicorn.Server(config)
     server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]  # which would end the process by the signal
-
-    def stop(*_: object) -> None:
-        server.force_exit = server.should_exit  # a second one does not wait
-        server.should_exit = True
-        stopping()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    asyncio.run(server.serve([listening]))
+    return server
 
 
 def _check(certificate: Path, key: Path) -> None:

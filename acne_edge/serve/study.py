@@ -148,8 +148,9 @@ class Study:
         inventory = 0.0
         while not self._stop.is_set():
             begin = monotonic()
+            found = self._watched.scan()
+            pause = max(INTERVAL, 10 * (monotonic() - begin))  # a large folder on a slow share is not looked at all the time
             try:
-                found = self._watched.scan()
                 self._tell_waiting(len(found))
                 for path in found:
                     name = path.relative_to(self._watched.directory).as_posix()
@@ -163,7 +164,7 @@ class Study:
                     inventory = monotonic()
             except Problem:  # the server is stopping
                 return
-            self._stop.wait(max(INTERVAL, 10 * (monotonic() - begin)))
+            self._stop.wait(pause)
 
     def _tell_waiting(self, number: int) -> None:
         with self.changed:

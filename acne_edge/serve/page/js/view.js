@@ -1,7 +1,8 @@
 // Where the photograph stands on the screen: zoom and pan, by wheel, pinch, drag and keys.
 
 const CLOSEST = 24; // times the size at which the whole photograph fits
-const MARGIN = 16; // pixels around a photograph that fits
+const MARGIN = 14; // pixels around a photograph that fits
+const TOOLS = 56; // pixels below it, for the tools
 
 export class View {
   /** `frame`: the element that the photograph is seen through; `drawn`: called after every change. */
@@ -19,14 +20,14 @@ export class View {
 
   get #fitting() {
     const { clientWidth, clientHeight } = this.frame;
-    return Math.max(1e-3, Math.min((clientWidth - 2 * MARGIN) / this.width, (clientHeight - 2 * MARGIN) / this.height));
+    return Math.max(1e-3, Math.min((clientWidth - 2 * MARGIN) / this.width, (clientHeight - 2 * MARGIN - TOOLS) / this.height));
   }
 
   fit() {
     this.fitted = true;
     this.scale = this.#fitting;
     this.x = (this.frame.clientWidth - this.width * this.scale) / 2;
-    this.y = (this.frame.clientHeight - this.height * this.scale) / 2;
+    this.y = (this.frame.clientHeight - TOOLS - this.height * this.scale) / 2;
     this.drawn();
   }
 
@@ -61,7 +62,7 @@ export class View {
     const keep = (at, length, size) =>
       length + 2 * MARGIN <= size ? (size - length) / 2 : Math.min(MARGIN, Math.max(size - length - MARGIN, at));
     this.x = keep(this.x, this.width * this.scale, this.frame.clientWidth);
-    this.y = keep(this.y, this.height * this.scale, this.frame.clientHeight);
+    this.y = keep(this.y, this.height * this.scale, this.frame.clientHeight - TOOLS);
     this.drawn();
   }
 
