@@ -31,6 +31,7 @@ def listen(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind(address)
+        listening.listen(128)  # now, so that who is told the address and is quick waits, and is not refused
     except OSError as error:
         listening.close()
         why = "is taken; choose another" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
