@@ -31,6 +31,7 @@ class Client(httpx.Client):
     """Asks a server that runs in a thread of this process."""
 
     study: Study
+    stop: Callable[[], None]
 
 
 @pytest.fixture(scope="session")
@@ -55,13 +56,13 @@ def single() -> AcneGrader:
     return AcneGrader.load(threads=1)
 
 
-@pytest.fixture
-def serve(single: AcneGrader, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
-    """Start servers: `serve(folder, limit=...)` is a client of one, with its token. `client.study` is what it serves."""
-    monkeypatch.setattr(single, "close", lambda: None)  # it is the next test's too
-    running: list[tuple[Client, uvicorn.Server, Thread]] = []
+@pytest.fixture(scope="session")
+def start(single: AcneGrader) -> Iterator[Serve]:
+    """Start servers; see `serve`. They end with the tests, or when they are told."""
+    close, single.close = single.close, lambda: None  # type: ignore[method-assign]  # of one server, of which there are many
+    running: list[_Running] = []
 
-    def start(folder: Path | None = None, *, known: bool = True, **limits: object) -> Client:
+    def start_one(folder: Path | None = None, **limits: object) -> Client:
         settings = Settings(**{"token": TOKEN, "workers": 1, **limits})  # type: ignore[arg-type]
         engine = Engine(single, settings.workers, settings.places)
         study = Study(folder, Store(folder / NAME if folder else None), engine, settings.blind)
@@ -71,17 +72,54 @@ def serve(single: AcneGrader, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve
         thread.start()
         client = Client(base_url=server.url(listening, settings, shown_token=False), timeout=30, verify=False)
         client.study = study
-        if known:
-            client.headers["Authorization"] = f"Bearer {TOKEN}"
-        running.append((client, serving, thread))
+        client.headers["Authorization"] = f"Bearer {TOKEN}"
+        client.stop = _Running(client, serving, thread)
+        running.append(client.stop)
         return client
 
-    yield start
-    for client, serving, thread in running:
-        client.close()
-        client.study.engine.drain()
-        serving.should_exit = True
-        thread.join()
+    yield start_one
+    for stop in running:
+        stop()
+    close()
+
+
+class _Running:
+    def __init__(self, client: Client, serving: uvicorn.Server, thread: Thread) -> None:
+        self._client, self._serving, self._thread = client, serving, thread
+
+    def __call__(self) -> None:
+        """End the server."""
+        self._client.close()
+        self._client.study.engine.drain()
+        self._serving.should_exit = True
+        self._thread.join()
+
+
+@pytest.fixture
+def serve(start: Serve) -> Iterator[Serve]:
+    """Start servers: `serve(folder, limit=...)` is a client of one, with its token. `client.study` is what it serves."""
+    clients: list[Client] = []
+
+    def start_one(folder: Path | None = None, **limits: object) -> Client:
+        clients.append(start(folder, **limits))
+        return clients[-1]
+
+    yield start_one
+    for client in clients:
+        client.stop()
+
+
+@pytest.fixture(scope="session")
+def plain(start: Serve) -> Client:
+    """A server without a folder and with the usual limits, for tests that change nothing that others see."""
+    return start()
+
+
+@pytest.fixture
+def stranger(plain: Client) -> Iterator[Client]:
+    """Who does not have its token."""
+    with Client(base_url=plain.base_url, timeout=30, verify=False) as client:
+        yield client
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:

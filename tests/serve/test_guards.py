@@ -13,21 +13,21 @@ from starlette.datastructures import Headers
 from acne_edge.serve.guards import POLICY, limited
 from acne_edge.serve.problems import Problem
 from acne_edge.serve.settings import Settings, is_loopback, own_names
-from tests.serve.conftest import TOKEN, Serve, rows, wait_for
+from tests.serve.conftest import TOKEN, Client, Serve, rows, wait_for
 
 PHOTOGRAPHS = "/study/photographs"
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8642", "127.0.0.1:8642", "[::1]:8642", "192.168.1.7"])
-def test_its_own_names_and_addresses_are_answered(serve: Serve, host: str) -> None:
-    assert serve().get("/study", headers={"Host": host}).status_code == 200
+def test_its_own_names_and_addresses_are_answered(plain: Client, host: str) -> None:
+    assert plain.get("/study", headers={"Host": host}).status_code == 200
 
 
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:8642", "localhost.evil.example", "127.0.0.1.evil.example", "[::1"]
 )
-def test_a_name_that_was_made_to_point_here_is_refused(serve: Serve, host: str) -> None:
-    answer = serve().get("/study", headers={"Host": host})
+def test_a_name_that_was_made_to_point_here_is_refused(plain: Client, host: str) -> None:
+    answer = plain.get("/study", headers={"Host": host})
     assert (answer.status_code, answer.json()["error"]["code"]) == (421, "unknown_host")
 
 
@@ -46,21 +46,21 @@ def test_addresses_of_this_machine_alone_are_known(host: str, own: bool) -> None
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "http://localhost:9999", "null"])
 @pytest.mark.parametrize("path", ["/v1/predictions", PHOTOGRAPHS])
-def test_a_post_by_a_page_of_another_site_is_refused(serve: Serve, jpeg: bytes, origin: str, path: str) -> None:
-    client = serve()
+def test_a_post_by_a_page_of_another_site_is_refused(plain: Client, jpeg: bytes, origin: str, path: str) -> None:
+    client = plain
     assert client.post(path, content=jpeg, headers={"Origin": origin}).status_code == 403
     assert client.get("/study/changes").json()["rows"] == []
 
 
-def test_a_post_by_its_own_page_is_answered(serve: Serve, jpeg: bytes) -> None:
-    client = serve()
+def test_a_post_by_its_own_page_is_answered(plain: Client, jpeg: bytes) -> None:
+    client = plain
     own = str(client.base_url).rstrip("/")
     assert client.post("/v1/predictions", content=jpeg, headers={"Origin": own}).status_code == 200
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
-def test_a_page_of_another_site_cannot_read_or_embed(serve: Serve, site: str) -> None:
-    client = serve()
+def test_a_page_of_another_site_cannot_read_or_embed(plain: Client, site: str) -> None:
+    client = plain
     asked = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"}
     assert client.get("/study", headers=asked).status_code == 403
     followed = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate"}
@@ -70,21 +70,21 @@ def test_a_page_of_another_site_cannot_read_or_embed(serve: Serve, site: str) ->
 @pytest.mark.parametrize(
     "path", ["/", "/docs", "/study", "/study/changes", "/v1/models", "/metrics", "/page/js/main.js", "/openapi.json", "/none"]
 )
-def test_nothing_is_shown_without_the_token(serve: Serve, path: str) -> None:
-    client = serve(known=False)
+def test_nothing_is_shown_without_the_token(stranger: Client, path: str) -> None:
+    client = stranger
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}, {"Cookie": "acne_edge_80=wrong"}):
         answer = client.get(path, headers=headers)
         assert answer.status_code == 401
         assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
-def test_health_is_told_without_the_token(serve: Serve) -> None:
-    client = serve(known=False)
+def test_health_is_told_without_the_token(stranger: Client) -> None:
+    client = stranger
     assert [client.get(path).status_code for path in ("/healthz", "/readyz")] == [200, 200]
 
 
-def test_the_token_in_the_address_becomes_a_cookie(serve: Serve) -> None:
-    client = serve(known=False)
+def test_the_token_in_the_address_becomes_a_cookie(stranger: Client) -> None:
+    client = stranger
     answer = client.get(f"/?token={TOKEN}", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     cookie = answer.headers["set-cookie"]
@@ -93,17 +93,19 @@ def test_the_token_in_the_address_becomes_a_cookie(serve: Serve) -> None:
     assert client.get("/study").status_code == 200
 
 
-def test_a_wrong_token_in_the_address_is_refused(serve: Serve) -> None:
-    assert serve(known=False).get("/?token=wrong").status_code == 401
+def test_a_wrong_token_in_the_address_is_refused(stranger: Client) -> None:
+    assert stranger.get("/?token=wrong").status_code == 401
 
 
-def test_a_person_without_the_token_is_told_what_to_do(serve: Serve) -> None:
-    answer = serve(known=False).get("/", headers={"Accept": "text/html"})
+def test_a_person_without_the_token_is_told_what_to_do(stranger: Client) -> None:
+    answer = stranger.get("/", headers={"Accept": "text/html"})
     assert "address that acne-edge printed" in answer.text
 
 
 def test_a_server_without_a_token_asks_for_none(serve: Serve) -> None:
-    assert serve(known=False, token=None).get("/study").status_code == 200
+    client = serve(token=None)
+    del client.headers["Authorization"]
+    assert client.get("/study").status_code == 200
 
 
 def test_a_body_that_is_too_large_is_refused(serve: Serve, jpeg: bytes) -> None:
@@ -133,8 +135,8 @@ def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     assert caught.value.status_code == 408
 
 
-def test_the_page_may_load_nothing_from_elsewhere(serve: Serve) -> None:
-    client = serve()
+def test_the_page_may_load_nothing_from_elsewhere(plain: Client) -> None:
+    client = plain
     for path in ("/", "/docs", "/study", "/none", "/page/js/main.js"):
         headers = client.get(path).headers
         assert headers["Content-Security-Policy"] == POLICY
@@ -159,8 +161,8 @@ def test_the_page_may_load_nothing_from_elsewhere(serve: Serve) -> None:
         "js%2f..%2f..%2fapp.py",
     ],
 )
-def test_no_file_but_the_pages_is_served(serve: Serve, path: str) -> None:
-    assert serve().get(f"/page/{path}").status_code == 404
+def test_no_file_but_the_pages_is_served(plain: Client, path: str) -> None:
+    assert plain.get(f"/page/{path}").status_code == 404
 
 
 @pytest.mark.parametrize("number", ["..%2fa", "a.jpg", "-1", "99999", "1%00", "99999999999999999999"])

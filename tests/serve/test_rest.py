@@ -12,14 +12,14 @@ import pytest
 from PIL import Image
 
 from tests import drawing
-from tests.serve.conftest import Serve, wait_for
+from tests.serve.conftest import Client, Serve, wait_for
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "acne_edge" / "prediction.schema.json").read_text())
 URL = "/v1/predictions"
 
 
-def test_a_photograph_is_predicted_as_by_the_grader(serve: Serve, grader: object, jpeg: bytes) -> None:
-    answer = serve().post(URL, content=jpeg, headers={"Content-Type": "image/jpeg"})
+def test_a_photograph_is_predicted_as_by_the_grader(plain: Client, grader: object, jpeg: bytes) -> None:
+    answer = plain.post(URL, content=jpeg, headers={"Content-Type": "image/jpeg"})
     assert answer.status_code == 200
     jsonschema.validate(answer.json(), SCHEMA)
     own = grader.predict(jpeg).to_dict()
@@ -31,17 +31,17 @@ def test_a_photograph_is_predicted_as_by_the_grader(serve: Serve, grader: object
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("form", [False, True])
-def test_kinds_and_ways_of_sending(serve: Serve, face: np.ndarray, kind: str, form: bool) -> None:
+def test_kinds_and_ways_of_sending(plain: Client, face: np.ndarray, kind: str, form: bool) -> None:
     data = drawing.encode(face[::2, ::2], kind)
     sent = {"files": {"file": ("x", data)}} if form else {"content": data}
-    assert serve().post(URL, **sent).status_code == 200
+    assert plain.post(URL, **sent).status_code == 200
 
 
-def test_heic(serve: Serve, face: np.ndarray) -> None:
+def test_heic(plain: Client, face: np.ndarray) -> None:
     heif = pytest.importorskip("pillow_heif")
     stream = io.BytesIO()
     heif.from_pillow(Image.fromarray(face)).save(stream)
-    assert serve().post(URL, content=stream.getvalue()).status_code == 200
+    assert plain.post(URL, content=stream.getvalue()).status_code == 200
 
 
 def test_heic_without_its_extra_names_it(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,8 +51,8 @@ def test_heic_without_its_extra_names_it(serve: Serve, monkeypatch: pytest.Monke
     assert "acne-edge[heif]" in answer.json()["error"]["message"]
 
 
-def test_the_map_comes_on_request(serve: Serve, jpeg: bytes) -> None:
-    lesion_map = serve().post(URL, params={"lesion_map": True}, content=jpeg).json()["lesion_map"]
+def test_the_map_comes_on_request(plain: Client, jpeg: bytes) -> None:
+    lesion_map = plain.post(URL, params={"lesion_map": True}, content=jpeg).json()["lesion_map"]
     assert np.asarray(lesion_map).ndim == 2
 
 
@@ -70,8 +70,8 @@ def test_the_map_comes_on_request(serve: Serve, jpeg: bytes) -> None:
         (b"", {"Content-Type": "multipart/form-data"}, 422, "invalid"),
     ],
 )
-def test_what_is_no_photograph_is_named(serve: Serve, data: bytes, headers: dict, status: int, code: str) -> None:
-    answer = serve().post(URL, content=data, headers=headers)
+def test_what_is_no_photograph_is_named(plain: Client, data: bytes, headers: dict, status: int, code: str) -> None:
+    answer = plain.post(URL, content=data, headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
     jsonschema.validate(answer.json(), SCHEMA)
 
@@ -83,8 +83,8 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(serve: Serve) -> No
     assert "megapixels" in answer.json()["error"]["message"]
 
 
-def test_two_files_in_a_form_are_refused(serve: Serve, jpeg: bytes) -> None:
-    answer = serve().post(URL, files=[("file", jpeg), ("file", jpeg)])
+def test_two_files_in_a_form_are_refused(plain: Client, jpeg: bytes) -> None:
+    answer = plain.post(URL, files=[("file", jpeg), ("file", jpeg)])
     assert answer.status_code == 422
 
 
@@ -133,16 +133,16 @@ def test_a_body_that_is_refused_gives_its_place_back(serve: Serve) -> None:
         assert client.post(URL, content=b"none").status_code == 415
 
 
-def test_poor_captures_are_refused_where_the_grader_does(serve: Serve, jpeg: bytes) -> None:
+def test_poor_captures_are_refused_where_the_grader_does(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     client = serve()
-    client.study.engine.grader._on_poor_quality = "fail"
+    monkeypatch.setattr(client.study.engine.grader, "_on_poor_quality", "fail")
     dark = drawing.encode((drawing.face(width=288, height=320) * 0.1).astype(np.uint8), "JPEG")
     answer = client.post(URL, content=dark)
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "poor_quality")
 
 
-def test_models(serve: Serve, grader: object) -> None:
-    told = serve().get("/v1/models").json()
+def test_models(plain: Client, grader: object) -> None:
+    told = plain.get("/v1/models").json()
     assert told["running"]["name"] == grader.model.name
     assert told["running"]["scale"] == {
         "name": "hayashi",
@@ -170,8 +170,8 @@ def test_a_server_that_stops_is_not_ready_but_alive(serve: Serve) -> None:
     assert client.get("/healthz").status_code == 200
 
 
-def test_paths_and_methods_that_do_not_exist_have_the_same_form(serve: Serve) -> None:
-    client = serve()
+def test_paths_and_methods_that_do_not_exist_have_the_same_form(plain: Client) -> None:
+    client = plain
     for answer, code in ((client.get("/v1/none"), "not_found"), (client.get(URL), "method_not_allowed")):
         jsonschema.validate(answer.json(), SCHEMA)
         assert answer.json()["error"]["code"] == code

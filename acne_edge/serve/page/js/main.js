@@ -26,7 +26,8 @@ async function open(id) {
   try {
     detail = await api.photograph(id, who());
   } catch (error) {
-    if (error instanceof api.Refusal && turn === opening) toast(t(`page.error.${error.code}`), true);
+    if (turn === opening) opening = 0;
+    if (error instanceof api.Refusal && opening === 0) toast(t(`page.error.${error.code}`), true);
     return;
   }
   if (turn === opening) adopt(detail);
@@ -149,7 +150,7 @@ function receive({ sequence, rows, gone, waiting }) {
   for (const id of gone) state.rows.delete(id);
   list.update();
   $("empty").hidden = state.current !== null || state.rows.size > 0;
-  if (!state.current && state.rows.size) {
+  if (opening === 0 && state.rows.size) {
     const wanted = Number(location.hash.slice(1));
     open(state.rows.has(wanted) ? wanted : list.order()[0]);
   }
