@@ -9,7 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from acne_edge import __version__, models
@@ -22,6 +22,7 @@ from acne_edge.serve.problems import Problem, of_error
 from acne_edge.serve.settings import Settings
 
 SCHEMA_FILE = Path(__file__).parents[1] / "prediction.schema.json"
+PREDICTIONS = "/v1/predictions"
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 FORM = {
     "schema": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}, "required": ["file"]},
@@ -35,7 +36,7 @@ MEANINGS = {
     413: "The body is too large.",
     415: "No photograph of a kind that is accepted.",
     421: "The server is not called so.",
-    422: "The photograph is damaged, too small or too large, or refused for its quality.",
+    422: "A parameter is wrong; or the photograph is damaged, too small or too large, or refused for its quality.",
     429: "Too many requests wait already; Retry-After says for how long to wait.",
     500: "A defect, or the system failed.",
     503: "Not predicted in time, or the server is stopping; try again.",
@@ -61,10 +62,10 @@ def schemas() -> dict[str, Any]:
 
 def routes(engine: Engine, metrics: Metrics, settings: Settings) -> APIRouter:
     """The routes of one server."""
-    router = APIRouter()
+    router = APIRouter(dependencies=[Depends(_known_parameters)])
 
     @router.post(
-        "/v1/predictions",
+        PREDICTIONS,
         tags=["predictions"],
         summary="Predict one photograph",
         responses={
@@ -100,7 +101,7 @@ def routes(engine: Engine, metrics: Metrics, settings: Settings) -> APIRouter:
         metrics.abstained.inc(bool(result.abstained))
         return JSONResponse(result.to_dict(lesion_map))
 
-    @router.get("/v1/models", tags=["models"], summary="Models", responses=problems())
+    @router.get("/v1/models", tags=["models"], summary="Models", responses=problems(422))
     def listed() -> dict[str, Any]:
         """The model that predicts, and those that the package brings."""
         manifest, model, scale = engine.grader.manifest, engine.grader.model, engine.grader.scale
@@ -111,12 +112,14 @@ def routes(engine: Engine, metrics: Metrics, settings: Settings) -> APIRouter:
         }
         return {"running": running, "shipped": [{"name": name, "sha256": e["sha256"]} for name, e in models.index().items()]}
 
-    @router.get("/healthz", tags=["operation"], summary="Is the process alive?")
+    @router.get("/healthz", tags=["operation"], summary="Is the process alive?", responses={422: problems(422)[422]})
     async def alive() -> dict[str, str]:
         """Asks for no token."""
         return {"status": "ok", "version": __version__}
 
-    @router.get("/readyz", tags=["operation"], summary="May requests be sent?", responses={503: problems(503)[503]})
+    @router.get(
+        "/readyz", tags=["operation"], summary="May requests be sent?", responses={n: problems(422, 503)[n] for n in (422, 503)}
+    )
     async def ready() -> dict[str, str]:
         """Asks for no token. 503 while the server stops."""
         if engine.draining:
@@ -128,13 +131,21 @@ def routes(engine: Engine, metrics: Metrics, settings: Settings) -> APIRouter:
         tags=["operation"],
         summary="Counters for Prometheus",
         response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems()},
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems(422)},
     )
     def counted() -> Response:
         """Requests by status, seconds, abstentions, places."""
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
     return router
+
+
+def _known_parameters(request: Request) -> None:
+    """Raise a Problem for one that is misspelt, instead of doing something else than what was meant."""
+    known = ("lesion_map",) if request.url.path == PREDICTIONS else ()
+    unknown = next((name for name in request.query_params if name not in known), None)
+    if unknown is not None:
+        raise Problem(422, f"unknown parameter {unknown[:60]!r}; known: {', '.join(known) or 'none'}")
 
 
 async def predicted(request: Request, engine: Engine, settings: Settings) -> Prediction:

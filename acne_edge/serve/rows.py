@@ -28,7 +28,8 @@ def withheld(reading: Reading, blind: bool) -> bool:
 def row(photograph: Photograph, reading: Reading, scale: SeverityScale, blind: bool) -> dict[str, Any]:
     """For the list."""
     result = photograph.result
-    values: dict[str, Any] = {"id": photograph.id, "name": photograph.name, "state": state(photograph, reading)}
+    values: dict[str, Any] = {"id": photograph.id, "name": photograph.name, "time": photograph.stamp[1] // 1_000_000}
+    values["state"] = state(photograph, reading)
     if "error" in result:
         return {**values, "error": result["error"]["code"]}
     values |= {"reasons": result["quality"]["reasons"], "note": reading.note, "human": human(reading, scale)}

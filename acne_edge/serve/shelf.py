@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -86,6 +87,7 @@ class Memory:
 
     def __init__(self) -> None:
         self._held: dict[str, bytes] = {}
+        self._added: dict[str, int] = {}
         self._lock = Lock()
 
     def read(self, name: str) -> bytes:
@@ -107,12 +109,12 @@ class Memory:
             while name in self._held:
                 number += 1
                 name = f"{stem} ({number}){suffix}"
-            self._held[name] = data
+            self._held[name], self._added[name] = data, time.time_ns()
         return name
 
     def stamp(self, name: str) -> tuple[int, int]:
-        """Size in bytes, and no time."""
-        return len(self.read(name)), 0
+        """Size in bytes, and the time in ns when it was added."""
+        return len(self.read(name)), self._added[name]
 
 
 def tidy(name: str, suffix: str) -> str:

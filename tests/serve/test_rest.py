@@ -83,6 +83,13 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(serve: Serve) -> No
     assert "megapixels" in answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("query", ["lesion_maps=1", "lesion_map=maybe", "lesion_map=1&x"])
+def test_parameters_that_are_misspelt_are_named(plain: Client, jpeg: bytes, query: str) -> None:
+    answer = plain.post(f"{URL}?{query}", content=jpeg)
+    assert answer.status_code == 422
+    assert query.partition("=")[0][:10] in answer.text
+
+
 def test_two_files_in_a_form_are_refused(plain: Client, jpeg: bytes) -> None:
     answer = plain.post(URL, files=[("file", jpeg), ("file", jpeg)])
     assert answer.status_code == 422

@@ -2,10 +2,10 @@
 
 import { agreement } from "./api.js";
 import { $ } from "./state.js";
-import { plural, t } from "./words.js";
+import { language, plural, t } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const [WIDTH, HEIGHT, LEFT, BOTTOM] = [520, 260, 44, 36];
+const [WIDTH, HEIGHT, LEFT, TOP, BOTTOM] = [520, 270, 44, 26, 36];
 
 const round = (value, digits = 1) => (value === null ? "–" : value.toFixed(digits));
 const percent = (value) => (value === null ? "–" : `${Math.round(100 * value)} %`);
@@ -32,7 +32,7 @@ export async function open() {
 function about(reader) {
   const read = plural("page.agreement.read", reader.photographs);
   const how = reader.blind === reader.photographs ? "blind" : reader.blind ? "mixed" : "open";
-  return `${read} ${t(`page.agreement.${how}`, { n: reader.blind })}`;
+  return `${read}${language === "zh" ? "" : " "}${t(`page.agreement.${how}`, { n: reader.blind })}`;
 }
 
 function table(reader) {
@@ -62,13 +62,18 @@ function plot({ pairs, bias, low, high }) {
   svg.setAttribute("aria-label", t("page.agreement.alt", { bias: round(bias), low: round(low), high: round(high) }));
   const points = pairs.map((p) => [(p.human + p.machine) / 2, p.machine - p.human, p.name]);
   const widest = Math.max(5, ...points.map((p) => p[0]));
-  const reach = Math.max(3, Math.abs(low ?? 0), Math.abs(high ?? 0), ...points.map((p) => Math.abs(p[1]))) * 1.15;
-  const x = (value) => LEFT + (value / widest) * (WIDTH - LEFT - 14);
-  const y = (value) => (HEIGHT - BOTTOM) / 2 - (value / reach) * ((HEIGHT - BOTTOM) / 2 - 8);
-  for (const [value, kind] of [[0, "zero"], [bias, "bias"], [low, "limit"], [high, "limit"]]) {
+  const seen = [0, low ?? 0, high ?? 0, ...points.map((p) => p[1])];
+  const [least, most] = [Math.min(-2, ...seen), Math.max(2, ...seen)];
+  const x = (value) => LEFT + (value / widest) * (WIDTH - LEFT - 24);
+  const y = (value) => TOP + ((most - value) / (most - least)) * (HEIGHT - BOTTOM - TOP - 8);
+  let written = [];
+  for (const [value, kind] of [[bias, "bias"], [low, "limit"], [high, "limit"], [0, "zero"]]) {
     if (value === null) continue;
     draw(svg, "line", { x1: LEFT, x2: WIDTH - 10, y1: y(value), y2: y(value), class: kind });
-    draw(svg, "text", { x: LEFT - 6, y: y(value) + 4, class: "end" }, kind === "zero" && Math.abs(bias) < reach / 12 ? "" : round(value));
+    if (written.every((other) => Math.abs(y(value) - other) > 12)) {
+      draw(svg, "text", { x: LEFT - 6, y: y(value) + 4, class: "end" }, round(value));
+      written = [...written, y(value)];
+    }
   }
   for (const [mean, difference, name] of points) draw(draw(svg, "circle", { cx: x(mean), cy: y(difference), r: 4 }), "title", {}, name);
   for (const value of [0, Math.round(widest / 2), Math.round(widest)]) draw(svg, "text", { x: x(value), y: HEIGHT - BOTTOM + 14, class: "middle" }, value);

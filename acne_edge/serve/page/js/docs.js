@@ -1,6 +1,6 @@
 // The interface as the server's own OpenAPI document tells it. Nothing is loaded from elsewhere.
 
-const make = (name, text = "", kind = "") => Object.assign(document.createElement(name), { textContent: text, className: kind });
+const make = (name, text = "", kind = "") => Object.assign(document.createElement(name), { textContent: text.replaceAll("`", ""), className: kind });
 
 function schemaName(schema = {}) {
   if (schema.$ref) return schema.$ref.split("/").pop();
@@ -41,7 +41,7 @@ function operation(path, method, told) {
   const rows = Object.entries(told.responses).map(([status, { description, content = {} }]) => [
     status,
     Object.values(content).map(({ schema }) => schemaName(schema)).join(", "),
-    description,
+    description.replaceAll("`", ""),
   ]);
   box.append(make("h3", "Answers"), table(["status", "schema", "meaning"], rows));
   return box;

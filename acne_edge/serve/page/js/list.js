@@ -31,7 +31,7 @@ export function update() {
   shown = rows
     .filter((row) => filter === "all" || row.state === filter)
     .filter((row) => !asked || row.name.toLowerCase().includes(asked) || row.note?.toLowerCase().includes(asked))
-    .sort((a, b) => (newest ? b.id - a.id : a.name.localeCompare(b.name, undefined, { numeric: true })))
+    .sort((a, b) => (newest && b.time - a.time) || a.name.localeCompare(b.name, undefined, { numeric: true }))
     .map((row) => row.id);
   for (const chip of $("filters").children) {
     const name = chip.dataset.filter;

@@ -222,6 +222,11 @@ function wire() {
   $("menu").addEventListener("click", (event) => {
     if (event.target.closest("button, a")) $("menu").open = false;
   });
+  $("menu").addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    $("menu").open = false;
+    $("menu").firstElementChild.focus();
+  });
   document.addEventListener("click", (event) => {
     if (!$("menu").contains(event.target)) $("menu").open = false;
   });

@@ -73,7 +73,7 @@ export function human() {
   $("human-count").textContent = count ?? "–";
   $("human-grade").textContent = grade === null ? t("page.not_counted") : count ? named(grade) : t("grade.none_counted");
   const { removed, added } = marks.difference();
-  const parts = withheld || !marks.touched ? [] : [added && t("page.added", { n: added }), removed.length && t("page.removed", { n: removed.length })];
+  const parts = withheld || !marks.touched || marks.now.count !== null ? [] : [added && t("page.added", { n: added }), removed.length && t("page.removed", { n: removed.length })];
   $("human-change").textContent = parts.filter(Boolean).join(" · ") || (count === null ? t(withheld ? "page.blind.how" : "page.how") : "");
   ladder(grade);
   if (document.activeElement !== $("typed")) $("typed").value = marks.now.count ?? "";
@@ -86,6 +86,7 @@ export function human() {
 function ladder(mine) {
   const { prediction, withheld, marks } = state.current;
   const possible = withheld || prediction.abstained ? [] : prediction.grade_set;
+  $("ladder-hint").hidden = withheld;
   const theirs = withheld || prediction.abstained ? null : prediction.grade.index;
   scale().labels.forEach((label, n) => {
     const step = $("ladder").children[n] ?? create(n);
