@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,19 +79,20 @@ def serve(
         blind=blind,
         secure=certificate is not None,
     )
+    if certificate:
+        server.check(*certificate)
     console.log_to_stderr()
-    listening = server.listen(host, port)
-    kept = _store(directory, store)
-    grader = open_grader(model, backend, 1, strict, scale, on_poor_quality)
-    grader.warmup()
-    engine = Engine(grader, workers, queue)
-    study = Study(directory, kept, engine, blind)
-    _say(server.url(listening, settings, TOKEN not in os.environ), settings, not is_loopback(host), directory)
-    if open_browser:
-        import webbrowser
+    with closing(_store(directory, store)) as kept, closing(server.listen(host, port)) as listening:
+        grader = open_grader(model, backend, 1, strict, scale, on_poor_quality)
+        grader.warmup()
+        engine = Engine(grader, workers, queue)
+        study = Study(directory, kept, engine, blind)
+        _say(server.url(listening, settings, TOKEN not in os.environ), settings, not is_loopback(host), directory)
+        if open_browser:
+            import webbrowser
 
-        webbrowser.open(server.url(listening, settings))
-    server.run(app.create(study, settings), listening, certificate, engine.drain)
+            webbrowser.open(server.url(listening, settings))
+        server.run(app.create(study, settings), listening, certificate, engine.drain)
 
 
 def _token(no_token: bool) -> dict[str, str | None]:

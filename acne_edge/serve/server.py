@@ -54,10 +54,7 @@ def run(
     certificate: tuple[Path, Path] | None = None,
     stopping: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM. `stopping` is called at once then, before requests have ended.
-
-    Raises UsageError for a certificate that cannot be used.
-    """
+    """Serve until SIGINT or SIGTERM. `stopping` is called at once then, before requests have ended."""
     server = configured(app, certificate)
 
     def stop(*_: object) -> None:
@@ -71,10 +68,9 @@ def run(
 
 
 def configured(app: FastAPI, certificate: tuple[Path, Path] | None = None) -> uvicorn.Server:
-    """The server, which ends when its `should_exit` is set. Raises UsageError for a certificate that cannot be used."""
+    """The server, which ends when its `should_exit` is set."""
     options: dict[str, Any] = {}
     if certificate:
-        _check(*certificate)
         options = {"ssl_certfile": str(certificate[0]), "ssl_keyfile": str(certificate[1])}
     config = uvicorn.Config(
         app,
@@ -93,7 +89,8 @@ def configured(app: FastAPI, certificate: tuple[Path, Path] | None = None) -> uv
     return server
 
 
-def _check(certificate: Path, key: Path) -> None:
+def check(certificate: Path, key: Path) -> None:
+    """Raise UsageError for a certificate or key that cannot be used."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
     except OSError as error:  # ssl.SSLError is one
