@@ -21,7 +21,7 @@ with warnings.catch_warnings():
     schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
     from schemathesis.specs.openapi.checks import negative_data_rejection, unsupported_method
 
-QUICK, THOROUGH = 15, 400  # requests an operation
+QUICK, THOROUGH = 10, 200  # requests an operation
 
 
 @pytest.fixture(scope="module", autouse=True)
