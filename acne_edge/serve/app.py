@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from acne_edge import __version__
+from acne_edge.errors import AcneEdgeError
 from acne_edge.serve import desk, problems, rest, static
 from acne_edge.serve.guards import Guard
 from acne_edge.serve.metrics import Metrics
@@ -45,6 +46,7 @@ def create(study: Study, settings: Settings) -> FastAPI:
     app.include_router(static.routes(), include_in_schema=False)
     app.add_middleware(Guard, settings=settings)
     app.add_exception_handler(HTTPException, _problem)
+    app.add_exception_handler(AcneEdgeError, _error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
@@ -53,6 +55,10 @@ def create(study: Study, settings: Settings) -> FastAPI:
 async def _problem(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     return problems.answer(error)
+
+
+async def _error(request: Request, error: Exception) -> JSONResponse:
+    return problems.answer(problems.of_error(error))
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:

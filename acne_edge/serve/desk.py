@@ -15,10 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from acne_edge import __version__
-from acne_edge.errors import AcneEdgeError
 from acne_edge.evaluation.annotated import MAX_COUNT, to_coco
 from acne_edge.serve import agreement, exports, pictures, rows, uploads
-from acne_edge.serve.problems import Problem, of_error
+from acne_edge.serve.problems import Problem
 from acne_edge.serve.settings import Settings
 from acne_edge.serve.static import LANGUAGES
 from acne_edge.serve.store import ConflictError, Photograph, Reading
@@ -108,17 +107,12 @@ def routes(study: Study, settings: Settings) -> APIRouter:
                 return {"id": await asyncio.wait_for(asyncio.wrap_future(future), settings.timeout)}
             except asyncio.TimeoutError as error:
                 raise Problem(503, f"not predicted within {settings.timeout:g} s", retry_after=5) from error
-            except AcneEdgeError as error:
-                raise of_error(error) from error
 
     async def picture(number: int, side: int) -> Response:
         found = study.photograph(number)
         data = kept.get(found.sha256, side)
         if data is None:
-            try:
-                data = await asyncio.wrap_future(study.engine.submit(partial(_render, study, found, side)))
-            except AcneEdgeError as error:
-                raise of_error(error) from error
+            data = await asyncio.wrap_future(study.engine.submit(partial(_render, study, found, side)))
             kept.add(found.sha256, side, data)
         return Response(data, media_type="image/jpeg")
 

@@ -24,7 +24,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from acne_edge.serve.problems import Problem, answer
+from acne_edge.serve.problems import Problem, answer, of_error
 from acne_edge.serve.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class Guard:
             logger.error("%s: %s", scope["method"], _defect(error))
             if started:
                 raise ConnectionAbortedError("an answer was cut short") from None
-            await answer(Problem(500, "internal error; the server's log says where"))(scope, receive, with_headers)
+            await answer(of_error(error))(scope, receive, with_headers)
 
 
 def _defect(error: Exception) -> str:

@@ -9,10 +9,8 @@ from starlette.responses import JSONResponse
 
 from acne_edge.errors import (
     AcneEdgeError,
-    BackendError,
     ImageError,
     MissingExtraError,
-    ModelError,
 )
 from acne_edge.prediction import SCHEMA
 
@@ -31,15 +29,17 @@ class Problem(HTTPException):
         self.code = code or CODES.get(status, "error")
 
 
-def of_error(error: AcneEdgeError) -> Problem:
-    """The problem that an error of the package is to a client."""
+def of_error(error: Exception) -> Problem:
+    """The problem that an error is to a client."""
+    if isinstance(error, Problem):
+        return error
     if isinstance(error, MissingExtraError):
         return Problem(415, error.message, error.code)
     if isinstance(error, ImageError):
         return Problem(422, error.message, error.code)
-    if isinstance(error, BackendError | ModelError):
+    if isinstance(error, AcneEdgeError):
         return Problem(503, error.message, error.code)
-    return Problem(500, error.message, error.code)
+    return Problem(500, "internal error; the server's log says where")
 
 
 def body(code: str, message: str, **more: Any) -> dict[str, Any]:

@@ -92,8 +92,8 @@ def routes(engine: Engine, metrics: Metrics, settings: Settings) -> APIRouter:
         try:
             result = await predicted(request, engine, settings)
             status = 200
-        except Problem as problem:
-            status = problem.status_code
+        except (Problem, AcneEdgeError) as error:
+            status = of_error(error).status_code
             raise
         finally:
             metrics.requests.labels(status).inc()
@@ -162,5 +162,3 @@ async def predicted(request: Request, engine: Engine, settings: Settings) -> Pre
             if engine.stopping:
                 raise Problem(503, "the server is stopping", retry_after=5) from error
             raise
-        except AcneEdgeError as error:
-            raise of_error(error) from error

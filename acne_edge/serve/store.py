@@ -90,7 +90,9 @@ class Store:
             self._db.execute("PRAGMA synchronous=FULL")
             with self._transaction():
                 self._prepare()
-        except sqlite3.Error as error:
+        except UsageError:
+            raise
+        except (sqlite3.Error, AcneEdgeError) as error:
             raise UsageError(f"{where}: cannot be used to keep corrections ({error}); name another file with --store") from error
 
     def _prepare(self) -> None:
@@ -107,14 +109,19 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+        """All of what is done inside, or nothing. Raises AcneEdgeError if the file cannot be written."""
+        try:
+            with self._lock:
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._db
+                    self._db.execute("COMMIT")
+                except BaseException:
+                    if self._db.in_transaction:  # SQLite has ended it itself, after some errors
+                        self._db.execute("ROLLBACK")
+                    raise
+        except sqlite3.Error as error:
+            raise AcneEdgeError(f"what was said could not be kept ({error})") from error
 
     def photographs(self) -> list[Photograph]:
         """All, by name."""
@@ -180,17 +187,14 @@ class Store:
         kept = replace(reading, version=reading.version + 1, at=datetime.now(timezone.utc).isoformat(timespec="seconds"))
         content = asdict(kept)
         del content["version"]
-        try:
-            with self._transaction() as db:
-                row = db.execute("SELECT version, content FROM reading WHERE sha256=? AND reader=?", (sha256, reader)).fetchone()
-                if (row[0] if row else 0) != reading.version:
-                    raise ConflictError(_reading(*row) if row else Reading())
-                db.execute(
-                    "INSERT OR REPLACE INTO reading (sha256, reader, version, content) VALUES (?, ?, ?, ?)",
-                    (sha256, reader, kept.version, json.dumps(content)),
-                )
-        except sqlite3.Error as error:
-            raise AcneEdgeError(f"the correction could not be kept ({error})") from error
+        with self._transaction() as db:
+            row = db.execute("SELECT version, content FROM reading WHERE sha256=? AND reader=?", (sha256, reader)).fetchone()
+            if (row[0] if row else 0) != reading.version:
+                raise ConflictError(_reading(*row) if row else Reading())
+            db.execute(
+                "INSERT OR REPLACE INTO reading (sha256, reader, version, content) VALUES (?, ?, ?, ?)",
+                (sha256, reader, kept.version, json.dumps(content)),
+            )
         return kept
 
     def close(self) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import logging
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event, Lock, Thread
 from time import monotonic
 
-from acne_edge.errors import ImageError, ImageNotFoundError, MissingExtraError
+from acne_edge.errors import AcneEdgeError, ImageError, ImageNotFoundError, MissingExtraError
 from acne_edge.prediction import Failure
 from acne_edge.serve import uploads
 from acne_edge.serve.engine import LATER, Engine
@@ -152,7 +153,8 @@ class Study:
             pause = max(INTERVAL, 10 * (monotonic() - begin))  # a large folder on a slow share is not looked at all the time
             try:
                 self._tell_waiting(len(found))
-                for path in found:
+                for done, path in enumerate(found):
+                    self.waiting = len(found) - done
                     name = path.relative_to(self._watched.directory).as_posix()
                     while len(running) >= 2 * self.engine.workers and not self._stop.wait(0.005):
                         self._settle(running)
@@ -176,7 +178,7 @@ class Study:
         for name in [name for name, future in running.items() if future.done()]:
             path, future = self._watched.directory / name, running.pop(name)
             error = None if future.cancelled() else future.exception()
-            if isinstance(error, ImageNotFoundError):
+            if isinstance(error, AcneEdgeError):  # not there, or the disk is full; others are a part of the result
                 self._watched.again(path, error.message)
             elif error is not None:
                 logger.error("a photograph could not be predicted: %s", type(error).__name__)
@@ -191,9 +193,10 @@ class Study:
             return
         for photograph in self.photographs():
             if photograph.name not in present:
-                self.stamps.pop(photograph.name, None)
-                self.store.forget(photograph.name)
-                self._note(photograph.id, None)
+                with suppress(AcneEdgeError):  # the next time, then
+                    self.store.forget(photograph.name)
+                    self.stamps.pop(photograph.name, None)
+                    self._note(photograph.id, None)
 
     def close(self) -> None:
         """End. The engine must be closed after it, the store last."""
