@@ -1,7 +1,8 @@
 """Shared by every command line of the project: one-line errors, exit codes, whole lines of output, progress, the log on stderr.
 
-Exit codes: 0 ok, 1 the system failed or a defect, 2 usage, 3 some or all images failed, 4 model refused, 5 all abstained, and
-128 + the number of the signal that ended the program: 130 interrupted (SIGINT), 143 terminated (SIGTERM), 129 hung up (SIGHUP).
+Exit codes: 0 ok, 1 the system failed or a defect, 2 usage, 3 some or all images failed, 4 model refused, 5 all abstained, 6 a
+record was changed, and 128 + the number of the signal that ended the program: 130 interrupted (SIGINT), 143 terminated
+(SIGTERM), 129 hung up (SIGHUP).
 An `AcneEdgeError` carries its own.
 """
 
@@ -14,6 +15,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 SIGNALS = {130: "interrupted", 143: "terminated", 129: "hung up"}  # exit code and its word; the signal is the code - 128
 CONTROLS = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # would break a line, or drive the terminal
+
+PATIENCE = 1.0  # seconds that a signal waits for an import
 
 
 def application(help_text: str, **settings: Any) -> typer.Typer:
@@ -50,12 +54,16 @@ def run(call: Callable[..., object], program: str) -> None:
     """
     debug = "--debug" in sys.argv[1:]
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
-    with _streams(), _signals.raised():
-        code, message = _outcome(call, arguments, debug)
-        if message:
-            complain(message, program)
-        if code:
-            sys.exit(code)
+    try:
+        with _streams(), _signals.raised():
+            code, message = _outcome(call, arguments, debug)
+            if message:
+                complain(message, program)
+            if code:
+                sys.exit(code)
+    except KeyboardInterrupt:  # just before or just after the work
+        complain(SIGNALS[130], program)
+        sys.exit(130)
 
 
 class OutputError(Exception):
@@ -228,10 +236,15 @@ class Lines:
 
 
 class _Signals:
-    """Turns SIGINT, SIGTERM and SIGHUP into exceptions; a second signal does not wait for the end of a line."""
+    """Turns SIGINT, SIGTERM and SIGHUP into exceptions.
+
+    They wait for the end of a line that is being written, and of an import: an exception out of the middle of one may be lost, or
+    leave a lock held for which another thread that imports waits for ever. A second signal does not wait, and the first waits no
+    longer than `PATIENCE`.
+    """
 
     def __init__(self) -> None:
-        self._writing, self._pending = False, 0
+        self._writing, self._pending, self._since = False, 0, 0.0
 
     @contextmanager
     def raised(self) -> Iterator[None]:
@@ -242,9 +255,13 @@ class _Signals:
                 number = code - 128
                 if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
                     before[number] = signal.signal(number, self._arrived)
+            before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._again)
         try:
             yield
         finally:
+            self._pending = 0
+            if before:
+                signal.setitimer(signal.ITIMER_REAL, 0)  # or it would end the process, once its handler is gone
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -260,14 +277,36 @@ class _Signals:
             self._raise(number)
 
     def _arrived(self, number: int, frame: FrameType | None) -> None:
-        if self._writing and not self._pending:
-            self._pending = number
-        else:
+        if self._pending or not (self._writing or _importing(frame)):
             self._raise(number)
+        self._pending, self._since = number, time.monotonic()
+        self._look_again()
+
+    def _again(self, number: int, frame: FrameType | None) -> None:
+        if not self._pending or self._writing:  # the line's end raises it
+            return
+        if _importing(frame) and time.monotonic() < self._since + PATIENCE:
+            self._look_again()
+            return
+        number, self._pending = self._pending, 0
+        self._raise(number)
+
+    def _look_again(self) -> None:
+        if not self._writing:
+            signal.setitimer(signal.ITIMER_REAL, 0.01)  # seconds
 
     @staticmethod
     def _raise(number: int) -> None:
         raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported, in the frame or in one that waits for it."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 _signals = _Signals()

@@ -1,4 +1,4 @@
-"""AcneGrader: takes a photograph through the six stages from file to result."""
+"""AcneGrader: takes a photograph through the seven stages from file to result."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from weakref import WeakSet
 import numpy as np
 from PIL import Image
 
+from acne_edge import framing, preprocess, quality
 from acne_edge import image as images
-from acne_edge import preprocess, quality
 from acne_edge.cpus import available_cpus
 from acne_edge.errors import (
     AcneEdgeError,
@@ -28,7 +28,7 @@ from acne_edge.errors import (
 from acne_edge.grading import SeverityScale, describe, find_scale, interpret
 from acne_edge.loader import ModelLoader
 from acne_edge.parallel import in_order
-from acne_edge.positions import locate
+from acne_edge.positions import locate, moved
 from acne_edge.prediction import CountInterval, Failure, Grade, ImageSize, ModelInfo, Prediction
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from acne_edge.sources.camera import Camera, StreamResult
 
 ON_POOR_QUALITY = ("warn", "abstain", "fail")
-STAGES = ("decode", "quality", "preprocess", "inference", "interpretation")
+STAGES = ("decode", "framing", "quality", "preprocess", "inference", "interpretation")
 
 
 class AcneGrader:
@@ -117,6 +117,12 @@ class AcneGrader:
         return ModelInfo(backend.manifest.name, backend.manifest.version, self._loader.sha256, backend.name)
 
     @property
+    def settings(self) -> dict[str, str | int | bool | None]:
+        """What `load` was asked for: `backend`, `threads`, `strict`, `scale` (None: the model's own), `on_poor_quality`."""
+        scale = self._wanted_scale.name if self._wanted_scale else None
+        return {**self._loader.settings, "scale": scale, "on_poor_quality": self._on_poor_quality}
+
+    @property
     def backend_reason(self) -> str:
         """Why this backend was chosen."""
         self._loader.backend()
@@ -141,8 +147,11 @@ class AcneGrader:
         manifest = loader.manifest()
         spec = manifest.input
         clock = _Clock()
-        photograph = images.photograph(source, min_side=spec.decode_scale * max(spec.height, spec.width))
+        min_side = spec.decode_scale * max(spec.height, spec.width)
+        decoded = images.photograph(source, min_side)
         clock.lap("decode")
+        photograph = framing.cut(source, decoded, min_side) if manifest.is_framed else framing.uncut(decoded)
+        clock.lap("framing")
         capture = quality.assess(photograph.pixels)
         clock.lap("quality")
         if capture.reasons and self._on_poor_quality == "fail":
@@ -164,7 +173,10 @@ class AcneGrader:
             decoding=manifest.decoding,
             uncertainty=manifest.uncertainty,
         )
+        image = ImageSize(photograph.width, photograph.height, photograph.crop)
         lesions = locate(lesion_map, manifest.positions.threshold)
+        if image.crop is not None:
+            lesions = moved(lesions, image.crop, image.width, image.height)
         abstained = self._abstained(capture.reasons) or result.abstained
         labels = self.scale.labels
         clock.lap("interpretation")
@@ -179,7 +191,7 @@ class AcneGrader:
             abstained=abstained,
             model=self.model,
             timings=clock.finish(),
-            image=ImageSize(photograph.width, photograph.height),
+            image=image,
             lesions=lesions,
             path=os.fspath(source) if isinstance(source, (str, os.PathLike)) else None,
             lesion_map=lesion_map,
@@ -212,7 +224,7 @@ class AcneGrader:
             BackendError: the grader is closed.
         """
         self._current()
-        return self._predict_many(_photographs(sources), workers)
+        return self._predict_many(each_photograph(sources), workers)
 
     def _predict_many(self, sources: Iterable[ImageSource], workers: int) -> Iterator[Prediction | Failure]:
         workers = workers or available_cpus()
@@ -328,7 +340,7 @@ class AcneGrader:
         self.close()
 
 
-def _photographs(sources: Iterable[ImageSource] | str | os.PathLike[str]) -> Iterable[ImageSource]:
+def each_photograph(sources: Iterable[ImageSource] | str | os.PathLike[str]) -> Iterable[ImageSource]:
     """The photographs to predict one by one; see `AcneGrader.predict_many`."""
     if isinstance(sources, (str, os.PathLike)):
         if not os.path.isdir(sources):

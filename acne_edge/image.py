@@ -49,7 +49,29 @@ TURNS = {  # EXIF orientation -> the transposition that turns the image upright
 SIDEWAYS = (5, 6, 7, 8)  # orientations that swap width and height
 BAND = 1 << 22  # pixels converted at once
 WEBP_COPIES = 4  # libwebp's canvases, its output, and Pillow's image
+DICOM_COPIES, JPEG_2000_COPIES = 4, 5  # of pydicom and Pillow; of OpenJPEG, which takes four bytes a sample
 MAX_RUNS, RUNS_COPIES = 4_000_000, 4  # bytes of a run-length encoded BMP; the limit is for time, not memory
+
+
+class NotedFile(os.PathLike[str]):
+    """A path to a photograph that notes what is read there, for records.
+
+    A record must speak of the bytes that were decoded. A file that is read once more for its sum may be another one by then.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = os.fspath(path)
+        self.sha256: str | None = None  # of the bytes that were read, hexadecimal; None where there were none
+        self.size = 0  # bytes
+
+    def __fspath__(self) -> str:
+        return self._path
+
+    def note(self, data: bytes) -> None:
+        """Take the sum of what was read."""
+        import hashlib
+
+        self.sha256, self.size = hashlib.sha256(data).hexdigest(), len(data)
 
 
 class Photograph(NamedTuple):
@@ -81,8 +103,9 @@ def photograph(
     Args:
         source: one photograph, as
 
-            * a path or the bytes of a file: JPEG, PNG, BMP, WebP, TIFF, and HEIC with the extra `heif`. Only the first page or
-              frame is read. Floats and 32-bit integers are refused, because their range is unknown;
+            * a path or the bytes of a file: JPEG, PNG, BMP, WebP, TIFF, HEIC with the extra `heif`, and DICOM with the extra
+              `dicom`. Only the first page or frame is read. Floats and 32-bit integers are refused, because their range is
+              unknown;
             * a uint8 array, 0..255: [H, W] or [H, W, 1] grey, [H, W, 3] RGB or [H, W, 4] RGBA, with any strides and without
               masked pixels. Arrays of other types are refused, because their range is unknown: 12 may be nearly black or
               nearly white;
@@ -99,7 +122,7 @@ def photograph(
         ImageNotFoundError: no such file, or no permission to read it.
         ImageDecodeError: not an image, truncated, or an unsupported format or array.
         ImageSizeError: a side under 32 pixels, or more than `max_pixels`.
-        MissingExtraError: a HEIC file without the extra `heif`.
+        MissingExtraError: a HEIC file without the extra `heif`, a DICOM file without the extra `dicom`.
     """
     with naming(source), _refusing_damage():
         if isinstance(source, np.ndarray):
@@ -107,6 +130,12 @@ def photograph(
         if isinstance(source, Image.Image):
             return _finish(_from_pil(source, max_pixels), srgb, max_pixels)
         return _finish(_from_bytes(_content(source), min_side, max_pixels), srgb, max_pixels)
+
+
+def dct_scale(width: int, height: int, min_side: int) -> int:
+    """The scale, 1, 2, 4 or 8, by which a JPEG is decoded smaller, so that both sides stay >= `min_side` pixels."""
+    times = min(width, height) // min_side
+    return next(scale for scale in (8, 4, 2, 1) if times >= scale or scale == 1)
 
 
 @contextmanager
@@ -153,6 +182,8 @@ def _content(source: str | os.PathLike[str] | bytes | bytearray | memoryview) ->
             raise ImageNotFoundError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
     else:
         raise ImageDecodeError(f"expected a path, bytes, a uint8 array or a PIL image, not {type(source).__name__}")
+    if isinstance(source, NotedFile):
+        source.note(data)
     if not data:
         raise ImageDecodeError("file is empty (0 bytes)")
     return data
@@ -168,6 +199,7 @@ class _Picture:
     copies: int = 1  # memory that decoding takes, in units of 4 bytes a pixel
     bits: int = 8  # per sample; more than 8 are stored in 16
     white_is_zero: bool = False  # only for more than 8 bits
+    orientation: int | None = None  # 1..8, if known from elsewhere than the metadata
 
 
 def _from_array(array: NDArray[Any], max_pixels: int) -> _Picture:
@@ -229,15 +261,17 @@ def _from_bytes(data: bytes, min_side: int | None, max_pixels: int) -> _Picture:
     for start, opened in _OPENERS.items():
         if data.startswith(start):
             return opened(data, max_pixels)
+    if data[128:132] == b"DICM":
+        return _dicom(data, min_side, max_pixels)
     raise ImageDecodeError(f"not an image in a supported format ({', '.join(FORMATS)})")
 
 
-def _jpeg(data: bytes, min_side: int | None, max_pixels: int) -> _Picture:
+def _jpeg(data: bytes, min_side: int | None, max_pixels: int, colours: str = "") -> _Picture:
+    """`colours`: what libjpeg is to take the components for, RGB or YCbCr; empty: what it finds."""
     header = jpeg.read_header(data)
     width, height, metadata = header.width, header.height, header.metadata
     _check_size(width, height, max_pixels)
-    times = min(width, height) // min_side if min_side else 1
-    scale = next(scale for scale in (8, 4, 2, 1) if times >= scale or scale == 1)
+    scale = dct_scale(width, height, min_side) if min_side else 1
     size = -(-width // scale), -(-height // scale)
     mode, raw = {1: ("L", "L"), 3: ("RGB", "RGB"), 4: ("CMYK", "CMYK;I")}[header.components]  # inks are written inverted
     twice = mode != "RGB" or metadata.orientation != 1 or (metadata.profile and not colour.is_srgb(metadata.profile))
@@ -246,7 +280,7 @@ def _jpeg(data: bytes, min_side: int | None, max_pixels: int) -> _Picture:
             f"JPEG of {width}x{height} pixels takes too much memory to decode; save it smaller, as a baseline JPEG"
         )
     image = Image.new(mode, size, None)
-    image.frombytes(data, "jpeg", raw, "", scale, 0)  # libjpeg alone; the last 0 chooses its slow, exact transform
+    image.frombytes(data, "jpeg", raw, colours, scale, 0)  # libjpeg alone; the last 0 chooses its slow, exact transform
     return _Picture(image, metadata, (width, height))
 
 
@@ -313,6 +347,31 @@ def _heif(data: bytes, max_pixels: int) -> _Picture:
     return _Picture(image, _metadata(image), copies=2)
 
 
+def _dicom(data: bytes, min_side: int | None, max_pixels: int) -> _Picture:
+    from acne_edge.formats import dicom
+
+    found = dicom.read_dicom(data)
+    copies = 1 if found.jpeg else JPEG_2000_COPIES if found.jpeg_2000 else DICOM_COPIES
+    _check_size(found.width, found.height, max_pixels, copies)
+    if found.jpeg:
+        picture = _jpeg(found.jpeg, min_side, max_pixels, found.jpeg_colours)
+    elif found.jpeg_2000:
+        from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
+
+        image = Jpeg2KImageFile(io.BytesIO(found.jpeg_2000))
+        if image.mode not in ("RGB", "L"):
+            raise ImageDecodeError(f"JPEG 2000 of mode {image.mode} in a DICOM file that says otherwise")
+        picture = _Picture(image, size=image.size)
+    else:
+        picture = _Picture(dicom.unpack(found), size=(found.width, found.height))
+    if picture.size != (found.width, found.height):
+        raise ImageDecodeError("image data is damaged (its pixels are not as many as the DICOM file says)")
+    picture.orientation = found.orientation
+    if found.profile:
+        picture.metadata = picture.metadata._replace(profile=found.profile)
+    return picture
+
+
 _OPENERS = {
     b"\x89PNG\r\n\x1a\n": _png, b"RIFF": _webp, b"BM": _bmp,
     b"II*\0": _tiff, b"MM\0*": _tiff, b"II+\0": _tiff, b"MM\0+": _tiff,  # the last two are BigTIFF
@@ -338,7 +397,8 @@ def _finish(picture: _Picture, srgb: bool, max_pixels: int) -> Photograph:
     kept = not srgb and mode in ("RGB", "RGBA") and (convert is not None or colour.is_srgb(profile))
     convert = None if kept else convert
     plain = image.mode == mode == "RGB" and convert is None
-    turn = TURNS.get(picture.metadata.orientation)
+    orientation = picture.orientation or picture.metadata.orientation
+    turn = TURNS.get(orientation)
     if picture.size is None:  # a JPEG was measured before it was decoded
         width, height = image.size
         _check_size(width, height, max_pixels, max(picture.copies, 1 if plain and turn is None else 2))
@@ -351,7 +411,7 @@ def _finish(picture: _Picture, srgb: bool, max_pixels: int) -> Photograph:
     width, height = picture.size or image.size
     if turn is not None:
         image = image.transpose(turn)
-        if picture.metadata.orientation in SIDEWAYS:
+        if orientation in SIDEWAYS:
             width, height = height, width
     return Photograph(image, width, height, profile if kept else b"")
 

@@ -65,6 +65,11 @@ class ModelLoader:
         finally:
             self._read.set()
 
+    @property
+    def settings(self) -> dict[str, str | int | bool]:
+        """What was asked for."""
+        return {"backend": self._choice, "threads": self.threads, "strict": self._strict}
+
     def manifest(self) -> Manifest:
         """The model's manifest, as soon as the file is read and verified."""
         if self._manifest is None:

@@ -12,13 +12,14 @@ from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from acne_edge import framing
 from acne_edge.errors import ManifestError
 from acne_edge.grading import CountDecoding, SeverityScale, Uncertainty
 from acne_edge.positions import CROSS, PositionDecoding
 
 SCHEMA = "1.1"  # a minor version adds fields that a reader may ignore; `requires` names those that it may not
 MAX_CHARS = 256 * 1024
-UNDERSTOOD: tuple[str, ...] = ()  # features that this version knows and a model may require
+UNDERSTOOD = (framing.RULE,)  # features that this version knows and a model may require
 MAX_REQUIRED = 64
 
 
@@ -55,6 +56,11 @@ class Manifest:
     metrics: dict[str, Any] = field(default_factory=dict)
     quantisation: dict[str, Any] = field(default_factory=dict)
     requires: tuple[str, ...] = ()  # names of features that a reader must know to give the right answer
+
+    @property
+    def is_framed(self) -> bool:
+        """Whether what stands around a photograph is cut off before the network sees it."""
+        return framing.RULE in self.requires
 
     def to_json(self) -> str:
         """The JSON text with sorted keys, so that equal manifests are equal bytes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,6 +10,8 @@ import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from acne_edge.framing import Box
 
 CROSS = "cross"  # the only rule so far; see `locate`
 MOST = 512  # lesions; a face has under 150, and the limit bounds the time for a damaged map
@@ -41,7 +44,7 @@ def locate(lesion_map: NDArray[np.float32], threshold: float) -> tuple[Lesion, .
     around its centre. One lesion, or the cross's sum if that is less, is subtracted: from the centre first, and the rest from
     the neighbours in proportion. The amount subtracted is the score, and its centre of mass is the place. The next lesion is
     then searched for in what remains, so that two adjacent lesions give two places and none is counted twice. Lesions under
-    `threshold` are subtracted too, but not returned.
+    `threshold` are subtracted too, but not returned. Places are in 0..1 of the map.
 
     Among equal cells, the first in row order is taken; equal scores keep the order in which they were taken. All sums are
     float64, in the order of the code below. A map with a NaN cell holds no lesions, and a negative cell counts as 0.
@@ -71,3 +74,11 @@ def locate(lesion_map: NDArray[np.float32], threshold: float) -> tuple[Lesion, .
         cells[at], cells[at - row], cells[at - 1] = max(centre - 1, 0), up * keep, left * keep
         cells[at + 1], cells[at + row] = right * keep, down * keep
     return tuple(sorted(taken, key=lambda lesion: -lesion.score))
+
+
+def moved(lesions: Iterable[Lesion], crop: Box, width: int, height: int) -> tuple[Lesion, ...]:
+    """The same lesions in 0..1 of a whole photograph, `width` x `height` pixels, of which `crop` was looked at."""
+    return tuple(
+        Lesion((crop.left + lesion.x * crop.width) / width, (crop.top + lesion.y * crop.height) / height, lesion.score)
+        for lesion in lesions
+    )

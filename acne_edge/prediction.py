@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from acne_edge.errors import AcneEdgeError
+    from acne_edge.framing import Box
     from acne_edge.image import ImageSource, Photograph
     from acne_edge.positions import Lesion
     from acne_edge.quality import Quality
@@ -56,6 +57,7 @@ class ImageSize:
 
     width: int  # pixels
     height: int
+    crop: Box | None = None  # the part that was looked at, where borders or an interface around it were cut off
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class Prediction:
     lesions: tuple[Lesion, ...]  # places in the map, the most likely first; there may be more or fewer than `count`
     path: str | None = None
     lesion_map: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32), repr=False, compare=False)
-    """Float32 [h, w], expected lesions in each cell of a grid over the whole frame."""
+    """Float32 [h, w], expected lesions in each cell of a grid over `image.crop`; over the whole photograph where that is None."""
 
     @property
     def ok(self) -> Literal[True]:
@@ -192,7 +194,10 @@ class Prediction:
         from acne_edge.render import overlay
 
         places = [(lesion.x, lesion.y) for lesion in self.marks]
-        picture = overlay.draw(photograph.pixels, places, caption, self.lesion_map if heat else None)
+        width, height = self.image.width, self.image.height
+        box = self.image.crop
+        part = None if box is None else (box.left / width, box.top / height, box.right / width, box.bottom / height)
+        picture = overlay.draw(photograph.pixels, places, caption, self.lesion_map if heat else None, part)
         if photograph.profile:
             picture.info["icc_profile"] = photograph.profile
         return picture
@@ -241,7 +246,11 @@ class Prediction:
             "grade_probs": [round(p, 4) for p in self.grade_probs],
             "grade_set": list(self.grade_set),
             "scale": self.scale,
-            "image": {"width": self.image.width, "height": self.image.height},
+            "image": {
+                "width": self.image.width,
+                "height": self.image.height,
+                "crop": None if self.image.crop is None else self.image.crop._asdict(),
+            },
             "lesions": [{"x": round(x, 5), "y": round(y, 5), "score": round(score, 4)} for x, y, score in self.lesions],
             "quality": self.quality.to_dict(),
             "abstained": self.abstained,
@@ -292,11 +301,16 @@ class Failure:
 
 
 def row(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A result's JSON form as a flat row with the keys COLUMNS; absent values are None."""
+    """A result's JSON form as a flat row with the keys COLUMNS; absent values are None.
+
+    Where the grade is abstained on, the row has none, and of a blank frame no count either: a row is read without its reasons.
+    """
     r = record
     if "error" in r:
         return {**dict.fromkeys(COLUMNS), "path": r["path"], "error": r["error"]["code"]}
-    return {
+    absent: tuple[str, ...] = ("grade", "label", "probability", "grade_set") if r["abstained"] else ()
+    absent += ("count", "low", "high") if r["abstained"] == BLANK else ()
+    figures = {
         "path": r["path"],
         "count": r["count"],
         "low": r["count_interval"]["low"],
@@ -311,3 +325,4 @@ def row(record: Mapping[str, Any]) -> dict[str, Any]:
         "quality": " ".join(r["quality"]["reasons"]),
         "error": None,
     }
+    return figures | dict.fromkeys(absent)

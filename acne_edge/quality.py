@@ -13,6 +13,8 @@ import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from acne_edge.image import ImageArray
 
 SIDE = 128  # pixels of the thumbnail
@@ -60,8 +62,7 @@ def assess(image: ImageArray | Image.Image) -> Quality:
     brightness, clipped = float(luma.mean()), float((luma >= 250).mean())
     laplacian = luma[1:-1, :-2] + luma[1:-1, 2:] + luma[:-2, 1:-1] + luma[2:, 1:-1] - 4 * luma[1:-1, 1:-1]
     sharpness = float(np.abs(laplacian).mean())
-    # Chai and Ngan, IEEE CSVT 1999: skin of all tones lies in this rectangle of chroma.
-    skin = float(((cb >= 77) & (cb <= 127) & (cr >= 133) & (cr <= 173)).mean())
+    skin = float(is_skin(cb, cr).mean())
     short_side = min(image.size)
     tests = (
         (BLANK, _variance(colours) < 16),
@@ -72,6 +73,14 @@ def assess(image: ImageArray | Image.Image) -> Quality:
         (NO_SKIN, skin < 0.15),
     )
     return Quality(short_side, brightness, clipped, sharpness, skin, tuple(code for code, failed in tests if failed))
+
+
+def is_skin(cb: NDArray[np.floating], cr: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which pixels have the colour of skin, by their chroma, 0..255 each (as Pillow's YCbCr has it).
+
+    Skin of all tones lies in a rectangle of chroma: Chai and Ngan, IEEE CSVT 1999.
+    """
+    return np.asarray((cb >= 77) & (cb <= 127) & (cr >= 133) & (cr <= 173))
 
 
 def _variance(colours: ImageArray) -> float:

@@ -10,8 +10,8 @@ from typing import Any
 
 from acne_edge.bench import contenders as entries
 from acne_edge.bench.cold_start import cold_start
-from acne_edge.bench.environment import environment
 from acne_edge.bench.photograph import drawn_photograph
+from acne_edge.environment import environment
 from acne_edge.grader import AcneGrader
 from acne_edge.image import decode
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from acne_edge.backends import BACKENDS
-from acne_edge.cli.options import DocumentOption, ModelOption, OutputOption
+from acne_edge.cli.options import DocumentOption, ModelOption, OutputOption, not_stdin
 from acne_edge.cli.output import destination
 from acne_edge.errors import UsageError
 
@@ -35,6 +35,8 @@ def bench(
     from acne_edge.bench import run as benchmark
     from acne_edge.bench.table import table
 
+    for name, value in (("--image", image), ("--model", model)):
+        not_stdin(value, name)
     if (baseline is None) != (checkpoint is None):
         raise UsageError("--baseline torch and --checkpoint FILE go together")
     settings = benchmark.Settings(

@@ -15,6 +15,8 @@ import typer
 EXTRAS = {
     "heif": (("pillow_heif",), "read HEIC photographs"),
     "pandas": (("pandas",), "give results as a data frame"),
+    "dicom": (("pydicom", "highdicom"), "read DICOM photographs and write Structured Reports"),
+    "fhir": (("fhir",), "give results as FHIR resources"),
     "openvino": (("openvino",), "run on OpenVINO"),
     "tensorrt": (("tensorrt", "cuda"), "build TensorRT engines and run them on an NVIDIA GPU"),
     "tensorrt-rtx": (("tensorrt_rtx", "tensorrt_rtx_bindings"), "build TensorRT engines without a GPU; run them on RTX cards"),
@@ -55,8 +57,8 @@ def diagnose() -> Iterator[Check]:
     """Yield all findings, each as soon as it is known. `ok` False means that predictions do not work."""
     from acne_edge import __version__, models
     from acne_edge.backends import NVIDIA_DEVICE_FILES
-    from acne_edge.bench.environment import environment
     from acne_edge.cpus import available_cpus, limited_cpus
+    from acne_edge.environment import environment
 
     env = environment()
     yield Check("acne-edge", True, f"{__version__} on Python {platform.python_version()}, {env['system']}")
@@ -104,7 +106,7 @@ def fitting(machine: str, flags: Collection[str], gpu: str | None, cards: Collec
 
     Args:
         machine: architecture, as `platform.machine` names it.
-        flags: INT8 instructions of the processor, as `bench.environment` names them.
+        flags: INT8 instructions of the processor, as `environment` names them.
         gpu: the device file of an NVIDIA GPU with its driver; None: there is none.
         cards: makers of the graphics cards, with or without a driver.
         extras: names of installed extras.

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from acne_edge.backends.tensorrt import Precision, Target
+from acne_edge.cli.options import not_stdin
 
 
 def engine(
@@ -29,6 +30,7 @@ def engine(
     from acne_edge.files import write
     from acne_edge.models import load_model
 
+    not_stdin(model, "MODEL")
     file = load_model(model)
     with console.busy("building the engine"):
         data = build(file.data, precision, target, timing_cache)

@@ -15,10 +15,12 @@ import typer.core
 
 from acne_edge import console, startup
 
-DEVICE_COMMANDS = ("predict", "watch", "serve", "evaluate", "info", "doctor", "bench", "engine")
+DEVICE_COMMANDS = (
+    "predict", "watch", "serve", "visit", "check-record", "add-count", "evaluate", "info", "doctor", "bench", "engine",
+)  # fmt: skip
 RESEARCH_COMMANDS = ("train", "crossval", "refit", "compare", "analyse", "subject-groups")
 MODULES = {
-    **{name: f"acne_edge.cli.{name}" for name in DEVICE_COMMANDS},
+    **{name: f"acne_edge.cli.{name.replace('-', '_')}" for name in DEVICE_COMMANDS},
     **dict.fromkeys(RESEARCH_COMMANDS, "acne_edge.training.command"),
 }
 GROUPS = {"Commands on a device": DEVICE_COMMANDS, "Research commands (extra `train`)": RESEARCH_COMMANDS}
@@ -31,6 +33,7 @@ Exit codes:
   3    at least one photograph failed
   4    the model was refused, or the runtime cannot run it
   5    no photograph got a grade: all were abstained on
+  6    check-record: a line was changed, or a result is different now
   129, 130, 143    ended by SIGHUP, SIGINT (Ctrl-C), SIGTERM
 """
 

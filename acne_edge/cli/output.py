@@ -1,4 +1,4 @@
-"""Writes predictions as a table, JSON, JSON lines or CSV, to stdout or a file, each as soon as it is ready."""
+"""Writes predictions as a table, JSON, JSON lines, CSV or FHIR, to stdout or a file; all but FHIR as soon as they are ready."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from acne_edge.errors import AcneEdgeError, UsageError
 if TYPE_CHECKING:
     from acne_edge.prediction import Failure, Prediction
 
-Format = Literal["table", "json", "jsonl", "csv"]
+Format = Literal["table", "json", "jsonl", "csv", "fhir"]
 
 
 @dataclass
@@ -120,7 +120,7 @@ def _tell(error: BaseException, more: str) -> None:
 
 def write(results: Iterable[Prediction | Failure], output: Format, lesion_map: bool = False) -> None:
     """Print results in a format; `lesion_map` adds the lesion map, in JSON only."""
-    {"table": _table, "json": _json, "jsonl": _jsonl, "csv": _csv}[output](results, lesion_map)
+    {"table": _table, "json": _json, "jsonl": _jsonl, "csv": _csv, "fhir": _fhir}[output](results, lesion_map)
 
 
 def _jsonl(results: Iterable[Prediction | Failure], lesion_map: bool) -> None:
@@ -153,6 +153,13 @@ def _csv(results: Iterable[Prediction | Failure], lesion_map: bool) -> None:
     writer.writeheader()
     for result in results:
         writer.writerow(result.to_row())
+
+
+def _fhir(results: Iterable[Prediction | Failure], lesion_map: bool) -> None:
+    """One bundle, when all is done: its form has no place for what is half there."""
+    from acne_edge.interop.fhir import bundle
+
+    print(bundle(results).model_dump_json(indent=2))
 
 
 HEAD = f"{'lesions':>7}  {'interval':<8}  {'grade':<23}  {'p':<4}  "  # the longest grade is "moderate to very severe"

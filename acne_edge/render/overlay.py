@@ -29,11 +29,8 @@ LEAST_TYPE = 12  # pixels
 HEADLINE = 1.35  # size of the first line, relative to the others
 PAPER, INK = (24, 24, 28), (245, 245, 245)
 SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
-OPTIONS: dict[str, dict[str, Any]] = {
-    "JPEG": {"quality": 92, "subsampling": 0},  # full colour resolution: rings are thin
-    "PNG": {},
-    "WEBP": {"quality": 92},
-}
+QUALITY = 92  # of JPEG and WebP
+OPTIONS: dict[str, dict[str, Any]] = {"JPEG": {"subsampling": 0}, "PNG": {}, "WEBP": {}}  # full colour resolution: rings are thin
 
 
 def draw(
@@ -41,6 +38,8 @@ def draw(
     marks: Sequence[tuple[float, float]] = (),
     caption: Sequence[str] = (),
     heat: NDArray[np.floating] | None = None,
+    boxes: Sequence[tuple[float, float, float, float]] = (),
+    heated: tuple[float, float, float, float] | None = None,
 ) -> Image.Image:
     """Returns a new picture: the photograph with a heat map, rings around places, and a caption below it.
 
@@ -51,7 +50,9 @@ def draw(
         photograph: mode RGB.
         marks: centres (x, y) in 0..1 of the frame.
         caption: lines; the first is set in larger type. Characters that Pillow's own font lacks become question marks.
-        heat: [h, w], expected lesions in each cell of a grid over the frame; opacity is highest from FULL_HEAT on.
+        heat: [h, w], expected lesions in each cell of a grid; opacity is highest from FULL_HEAT on.
+        boxes: (left, top, right, bottom) in 0..1 of the frame, drawn as rectangles in the same two strokes.
+        heated: the rectangle under the grid: left, top, right, bottom in 0..1 of the frame; None: the whole frame.
     """
     lines = _set(caption, photograph.width)
     margin = lines[0].font.size * 0.6 if lines else 0.0
@@ -60,7 +61,11 @@ def draw(
     picture.paste(photograph, (0, 0))
     if heat is not None:
         tint = Image.fromarray((255 * OPACITY * np.clip(heat / FULL_HEAT, 0, 1)).astype(np.uint8))
-        picture.paste(HEAT, (0, 0, *photograph.size), tint.resize(photograph.size, Image.Resampling.BICUBIC))
+        left, top, right, bottom = (
+            round(share * side) for share, side in zip(heated or (0, 0, 1, 1), 2 * photograph.size, strict=True)
+        )
+        picture.paste(HEAT, (left, top, right, bottom), tint.resize((right - left, bottom - top), Image.Resampling.BICUBIC))
+    _frame(picture, boxes, photograph.size)
     _ring(picture, marks, photograph.size)
     write, y = ImageDraw.Draw(picture), photograph.height + margin
     for line in lines:
@@ -69,8 +74,10 @@ def draw(
     return picture
 
 
-def encode(picture: Image.Image, suffix: str, profile: bytes = b"") -> bytes:
+def encode(picture: Image.Image, suffix: str, profile: bytes = b"", quality: int = QUALITY) -> bytes:
     """The picture as the bytes of a file of the suffix's kind (`.jpg`, `.png`, `.webp`), with a colour profile and nothing else.
+
+    `quality` is that of JPEG and WebP, 1..95.
 
     Raises UsageError for another suffix, and AcneEdgeError for a picture too large for that kind of file.
     """
@@ -79,7 +86,8 @@ def encode(picture: Image.Image, suffix: str, profile: bytes = b"") -> bytes:
         raise UsageError(f"pictures are saved as {', '.join(SUFFIXES)}, not as {suffix or 'a file without a suffix'!r}")
     stream = io.BytesIO()
     try:
-        picture.save(stream, kind, **OPTIONS[kind], **({"icc_profile": profile} if profile else {}))
+        options = OPTIONS[kind] | ({} if kind == "PNG" else {"quality": quality})
+        picture.save(stream, kind, **options, **({"icc_profile": profile} if profile else {}))
     except (OSError, ValueError) as error:  # JPEG and WebP limit the length of a side
         width, height = picture.size
         raise AcneEdgeError(f"a picture of {width}x{height} pixels cannot be saved as {kind} ({error})") from error
@@ -94,6 +102,22 @@ def _ring(picture: Image.Image, marks: Sequence[tuple[float, float]], size: tupl
         for x, y in marks:
             at = round(x * size[0] - stamp.width / 2), round(y * size[1] - stamp.height / 2)
             picture.paste(colour, (*at, at[0] + stamp.width, at[1] + stamp.height), stamp)
+
+
+def _frame(picture: Image.Image, boxes: Sequence[tuple[float, float, float, float]], size: tuple[int, int]) -> None:
+    """Rectangles in two strokes, as the rings are drawn; what lies outside of the photograph is cut off."""
+    radius = max(LEAST_RADIUS, RADIUS * min(size))
+    pen = ImageDraw.Draw(picture)
+    for colour, breadth in ((DARK, max(LEAST_CASING, CASING * radius)), (LIGHT, max(LEAST_LINE, LINE * radius))):
+        for left, top, right, bottom in boxes:
+            reach = breadth / 2
+            corners = (
+                max(0, left * size[0] - reach),
+                max(0, top * size[1] - reach),
+                min(size[0] - 1, right * size[0] + reach),
+                min(size[1] - 1, bottom * size[1] + reach),
+            )
+            pen.rectangle(corners, outline=colour, width=max(1, round(breadth)))
 
 
 def _stamp(radius: float, breadth: float) -> Image.Image:

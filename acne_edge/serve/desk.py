@@ -15,11 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from acne_edge import __version__
+from acne_edge.catalogue import LANGUAGES
 from acne_edge.evaluation.annotated import MAX_COUNT, to_coco
 from acne_edge.serve import agreement, exports, pictures, rows, uploads
 from acne_edge.serve.problems import Problem
 from acne_edge.serve.settings import Settings
-from acne_edge.serve.static import LANGUAGES
 from acne_edge.serve.store import ConflictError, Photograph, Reading
 from acne_edge.serve.study import Study
 

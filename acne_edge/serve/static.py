@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from acne_edge.catalogue import FOLDER, LANGUAGES
 from acne_edge.serve.problems import Problem
 
 TYPES = {
@@ -16,7 +18,7 @@ TYPES = {
     ".svg": "image/svg+xml",
     ".json": "application/json",
 }
-WORDS, LANGUAGES = Path(__file__).parent / "words", ("en", "zh")
+SAID = ("lang", "not_a_diagnosis", "grade.", "quality.", "advice.", "page.")  # of the catalogue
 PAGES = {"/": "index.html", "/docs": "docs.html"}
 
 
@@ -53,5 +55,7 @@ def read() -> dict[str, tuple[bytes, str]]:
         if file.suffix in TYPES
     }
     for language in LANGUAGES:
-        found[f"words/{language}.json"] = (WORDS / f"{language}.json").read_bytes(), TYPES[".json"]
+        texts = json.loads((FOLDER / f"{language}.json").read_text(encoding="utf-8"))
+        own = {key: text for key, text in texts.items() if key.startswith(SAID)}
+        found[f"words/{language}.json"] = json.dumps(own, ensure_ascii=False).encode(), TYPES[".json"]
     return found

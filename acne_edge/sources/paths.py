@@ -23,7 +23,8 @@ from typing import TypeAlias
 from acne_edge.errors import ImageNotFoundError
 
 HEIF_SUFFIXES = (".heic", ".heif", ".hif")
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", *HEIF_SUFFIXES)
+DICOM_SUFFIX = ".dcm"
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", *HEIF_SUFFIXES, DICOM_SUFFIX)
 JUNK = frozenset((
     "@eadir", "thumbnails", "thumbs", "__macosx",  # small copies and attributes: Synology, cameras and viewers, macOS' archives
     "#recycle", "@recycle", "$recycle.bin", "recycler", "recycled", "trash", "lost+found",  # thrown away, or fallen off

@@ -1,4 +1,4 @@
-"""What the command line says of itself."""
+"""The help and version texts of the command line."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_h_is_help(run: Run, command: str) -> None:
         ("predict", "--backend", "auto|onnxruntime|openvino|tensorrt"),
         ("predict", "--scale", "hayashi|banded|report"),
         ("predict", "--on-poor-quality", "warn|abstain|fail"),
-        ("predict", "--format", "table|json|jsonl|csv"),
+        ("predict", "--format", "table|json|jsonl|csv|fhir"),
         ("info", "--format", "table|json"),
         ("bench", "--format", "table|json"),
         ("evaluate", "--format", "table|json"),

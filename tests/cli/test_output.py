@@ -116,6 +116,12 @@ def test_documents_can_be_written_to_a_file_too(run: Run, tmp_path: Path) -> Non
     assert run("info", "--format", "table", "-o", "-")[1].splitlines()[0].split() == ["model.name", "acne-edge-s"]
 
 
+def test_the_table_of_a_manifest_has_no_line_of_kilobytes(run) -> None:
+    lines = run("info", "--format", "table")[1].splitlines()
+    assert max(map(len, lines)) < 600
+    assert next(line for line in lines if "count.weight" in line).endswith("characters: --format json has them)")
+
+
 def test_a_dash_is_stdout(run: Run, photo: Path) -> None:
     assert run("predict", photo, "-f", "csv", "-o", "-")[1].startswith("path,")
 

@@ -171,7 +171,7 @@ def test_a_disk_that_fills_up_costs_the_memory_and_not_the_watch(
     monkeypatch.setenv("XDG_STATE_HOME", str(state.parents[1]))
     notes.add("c.jpg", (1, 2))
     assert notes.get("b.jpg") == notes.get("c.jpg") == (1, 2)
-    assert caplog.text.count("cannot be remembered") == 1
+    assert caplog.text.count("cannot remember which photographs are done") == 1
     notes.close()
     assert reopened(folder) == {"a.jpg": (1, 2)}, "no half line is left"
 

@@ -1,4 +1,4 @@
-"""Which files of a folder are photographs, and what becomes of the paths that a person types."""
+"""Which files of a folder are photographs, and how typed paths are expanded."""
 
 from __future__ import annotations
 
