@@ -20,13 +20,6 @@ def words(language: str) -> dict[str, str]:
     return json.loads(static.read()[f"words/{language}.json"][0])
 
 
-def test_languages_say_the_same_things() -> None:
-    english, chinese = words("en"), words("zh")
-    assert english.keys() == chinese.keys()
-    places = re.compile(r"\{\w+\}")
-    assert [key for key in english if sorted(places.findall(english[key])) != sorted(places.findall(chinese[key]))] == []
-
-
 def test_every_text_that_is_used_is_there_and_every_one_that_is_there_is_used() -> None:
     used = {key for file in (*SCRIPTS, PAGE / "index.html") for key in KEY.findall(file.read_text())}
     stems = {key for key in used if key.endswith(".")}
