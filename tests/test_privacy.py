@@ -185,19 +185,12 @@ def test_the_cache_holds_nothing_of_a_photograph(call: Call, folder: Path, tmp_p
 def test_a_server_keeps_and_hands_out_nothing_of_the_metadata(folder: Path, tmp_path: Path) -> None:
     if find_spec("fastapi") is None:
         pytest.skip("the extra serve is not installed")
-    command = [
-        sys.executable,
-        "-m",
-        "acne_edge",
-        "serve",
-        folder,
-        "--port",
-        "0",
-        "--no-token",
-        "--store",
-        tmp_path / "said.sqlite",
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, stderr=(tmp_path / "log").open("w")) as server:
+    said = tmp_path / "said.sqlite"
+    command = [sys.executable, "-m", "acne_edge", "serve", folder, "--port", "0", "--no-token", "--store", said]
+    with (
+        (tmp_path / "log").open("w") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, stderr=log) as server,
+    ):
         assert server.stdout is not None
         address = server.stdout.readline().strip()
         found: list[dict[str, object]] = []
@@ -208,7 +201,7 @@ def test_a_server_keeps_and_hands_out_nothing_of_the_metadata(folder: Path, tmp_
                 (tmp_path / f"{row['id']}-{kind}.jpg").write_bytes(asked(f"{address}study/photographs/{row['id']}/{kind}"))
         server.send_signal(signal.SIGTERM)
     assert leaks(tmp_path, (*INSIDE, PATIENT), folder.parent) == []
-    assert b"a.jpg" in (tmp_path / "said.sqlite").read_bytes()  # as the page says
+    assert b"a.jpg" in said.read_bytes()  # as the page says
 
 
 def asked(address: str) -> bytes:

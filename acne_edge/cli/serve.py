@@ -22,37 +22,40 @@ TOKEN = "ACNE_EDGE_TOKEN"
 
 def serve(
     directory: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="Photographs to look at; what is added goes here too [memory alone].")
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="Folder of photographs; those added on the page go here too [in memory]."),
     ] = None,
-    host: Annotated[
-        str, typer.Option(help="Address to listen at; others than the machine's own let the network in.")
-    ] = "localhost",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8642,
+    host: Annotated[str, typer.Option(help="Address to listen at; localhost admits this machine alone.")] = "localhost",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any that is free.")] = 8642,
     name: Annotated[
-        list[str] | None, typer.Option(help="A further name by which browsers call the server; may be given several times.")
+        list[str] | None, typer.Option(help="Further name by which browsers call the server; repeat it for several.")
     ] = None,
-    tls_certificate: Annotated[Path | None, typer.Option(help="PEM file; with --tls-key, serve over https.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="PEM file of the certificate's key.")] = None,
-    no_token: Annotated[bool, typer.Option("--no-token", help="Ask for no token; on the machine's own address only.")] = False,
+    tls_certificate: Annotated[Path | None, typer.Option(help="Certificate, a PEM file, to serve over https.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Key of the certificate, a PEM file.")] = None,
+    no_token: Annotated[
+        bool, typer.Option("--no-token", help="Let in whoever is on this machine; not with another --host.")
+    ] = False,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     store: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Where corrections are kept [acne-edge.sqlite in DIR; else nowhere]."),
+        typer.Option(metavar="FILE", help="File that keeps corrections [acne-edge.sqlite in DIR]."),
     ] = None,
-    blind: Annotated[bool, typer.Option("--blind", help="Show what the model says only after the reader has counted.")] = False,
-    workers: Annotated[int, typer.Option(min=0, help="Photographs predicted at once; 0: one for each processor.")] = 0,
-    queue: Annotated[int, typer.Option(min=1, help="Requests that may run or wait; further ones get 429.")] = 64,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds after which a request gets 503.")] = 30.0,
-    max_megabytes: Annotated[float, typer.Option(min=0.001, max=200.0, help="Of one photograph; larger ones get 413.")] = 32.0,
+    blind: Annotated[bool, typer.Option("--blind", help="Hide the model's result until the reader has counted.")] = False,
+    workers: Annotated[int, typer.Option(min=0, help="Photographs predicted at once; 0 means one per processor.")] = 0,
+    queue: Annotated[int, typer.Option(min=1, help="Most requests that may run or wait; more get 429.")] = 64,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds a request may take; after them it gets 503.")] = 30.0,
+    max_megabytes: Annotated[
+        float, typer.Option(min=0.001, max=200.0, help="Largest photograph, in MB; a larger one gets 413.")
+    ] = 32.0,
     model: ModelOption = None,
     scale: ScaleOption = None,
     backend: BackendOption = "auto",
     strict: StrictOption = False,
     on_poor_quality: QualityOption = "warn",
 ) -> None:
-    """Serve a page on which people look at photographs and correct marks, and a REST interface, until SIGINT or SIGTERM.
+    """Serve a page for reviewing photographs and correcting marks, and a REST interface, until SIGINT or SIGTERM.
 
-    Needs the extra `serve`. The page's address is printed with a token, without which nobody gets in; ACNE_EDGE_TOKEN sets one.
+    Needs the extra `serve`. It prints the page's address, with a token that lets you in. ACNE_EDGE_TOKEN sets a token of your own.
     """
     try:
         from acne_edge.serve import app, server

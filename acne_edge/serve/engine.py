@@ -73,7 +73,7 @@ class Engine:
             self.taken -= 1
 
     def submit(self, work: Callable[[], Result], priority: int = SOON) -> Future[Result]:
-        """Have `work` done in one of the threads. A future that is cancelled before its turn is passed over."""
+        """Have `work` done in one of the threads. A future that is cancelled before its turn is skipped."""
         if self.stopping:
             raise Problem(503, "the server is stopping", retry_after=5)
         future: Future[Result] = Future()

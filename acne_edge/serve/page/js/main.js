@@ -156,8 +156,8 @@ function receive({ sequence, rows, gone, waiting }) {
   }
 }
 
-/** Another reader, or another mode: everything is asked for anew. */
-function anew() {
+/** Another reader, or another mode: everything is asked for again. */
+function refresh() {
   flushNote();
   state.sequence = 0;
   asked?.abort();
@@ -244,12 +244,12 @@ function wire() {
   $("reader").addEventListener("change", () => {
     state.reader = $("reader").value.trim();
     localStorage.setItem("reader", state.reader);
-    anew();
+    refresh();
   });
   $("blind").addEventListener("change", () => {
     state.blind = $("blind").checked;
     localStorage.setItem("blind", state.blind ? "1" : "0");
-    anew();
+    refresh();
   });
   $("language").addEventListener("change", () => use($("language").value));
 }

@@ -15,7 +15,7 @@ export class Saver {
     Object.assign(this, { id, who, version, told, wanted: null, busy: false, paused: false });
   }
 
-  /** Keep this state; one that was not sent yet is passed over. */
+  /** Keep this state; one that was not sent yet is skipped. */
   save(content) {
     this.wanted = content;
     unsaved.add(this);
