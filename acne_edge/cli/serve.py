@@ -55,7 +55,7 @@ def serve(
 ) -> None:
     """Serve a page for reviewing photographs and correcting marks, and a REST interface, until SIGINT or SIGTERM.
 
-    Needs the extra `serve`. It prints the page's address, with a token that lets you in. ACNE_EDGE_TOKEN sets a token of your own.
+    Needs the extra `serve`. It prints the page's address, with a token that lets you in; ACNE_EDGE_TOKEN sets one of your own.
     """
     try:
         from acne_edge.serve import app, server

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from python_multipart.exceptions import FormParserError
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
@@ -51,8 +52,8 @@ async def _of_form(request: Request) -> bytes:
     parser.spool_max_size = 1 << 62  # bytes beyond which a file would go to the disk; the guard has a limit far below
     try:
         form = await parser.parse()
-    except MultiPartException as error:
-        raise Problem(422, f"the form cannot be read: {error.message}") from error
+    except (MultiPartException, FormParserError) as error:
+        raise Problem(422, "the form cannot be read") from error
     try:
         files = [value for _, value in form.multi_items() if not isinstance(value, str)]
         if len(files) != 1:
