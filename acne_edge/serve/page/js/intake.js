@@ -2,7 +2,7 @@
 
 import { add, Offline } from "./api.js";
 import { $, state, tell, toast } from "./state.js";
-import { t } from "./words.js";
+import { reason, t } from "./words.js";
 
 const KINDS = /\.(jpe?g|jpe|jfif|png|webp|hei[cf]|hif)$/i;
 const MB = 1e6;
@@ -21,7 +21,7 @@ export async function take(files) {
         if (!opened) tell("open", id);
         opened = true;
       } catch (error) {
-        const why = error instanceof Offline ? t("page.offline") : t(`page.error.${error.code}`);
+        const why = error instanceof Offline ? t("page.offline") : reason(error.code);
         toast(`${name}: ${why}`, true);
       }
     }

@@ -10,7 +10,7 @@ import * as panel from "./panel.js";
 import { Saver } from "./saver.js";
 import * as stage from "./stage.js";
 import { $, on, say, state, tell, toast, who } from "./state.js";
-import { language, preferred, speak, t } from "./words.js";
+import { language, preferred, reason, speak, t } from "./words.js";
 
 const NOTE_PAUSE = 600; // milliseconds without a key after which a comment is kept
 let asked = null; // ends the question for changes that is under way
@@ -27,7 +27,7 @@ async function open(id) {
     detail = await api.photograph(id, who());
   } catch (error) {
     if (turn === opening) opening = 0;
-    if (error instanceof api.Refusal && opening === 0) toast(t(`page.error.${error.code}`), true);
+    if (error instanceof api.Refusal && opening === 0) toast(reason(error.code), true);
     return;
   }
   if (turn === opening) adopt(detail);

@@ -1,7 +1,7 @@
 // What the model says and what the reader says, side by side, on one ladder of grades.
 
 import { $, state, tell } from "./state.js";
-import { plural, t, word } from "./words.js";
+import { plural, reason, t, word } from "./words.js";
 
 const scale = () => state.about.scale;
 
@@ -34,7 +34,7 @@ export function show() {
   $("name").title = current.name;
   $("result").hidden = $("note-field").hidden = failed;
   $("failed").hidden = !failed;
-  if (failed) $("failed").textContent = t(`page.error.${prediction.error.code}`) + ` (${prediction.error.message})`;
+  if (failed) $("failed").textContent = `${reason(prediction.error.code)} (${prediction.error.message})`;
   advice(failed ? [] : prediction.quality.reasons);
   if (!failed) {
     machine();

@@ -178,8 +178,7 @@ function released(event) {
   if (!pointers.delete(event.pointerId) || !gesture) return;
   const done = gesture;
   if (pointers.size) {
-    gesture = done.pinch && pointers.size < 2 ? { pinch: true, spread: 1, x: 0, y: 0, over: true } : done;
-    if (gesture.over) gesture = null; // one finger that is left after a pinch does nothing more
+    gesture = null; // one finger that is left after a pinch does nothing more
     return;
   }
   gesture = null;

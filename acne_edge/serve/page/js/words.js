@@ -25,6 +25,9 @@ export function word(kind, code) {
   return texts[`${kind}.${code.replaceAll(" ", "_")}`] ?? code.replaceAll("_", " ");
 }
 
+/** Why something failed, by the server's code. */
+export const reason = (code) => texts[`page.error.${code}`] ?? texts["page.error.error"];
+
 /** One of two texts: of one, or of any other number. */
 export function plural(key, n, values = {}) {
   return t(n === 1 ? `${key}.one` : key, { n, ...values });
