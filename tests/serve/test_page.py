@@ -167,6 +167,7 @@ def test_a_grade_and_a_count_of_ones_own(serve: Serve, open_page: Open, folder: 
 
 def test_everything_by_keyboard(serve: Serve, open_page: Open, folder: Path) -> None:
     client = serve(folder)
+    rows(client, 3)  # so that there is a next one
     page = open_page(client)
     page.wait_for_selector("#tools:not([hidden])")
     first = page.locator("#name").get_attribute("title")
