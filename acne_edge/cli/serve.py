@@ -14,6 +14,9 @@ from acne_edge.cli.options import BackendOption, ModelOption, QualityOption, Sca
 from acne_edge.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
+    import socket
+
+    from acne_edge.grader import AcneGrader
     from acne_edge.serve.settings import Settings
     from acne_edge.serve.store import Store
 
@@ -58,10 +61,8 @@ def serve(
     Needs the extra `serve`. It prints the page's address, with a token that lets you in; ACNE_EDGE_TOKEN sets one of your own.
     """
     try:
-        from acne_edge.serve import app, server
-        from acne_edge.serve.engine import Engine
+        from acne_edge.serve import app, server  # noqa: F401  # needs all that the extra brings
         from acne_edge.serve.settings import Settings, is_loopback, own_names
-        from acne_edge.serve.study import Study
     except ImportError as error:
         raise MissingExtraError(error.name or "FastAPI", "serve", "the server") from error
 
@@ -81,21 +82,39 @@ def serve(
         timeout=timeout,
         blind=blind,
         secure=certificate is not None,
+        network=not is_loopback(host),
     )
     if certificate:
         server.check(*certificate)
     console.log_to_stderr()
     with closing(_store(directory, store)) as kept, closing(server.listen(host, port)) as listening:
         grader = open_grader(model, backend, 1, strict, scale, on_poor_quality)
-        grader.warmup()
-        engine = Engine(grader, workers, queue)
-        study = Study(directory, kept, engine, blind)
-        _say(server.url(listening, settings, TOKEN not in os.environ), settings, not is_loopback(host), directory)
-        if open_browser:
-            import webbrowser
+        _run(grader, directory, kept, settings, listening, certificate, open_browser)
 
-            webbrowser.open(server.url(listening, settings))
-        server.run(app.create(study, settings), listening, certificate, engine.drain)
+
+def _run(
+    grader: AcneGrader,
+    directory: Path | None,
+    kept: Store,
+    settings: Settings,
+    listening: socket.socket,
+    certificate: tuple[Path, Path] | None,
+    open_browser: bool,
+) -> None:
+    """Serve until a signal. Everything is closed then."""
+    from acne_edge.serve import app, server
+    from acne_edge.serve.engine import Engine
+    from acne_edge.serve.study import Study
+
+    grader.warmup()
+    engine = Engine(grader, settings.workers, settings.places)
+    study = Study(directory, kept, engine, settings.blind)
+    _say(server.url(listening, settings, TOKEN not in os.environ), settings, directory)
+    if open_browser:
+        import webbrowser
+
+        webbrowser.open(server.url(listening, settings))
+    server.run(app.create(study, settings), listening, certificate, engine.drain)
 
 
 def _token(no_token: bool) -> dict[str, str | None]:
@@ -120,9 +139,9 @@ def _store(directory: Path | None, store: Path | None) -> Store:
     return Store(store)
 
 
-def _say(url: str, settings: Settings, network: bool, directory: Path | None) -> None:
+def _say(url: str, settings: Settings, directory: Path | None) -> None:
     print(url, flush=True)
-    if network and not settings.secure:
+    if settings.network and not settings.secure:
         console.complain("whoever is on the way can read token and photographs: serve over TLS, or behind a proxy that does")
     if directory is None:
         console.complain("no folder: photographs and corrections are gone when this ends")

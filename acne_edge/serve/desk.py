@@ -54,7 +54,14 @@ class ReadingIn(BaseModel):
 def routes(study: Study, settings: Settings) -> APIRouter:
     """The routes of one study."""
     router = APIRouter(prefix="/study")
-    kept = pictures.Kept()
+    _list(router, study, settings)
+    _readings(router, study)
+    _photographs(router, study, settings)
+    _results(router, study)
+    return router
+
+
+def _list(router: APIRouter, study: Study, settings: Settings) -> None:
     scale = study.engine.grader.scale
 
     @router.get("")
@@ -78,6 +85,10 @@ def routes(study: Study, settings: Settings) -> APIRouter:
             await asyncio.sleep(LOOK)
         return await run_in_threadpool(_changes, study, since, reader, blind or study.blind)
 
+
+def _readings(router: APIRouter, study: Study) -> None:
+    scale = study.engine.grader.scale
+
     @router.get("/photographs/{number}")
     def photograph(number: int, reader: Reader = "", blind: Blind = False) -> dict[str, Any]:
         found = study.photograph(number)
@@ -96,6 +107,10 @@ def routes(study: Study, settings: Settings) -> APIRouter:
             current = rows.detail(found, conflict.current, scale, blind or study.blind)
             return JSONResponse({"error": {"code": "conflict", "message": "changed meanwhile"}, "current": current}, 409)
         return JSONResponse(rows.detail(found, kept_reading, scale, blind or study.blind))
+
+
+def _photographs(router: APIRouter, study: Study, settings: Settings) -> None:
+    kept = pictures.Kept()
 
     @router.post("/photographs")
     async def add(request: Request, name: Annotated[str, Query(max_length=1000)] = "photograph") -> dict[str, int]:
@@ -124,6 +139,8 @@ def routes(study: Study, settings: Settings) -> APIRouter:
     async def whole(number: int) -> Response:
         return await picture(number, pictures.PICTURE)
 
+
+def _results(router: APIRouter, study: Study) -> None:
     @router.get("/agreement")
     def agreed() -> dict[str, Any]:
         return agreement.measured(study)
@@ -135,8 +152,6 @@ def routes(study: Study, settings: Settings) -> APIRouter:
     @router.get("/export.csv")
     def table(reader: str | None = None) -> Response:
         return _download(Response(exports.table(study, reader), media_type="text/csv; charset=utf-8"), "readings.csv")
-
-    return router
 
 
 def corrected(before: Reading, said: ReadingIn, hidden: bool) -> Reading:

@@ -63,7 +63,12 @@ def schemas() -> dict[str, Any]:
 def routes(engine: Engine, metrics: Metrics, settings: Settings) -> APIRouter:
     """The routes of one server."""
     router = APIRouter(dependencies=[Depends(_known_parameters)])
+    _predictions(router, engine, metrics, settings)
+    _operation(router, engine, metrics)
+    return router
 
+
+def _predictions(router: APIRouter, engine: Engine, metrics: Metrics, settings: Settings) -> None:
     @router.post(
         PREDICTIONS,
         tags=["predictions"],
@@ -112,6 +117,8 @@ def routes(engine: Engine, metrics: Metrics, settings: Settings) -> APIRouter:
         }
         return {"running": running, "shipped": [{"name": name, "sha256": e["sha256"]} for name, e in models.index().items()]}
 
+
+def _operation(router: APIRouter, engine: Engine, metrics: Metrics) -> None:
     @router.get("/healthz", tags=["operation"], summary="Is the process alive?", responses={422: problems(422)[422]})
     async def alive() -> dict[str, str]:
         """Asks for no token."""
@@ -136,8 +143,6 @@ def routes(engine: Engine, metrics: Metrics, settings: Settings) -> APIRouter:
     def counted() -> Response:
         """Requests by status, seconds, abstentions, places."""
         return Response(metrics.text(), media_type=CONTENT_TYPE)
-
-    return router
 
 
 def _known_parameters(request: Request) -> None:

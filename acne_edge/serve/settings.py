@@ -23,6 +23,7 @@ class Settings:
     timeout: float = 30.0  # seconds until a photograph must have arrived, and again until it must be predicted
     blind: bool = False  # the page shows what the model says only after the reader has counted
     secure: bool = False  # served over TLS
+    network: bool = False  # others than this machine reach it
 
 
 def is_loopback(host: str) -> bool:
