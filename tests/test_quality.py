@@ -46,7 +46,7 @@ def noise(face: np.ndarray) -> np.ndarray:
         (lambda face: np.full_like(face, 128), "blurred"),
         (text, "no_skin"),
         (gradient, "no_skin"),
-        (noise, "no_skin"),
+        (noise, "noisy"),
         (lambda face: face[..., ::-1].copy(), "no_skin"),
         (lambda face: face[::6, ::6].copy(), "low_resolution"),
     ],
