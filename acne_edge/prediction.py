@@ -197,7 +197,7 @@ class Prediction:
         width, height = self.image.width, self.image.height
         box = self.image.crop
         part = None if box is None else (box.left / width, box.top / height, box.right / width, box.bottom / height)
-        picture = overlay.draw(photograph.pixels, places, caption, self.lesion_map if heat else None, part)
+        picture = overlay.draw(photograph.pixels, places, caption, self.lesion_map if heat else None, heated=part)
         if photograph.profile:
             picture.info["icc_profile"] = photograph.profile
         return picture
