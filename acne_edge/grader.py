@@ -152,12 +152,14 @@ class AcneGrader:
         clock.lap("decode")
         photograph = framing.cut(source, decoded, min_side) if manifest.is_framed else framing.uncut(decoded)
         clock.lap("framing")
-        capture = quality.assess(photograph.pixels)
+        small = preprocess.resize(photograph.pixels, quality.SIDE, quality.SIDE)
+        capture = quality.assess(photograph.pixels, small)
         clock.lap("quality")
         if capture.reasons and self._on_poor_quality == "fail":
             with images.naming(source):
                 raise PoorQualityError(f"poor photograph: {', '.join(capture.reasons)}; take the photograph again")
-        batch = preprocess.pack([photograph.pixels], spec.height, spec.width)
+        is_input = (spec.height, spec.width) == small.shape[:2]
+        batch = small[None] if is_input else preprocess.pack([photograph.pixels], spec.height, spec.width)
         clock.lap("preprocess")
         backend = loader.backend()
         clock.resume()  # waiting for a model that is still loading is not inference time

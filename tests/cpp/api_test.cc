@@ -60,7 +60,12 @@ void expect_same_quality(const json& ours, const json& python) {
     EXPECT_EQ(ours["reasons"], python["reasons"]);
     EXPECT_EQ(ours["short_side"], python["short_side"]);
     // Rounded numbers, which may lie on either side of a half.
-    for (const auto& [score, step] : {std::pair("brightness", 0.1), {"clipped", 0.001}, {"sharpness", 0.01}, {"skin", 0.001}}) {
+    for (const auto& [score, step] : {std::pair("brightness", 0.1),
+                                      {"clipped", 0.001},
+                                      {"sharpness", 0.001},
+                                      {"noise", 0.001},
+                                      {"colour_detail", 0.001},
+                                      {"skin", 0.001}}) {
         EXPECT_NEAR(ours[score].get<double>(), python[score].get<double>(), 1.01 * step) << score;
     }
 }
