@@ -68,10 +68,13 @@ class NotedFile(os.PathLike[str]):
         return self._path
 
     def note(self, data: bytes) -> None:
-        """Take the sum of what was read."""
+        """Take the sum of what was read. Raises ImageDecodeError if an earlier read gave other bytes."""
         import hashlib
 
-        self.sha256, self.size = hashlib.sha256(data).hexdigest(), len(data)
+        digest = hashlib.sha256(data).hexdigest()
+        if self.sha256 not in (None, digest):
+            raise ImageDecodeError("the file changed while it was read; predict it again")
+        self.sha256, self.size = digest, len(data)
 
 
 class Photograph(NamedTuple):

@@ -92,7 +92,7 @@ def _inputs(study: _Study) -> Iterator[str]:
     yield f"* {len(study.photographs)} results of {different} different files" + (
         f", from {times[0]} to {times[-1]}" if times else ""
     )
-    sides = sorted(min(p.result["image"].values()) for p in study.predicted)
+    sides = sorted(min(p.result["image"][side] for side in ("width", "height")) for p in study.predicted)
     if sides:
         yield f"* shorter side {sides[0]} to {sides[-1]} pixels, median {sides[len(sides) // 2]}"
     yield "* [Which cameras, light, distance and views; who took them; how they were chosen.]"

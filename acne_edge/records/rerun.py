@@ -21,7 +21,6 @@ from acne_edge.sources.paths import photographs
 
 COUNT, GRADE, INTERVAL, PROBABILITY = 1.0, 1, 2, 0.03  # lesions, grades, lesions at an end of the interval, in each probability
 COMPARED = {"path", "error", "count", "count_interval", "grade", "grade_probs", "scale", "image", "quality"}
-SURE = ("scale", "image")  # what no processor changes; the reasons of quality too
 
 Group: TypeAlias = "tuple[str, str | None, str]"  # sha256 of the model, scale, policy for poor photographs
 Progress: TypeAlias = "Callable[[Iterator[Any], str, int], Iterator[Any]]"
@@ -121,7 +120,9 @@ def difference(then: dict[str, Any], now: dict[str, Any]) -> str | None:
     if "error" in then or "error" in now:
         codes = [r["error"]["code"] if "error" in r else "a prediction" for r in (then, now)]
         return None if codes[0] == codes[1] else f"{codes[0]}, now {codes[1]}"
-    changed = [key for key in SURE if then[key] != now[key]]
+    changed = ["scale"] if then["scale"] != now["scale"] else []
+    if any(now["image"].get(key) != value for key, value in then["image"].items()):  # a later version may say more of it
+        changed.append("image")
     if then["quality"]["reasons"] != now["quality"]["reasons"]:
         changed.append("quality")
     if changed:

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from PIL import ImageFile
+
 from acne_edge.catalogue import Catalogue
 from acne_edge.errors import AcneEdgeError, MissingExtraError
 
@@ -51,6 +53,7 @@ def pdf(page: str) -> bytes:
 
     Raises MissingExtraError without WeasyPrint, AcneEdgeError without the system's libraries that it needs.
     """
+    truncated = ImageFile.LOAD_TRUNCATED_IMAGES
     try:
         import weasyprint
     except ImportError as error:
@@ -60,5 +63,7 @@ def pdf(page: str) -> bytes:
             f"WeasyPrint, which writes PDF, lacks a library of the system ({error}); install Pango "
             "(Debian: apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0), or write .html and print that"
         ) from error
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = truncated  # WeasyPrint sets it, and half a photograph would be counted
     only_data = weasyprint.urls.URLFetcher(allowed_protocols=["data"])  # nothing but what the page itself holds
     return bytes(weasyprint.HTML(string=page, url_fetcher=only_data).write_pdf(pdf_tags=True))

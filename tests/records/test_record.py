@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from acne_edge import AcneGrader, Record
-from acne_edge.errors import AcneEdgeError, UsageError
+from acne_edge import image as images
+from acne_edge.errors import AcneEdgeError, ImageDecodeError, UsageError
 from acne_edge.image import NotedFile
 from acne_edge.records import chain
 from acne_edge.records.check import check
@@ -61,6 +62,16 @@ def test_the_sum_is_of_the_bytes_that_were_decoded_not_of_the_file_as_it_is_late
     with Record(tmp_path / "study.jsonl") as record:
         record.add(grader, result, noted)
     assert lines(tmp_path / "study.jsonl")[1]["sha256"] == hashlib.sha256(before).hexdigest()
+
+
+def test_a_file_that_changes_between_two_reads_is_refused(photos: Path) -> None:
+    """A framed JPEG may be decoded twice."""
+    noted = NotedFile(photos / "a.jpg")
+    images.read(noted)
+    images.read(noted)
+    (photos / "a.jpg").write_bytes((photos / "b.jpg").read_bytes())
+    with pytest.raises(ImageDecodeError, match=r"a\.jpg: the file changed while it was read"):
+        images.read(noted)
 
 
 def test_bytes_have_a_sum_and_no_name_and_pixels_have_neither(grader: AcneGrader, photos: Path, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import base64
 import io
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -134,6 +136,13 @@ def test_a_pdf_has_a_page_for_both_sides_and_one_for_each_view(predictions: list
     data = pages.pdf(source)
     assert data.startswith(b"%PDF-")
     assert b"Dr Nobody" not in data
+
+
+def test_half_a_photograph_is_refused_after_a_pdf_too() -> None:
+    pytest.importorskip("weasyprint", reason="the extra report, or Pango, is not installed", exc_type=(ImportError, OSError))  # type: ignore[arg-type]
+    code = "from acne_edge.report import page; from PIL import ImageFile; page.pdf('<p>'); print(ImageFile.LOAD_TRUNCATED_IMAGES)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_a_pdf_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
