@@ -28,12 +28,12 @@ RADII = (1, 2, 4)  # of the squares: 3, 5 and 9 pixels a side
 _AT_25, _AT_50, _AT_75 = 56, 112, 168  # ranks among 225 blocks
 BLANK_VARIANCE = 16.0
 MIN_SHORT_SIDE = 160
-DARK, BRIGHT, MAX_CLIPPED = 60.0, 200.0, 0.25
+DARK, BRIGHT, MAX_CLIPPED = 50.0, 200.0, 0.25
 MIN_SHARPNESS = 0.47
 MAX_NOISE = 1.4
 MIN_COLOUR_DETAIL = 0.57
 MIN_GRAIN = 0.02  # levels of noise; less is a drawing, whose flat areas have no detail that compression could take
-MIN_SKIN = 0.15
+MIN_SKIN = 0.1
 
 BLANK, LOW_RESOLUTION, TOO_DARK, TOO_BRIGHT, BLURRED, NOISY, COMPRESSED, NO_SKIN = (
     "blank",  # a lens cap or a wall: nothing to grade, whatever the policy for poor photographs

@@ -17,11 +17,11 @@ constexpr int kAt25 = 56, kAt50 = 112, kAt75 = 168;  // ranks among the blocks
 // The thresholds of acne_edge/quality.py.
 constexpr double kBlankVariance = 16;
 constexpr int kMinShortSide = 160;
-constexpr double kDark = 60, kBright = 200, kMaxClipped = 0.25;
+constexpr double kDark = 50, kBright = 200, kMaxClipped = 0.25;
 constexpr double kMinSharpness = 0.47;
 constexpr double kMaxNoise = 1.4;
 constexpr double kMinColourDetail = 0.57, kMinGrain = 0.02;
-constexpr double kMinSkin = 0.15;
+constexpr double kMinSkin = 0.1;
 
 // Pillow's RGB -> YCbCr: each product is rounded to six bits, then they are summed.
 int product(int value, double factor) { return static_cast<int>(value * factor * 64 + 0.5); }
