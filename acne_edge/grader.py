@@ -163,6 +163,8 @@ class AcneGrader:
             scale=self.scale,
             decoding=manifest.decoding,
             uncertainty=manifest.uncertainty,
+            unfamiliarity=None if outputs.unfamiliarity is None else float(outputs.unfamiliarity[0]),
+            familiarity=manifest.familiarity,
         )
         lesions = locate(lesion_map, manifest.positions.threshold)
         abstained = self._abstained(capture.reasons) or result.abstained
@@ -177,6 +179,7 @@ class AcneGrader:
             scale=self.scale.name,
             quality=capture,
             abstained=abstained,
+            unfamiliarity=result.unfamiliarity,
             model=self.model,
             timings=clock.finish(),
             image=ImageSize(photograph.width, photograph.height),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from acne_edge.errors import UsageError
+from acne_edge.grading import UNFAMILIAR
 from acne_edge.quality import BLANK
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ class Prediction:
     image: ImageSize
     lesions: tuple[Lesion, ...]  # where the map shows any, the most likely first; they may be more or fewer than `count`
     path: str | None = None
+    unfamiliarity: float | None = None
+    """How far the photograph lies from those learned, 0 and more; over 1 it is unfamiliar. None: the model does not tell."""
     lesion_map: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32), repr=False, compare=False)
     """Float32 [h, w], expected lesions in each cell of a grid over the whole frame."""
 
@@ -107,6 +110,11 @@ class Prediction:
         return math.floor(self.count + 0.5)
 
     @property
+    def is_counted(self) -> bool:
+        """Whether there was something to count: a blank frame, or what looks like nothing that was learned, shows no lesions."""
+        return self.abstained not in (BLANK, UNFAMILIAR)
+
+    @property
     def probability(self) -> float:
         """Of the grades that `grade.text` spans, together."""
         return min(1.0, sum(self.grade_probs[min(self.grade_set) : max(self.grade_set) + 1]))
@@ -123,7 +131,7 @@ class Prediction:
         )
 
     def _count_in_words(self) -> str:
-        if self.abstained == BLANK:
+        if not self.is_counted:
             return ""
         lesions = {0: "none counted", 1: "1 lesion"}.get(self.rounded_count, f"{self.rounded_count} lesions")
         interval = self.count_interval
@@ -245,6 +253,7 @@ class Prediction:
             "lesions": [{"x": round(x, 5), "y": round(y, 5), "score": round(score, 4)} for x, y, score in self.lesions],
             "quality": self.quality.to_dict(),
             "abstained": self.abstained,
+            "unfamiliarity": None if self.unfamiliarity is None else round(self.unfamiliarity, 3),
             "model": vars(self.model),
             "timings": {stage: round(ms, 3) for stage, ms in self.timings.items()},
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,14 @@ def restamp(patch: Path, model: Sequence[str] | None = None) -> list[str]:
     would not be valid; then nothing is written.
     """
     changes = read_json(patch, "a patch of a manifest")
+    return replace_files(model, lambda file: restamped(file, changes))
+
+
+def replace_files(model: Sequence[str] | None, change: Callable[[Path], bytes]) -> list[str]:
+    """Put in the place of shipped models, all or those named, what `change` makes of each file, and list the new ones.
+
+    Returns a line a shipped model. Nothing is written if one of them cannot be changed. Raises UsageError for an unknown name.
+    """
     index = json.loads((FOLDER / "index.json").read_text())
     listed = [entry["name"] for entry in index["models"]]
     unknown = [name for name in model or [] if name not in listed]
@@ -37,7 +45,7 @@ def restamp(patch: Path, model: Sequence[str] | None = None) -> list[str]:
     files = {}
     for entry in index["models"]:
         if not model or entry["name"] in model:
-            data = restamped(FOLDER / entry["file"], changes)
+            data = change(FOLDER / entry["file"])
             entry.update(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
             files[entry["file"]] = data
     for name, data in files.items():  # only once every one of them has been found to be valid

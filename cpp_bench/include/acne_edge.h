@@ -162,6 +162,8 @@ typedef struct acne_edge_result {
     int32_t image_height;
     const char *grade_text;    /* what a person should read: all grades that are possible, "mild to moderate"; "none counted" under
                                   half a lesion; "no grade" where `abstained` says why */
+    double unfamiliarity;      /* how far the photograph's features lie from those learned, 0 and more; over 1 it is unfamiliar;
+                                  under 0 where the model does not tell */
 } acne_edge_result;
 
 /* The library's version, as "0.1.0". Never null, never freed. */

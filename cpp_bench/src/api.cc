@@ -91,6 +91,7 @@ struct OwnedResult : acne_edge_result {
         image_width = prediction.image_width;
         image_height = prediction.image_height;
         grade_text = prediction.grade_text.c_str();
+        unfamiliarity = result.unfamiliarity;
     }
     OwnedResult(const OwnedResult&) = delete;
     OwnedResult& operator=(const OwnedResult&) = delete;

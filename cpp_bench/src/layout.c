@@ -57,7 +57,8 @@ AT(acne_edge_result, lesions, 48 + 7 * POINTER);
 AT(acne_edge_result, image_width, 48 + 8 * POINTER);
 AT(acne_edge_result, image_height, 52 + 8 * POINTER);
 AT(acne_edge_result, grade_text, 56 + 8 * POINTER);
-_Static_assert(sizeof(acne_edge_result) < 64 + 9 * POINTER, "acne_edge_result has grown: add the field's line");
+AT(acne_edge_result, unfamiliarity, 56 + 9 * POINTER);
+_Static_assert(sizeof(acne_edge_result) == 64 + 9 * POINTER, "acne_edge_result has grown: add the field's line");
 
 IS(ACNE_EDGE_STATUS_OK, 0);
 IS(ACNE_EDGE_STATUS_INTERNAL, 1);

@@ -12,7 +12,8 @@ namespace acne_edge {
 inline constexpr const char* kManifestKey = "acne_edge.manifest";  // in the ONNX file's metadata
 
 // A manifest may name, under "requires", what a reader must understand to give the right answer; this version understands these.
-inline constexpr std::array<std::string_view, 0> kUnderstood = {};
+inline constexpr std::string_view kFamiliarity = "familiarity-1";  // a reader that passes over it grades what is no face
+inline constexpr std::array<std::string_view, 1> kUnderstood = {kFamiliarity};
 
 struct Manifest {
     std::string name;
@@ -24,6 +25,7 @@ struct Manifest {
     Scale scale;           // the one that the grade head was trained on
     CountDecoding decoding;
     Uncertainty uncertainty;
+    Familiarity familiarity;
     double position_threshold = 0.5;  // the least score of a lesion; half a one where the manifest says nothing of positions
 };
 
