@@ -22,7 +22,6 @@ from export.graph import attach, read
 from export.positions import lists
 
 OUTPUT = "unfamiliarity"
-HEAD = "grade_head"  # the layer whose input are the features
 
 
 def fit(run: Path, folds: Sequence[Path], data: Path, part: str, out: Path) -> FittedFamiliarity:
@@ -60,16 +59,14 @@ def measured(held_out: HeldOut, threshold: float, fitted_on: str) -> dict[str, A
 
 
 def append(graph: onnx.ModelProto, distance: FeatureDistance) -> onnx.ModelProto:
-    """The graph with one more output, float32 [N]: how far the features that the heads read lie from those learned.
+    """The graph with one more output, float32 [N]: how far a photograph's `fine_features` lie from those learned.
 
     Nodes are added and none is changed, so that the other outputs stay what they are, to the last bit; the distance is computed
-    in float, also in an INT8 graph. One that is there already is replaced. Raises ModelError for a graph without `HEAD`, or whose
-    features are not those of the distance.
+    in float, also in an INT8 graph. One that is there already is replaced. Raises ModelError for a graph whose features are not
+    those of the distance.
     """
     extended = without(graph)
-    head = next((node for node in extended.graph.node if node.name == HEAD), None)
-    if head is None:
-        raise ModelError(f"the graph has no layer {HEAD}, whose input the distance is taken of")
+    features = fine_features(extended)
     constants = {
         f"{OUTPUT}.mean": distance.mean.astype(np.float32),
         f"{OUTPUT}.whitening": distance.whitening.astype(np.float32),
@@ -77,7 +74,7 @@ def append(graph: onnx.ModelProto, distance: FeatureDistance) -> onnx.ModelProto
     }
     mean, whitening, axes = constants
     steps = (
-        ("Sub", [head.input[0], mean], "centred"),
+        ("Sub", [features, mean], "centred"),
         ("MatMul", [f"{OUTPUT}.centred", whitening], "whitened"),
         ("Mul", [f"{OUTPUT}.whitened"] * 2, "squared"),
         ("ReduceMean", [f"{OUTPUT}.squared", axes], "mean_square"),
@@ -93,8 +90,23 @@ def append(graph: onnx.ModelProto, distance: FeatureDistance) -> onnx.ModelProto
     try:
         onnx.checker.check_model(extended, full_check=True)
     except Exception as error:  # onnx's exceptions share no public base class
-        raise ModelError(f"the features of {HEAD} are not those of the distance: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"the graph's features are not those of the distance: {str(error).splitlines()[0]}") from error
     return extended
+
+
+def fine_features(graph: onnx.ModelProto) -> str:
+    """The tensor [N, D] of `training.familiarity.fine_features`: the first of what is joined and normalised before the heads.
+
+    Raises ModelError for a graph that is not built so.
+    """
+    makers = {name: node for node in graph.graph.node for name in node.output}
+    name = next((node.input[0] for node in graph.graph.node if node.name == "grade_head"), "")
+    for kind in ("LayerNormalization", "Concat"):
+        maker = makers.get(name)
+        if maker is None or maker.op_type != kind:
+            raise ModelError(f"no {kind} where the graph's features are joined; it is not one of python -m export model")
+        name = maker.input[0]
+    return name
 
 
 def without(graph: onnx.ModelProto) -> onnx.ModelProto:

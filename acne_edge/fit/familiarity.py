@@ -1,7 +1,7 @@
 """How far a photograph's features lie from those that a network learned, and how far they may.
 
-The distance is Mahalanobis's of the features that the heads read (Lee et al., NeurIPS 2018, eq. 2, for one class): of what looks
-like nothing that was learned it is large. `export.familiarity` writes it into the graph; `training.familiarity` fits it.
+The distance is Mahalanobis's of the network's features (Lee et al., NeurIPS 2018, eq. 2, for one class): of what looks like
+nothing that was learned it is large. `export.familiarity` writes it into the graph; `training.familiarity` fits it.
 """
 
 from __future__ import annotations
@@ -49,9 +49,7 @@ class FittedFamiliarity:
     def save(self, path: Path) -> None:
         """Write an `.npz` file."""
         about = {"familiarity": vars(self.familiarity), "lists": dict(self.lists), "measured": dict(self.measured)}
-        np.savez_compressed(
-            path, mean=self.distance.mean, whitening=self.distance.whitening, about=np.array(json.dumps(about))
-        )
+        np.savez_compressed(path, mean=self.distance.mean, whitening=self.distance.whitening, about=np.array(json.dumps(about)))
 
     @staticmethod
     def load(path: Path) -> FittedFamiliarity:

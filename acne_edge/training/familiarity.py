@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 
@@ -14,8 +15,11 @@ from acne_edge.errors import UsageError
 from acne_edge.fit.familiarity import FeatureDistance
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import Sample, load_images, read_samples
+from acne_edge.training.model import FusionModel, Normalize
 from acne_edge.training.run import Run
-from acne_edge.training.studies.analysis import features, is_hospital
+from acne_edge.training.studies.analysis import is_hospital
+
+BATCH = 32
 
 
 def fit_distance(learned: NDArray[np.floating]) -> FeatureDistance:
@@ -38,11 +42,27 @@ class HeldOut:
     distances: NDArray[np.float64]  # [N]
 
 
+def fine_features(model: FusionModel, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The means [N, D] of the ResNet's features at stride 8 over uint8 images [N, S, S, 3].
+
+    Of all features that the network has they tell best what is no face; see `experiments/LOG.md`. Raises UsageError for a network
+    without a ResNet.
+    """
+    if model.resnet is None:
+        raise UsageError("the network has no ResNet, whose features tell what is familiar")
+    normalize, parts = Normalize(), []
+    with torch.inference_mode():
+        for start in range(0, len(images), BATCH):
+            fine, _ = model.resnet(normalize(torch.from_numpy(images[start : start + BATCH])))
+            parts.append(fine.mean((2, 3)))
+    return torch.cat(parts).numpy()
+
+
 def run_features(run: Run, data: Path, part: str) -> tuple[list[Sample], NDArray[np.float32]]:
-    """The photographs of a part of a run, and the features [N, D] that its network reads of them."""
+    """The photographs of a part of a run, and its network's `fine_features` [N, D] of them."""
     network = load_network(run.model)
     samples = read_samples(data, run.list_file(part))
-    return samples, features(network, load_images(samples, network.config.image_size))
+    return samples, fine_features(network, load_images(samples, network.config.image_size))
 
 
 def held_out_distances(runs: Sequence[Run], data: Path, part: str) -> HeldOut:
