@@ -237,7 +237,7 @@ class AcneGrader:
         """Predict a camera, stream or video file frame by frame: the newest frame of what is live, every frame of a file.
 
         A live source that goes away is waited for; the logger `acne_edge` says so. Frames of poor quality are predicted (or, with
-        `fail`, are failures), but do not enter the smoothed values.
+        `fail`, are failures), but do not enter the smoothed values; nor do unfamiliar ones.
 
         Args:
             source: number of a camera, URL, device, path of a video file, or a `Camera`.

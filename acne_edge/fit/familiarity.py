@@ -69,5 +69,5 @@ def fit_threshold(distances: NDArray[np.floating], sources: NDArray[np.str_]) ->
     The distances are of photographs that the networks had not learned; `sources` [N] names where each came from.
     """
     parts = [(distances, LOST), *((distances[sources == source], LOST_OF_SOURCE) for source in np.unique(sources))]
-    highest = max(float(np.quantile(part, 1 - share, method="higher")) for part, share in parts)
+    highest = max(float(np.sort(part)[-1 - int(share * len(part))]) for part, share in parts)
     return float(np.ceil(highest * 1e4) / 1e4)
