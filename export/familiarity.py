@@ -129,12 +129,13 @@ def described(manifest: Manifest, fitted: FittedFamiliarity) -> Manifest:
     return replace(manifest, familiarity=fitted.familiarity, requires=requires, metrics=metrics)
 
 
-def extended(file: Path, fitted: FittedFamiliarity) -> bytes:
-    """The model file with that output."""
-    graph, manifest = read(file)
+def model_file(graph: onnx.ModelProto, manifest: Manifest, fitted: FittedFamiliarity | None) -> bytes:
+    """The model file, with that output if its distance is given. Raises ModelError as `append`, `described` and `attach` do."""
+    if fitted is None:
+        return attach(graph, manifest)
     return attach(append(graph, fitted.distance), described(manifest, fitted))
 
 
 def extend_shipped(fitted: FittedFamiliarity, model: Sequence[str] | None = None) -> list[str]:
     """Put the output into shipped models, all or those named; returns a line a model. See `restamp.replace_files`."""
-    return restamp.replace_files(model, lambda file: extended(file, fitted))
+    return restamp.replace_files(model, lambda file: model_file(*read(file), fitted))
