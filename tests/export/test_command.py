@@ -16,11 +16,15 @@ import pytest
 import torch
 
 from acne_edge import models
+from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
 from acne_edge.fit.constants import fit_uncertainty
+from acne_edge.fit.familiarity import FittedFamiliarity
 from acne_edge.fit.outputs import LabelledOutputs, OutOfFold
+from acne_edge.grading import Familiarity
 from acne_edge.training.calibrate import calibrated
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import load_images, read_samples
+from acne_edge.training.familiarity import fine_features, fit_distance
 from acne_edge.training.run import Run
 from calibration.crops import draw, save
 from export import gate, search
@@ -32,7 +36,7 @@ from tests.calibration.conftest import make_dataset
 from tests.command import Done
 from tests.export.conftest import FEW_BINS
 from tests.export.test_verify import spoil
-from tests.toy_model import make_calibration, make_manifest, narrow, toy_model
+from tests.toy_model import draw_images, make_calibration, make_manifest, narrow, toy_model
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("toy-fp32.onnx", "toy-int8.onnx", "toy-int8-trt.onnx")
@@ -90,10 +94,20 @@ class Export(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def exported(finished: Path, dataset: Path, crops: Path, tmp_path_factory: pytest.TempPathFactory) -> Export:
+def familiarity(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A distance of the run's features."""
+    path = tmp_path_factory.mktemp("familiarity") / "familiarity.npz"
+    with narrow():
+        distance = fit_distance(fine_features(load_network(Run(finished).model), draw_images(32, seed=0)))
+    FittedFamiliarity(distance, Familiarity(1.5, "some"), {}, {}).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def exported(finished: Path, dataset: Path, crops: Path, familiarity: Path, tmp_path_factory: pytest.TempPathFactory) -> Export:
     """The run, exported for real; all other tests trace nothing."""
     folder = tmp_path_factory.mktemp("exported") / "out"
-    given = arguments(finished, dataset, crops, folder)
+    given = [*arguments(finished, dataset, crops, folder), "--familiarity", familiarity]
     return Export(given, call(*given), folder)
 
 
@@ -120,6 +134,8 @@ def test_a_run_becomes_three_files(exported: Export) -> None:
         proto, manifest = read(exported.folder / name)
         assert manifest.quantisation.get("recipe", "").startswith(recipe)
         assert [(entry.domain, entry.version) for entry in proto.opset_import] == [("", 18)]
+        assert (manifest.familiarity, manifest.requires) == (Familiarity(1.5, "some"), ("familiarity-1",))
+        assert OnnxRuntimeBackend((exported.folder / name).read_bytes()).run(draw_images(2, seed=0)).unfamiliarity is not None
     kept = read(exported.folder / NAMES[1])[1].quantisation
     assert (kept["reduce_range"], kept["crops"]["n"], kept["excluded"]) == (True, 100, [])
     assert set(kept["gate"]["losses"]) == set(gate.BUDGET)
