@@ -11,9 +11,11 @@ Names load on first use, so that `import acne_edge` costs nothing.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as type checkers read it, without the import of typing
 if TYPE_CHECKING:
+    from typing import Any
+
     from acne_edge.errors import (
         AcneEdgeError,
         BackendError,
@@ -35,10 +37,11 @@ if TYPE_CHECKING:
     from acne_edge.positions import Lesion
     from acne_edge.prediction import CountInterval, Failure, Grade, ImageSize, ModelInfo, Prediction
     from acne_edge.quality import Quality
+    from acne_edge.records.record import Record
 
 __version__ = "0.1.0"
 
-# ONNX Runtime 1.29 and newer can report what it runs to its maker; it reads this when it is loaded. Nothing here opens a socket.
+# ONNX Runtime 1.29 and newer can send usage data to its maker; it reads this switch on import. Nothing here opens a socket.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
@@ -49,6 +52,7 @@ _HOMES = {
     "interop.dataframe": ("to_dataframe",),
     "manifest": ("Manifest",),
     "quality": ("Quality",),
+    "records.record": ("Record",),
     "errors": (
         "AcneEdgeError",
         "BackendError",
@@ -91,6 +95,7 @@ __all__ = [
     "PoorQualityError",
     "Prediction",
     "Quality",
+    "Record",
     "SeverityScale",
     "UsageError",
     "to_dataframe",

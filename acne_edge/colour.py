@@ -1,8 +1,8 @@
-"""Colour profiles (ICC.1) -> sRGB, by Little CMS; as in `cpp_bench/src/colour.cc`.
+"""Converts photographs with a colour profile (ICC.1) to sRGB by Little CMS, exactly as `cpp_bench/src/colour.cc` does.
 
-The network has learned from sRGB pixels; the same colours written in another space are other numbers. A photograph with a profile
-gives the pixels of its sRGB twin. A profile that cannot be used is passed over, and never costs the photograph: one that is
-damaged, larger than 4 MB, of another kind than the pixels (of inks, on an RGB picture, say), or that makes a colour of white.
+The network has learned from sRGB pixels, and the same colours have other numbers in another colour space. A profile that cannot
+be used is ignored, and the photograph is still read. That is a profile that is damaged, larger than 4 MB, for other channels than
+the picture has (a CMYK profile on an RGB picture), or that turns white into a colour.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Conversion = "Callable[[Image.Image], Image.Image]"
 
-MAX_PROFILE = 4_000_000  # bytes; those of cameras and printers have less
+MAX_PROFILE = 4_000_000  # bytes; profiles of cameras and printers are smaller
 SPACES = {"RGB": b"RGB ", "RGBA": b"RGB ", "L": b"GRAY", "CMYK": b"CMYK"}  # Pillow's modes and the profiles that fit
 WHITES: dict[str, Any] = {
     "RGB": (255, 255, 255),
@@ -27,20 +27,20 @@ WHITES: dict[str, Any] = {
     "CMYK": (0, 0, 0, 0),
     "LAB": (255, 128, 128),
 }
-NEARLY_WHITE = 224  # what each channel of white must come out as, at least
+NEARLY_WHITE = 224  # the least value of each channel that white may be converted to
 
 SRGB_PRIMARIES = {  # XYZ of IEC 61966-2-1, adapted to D50
     b"rXYZ": (0.43607, 0.22249, 0.01392), b"gXYZ": (0.38515, 0.71687, 0.09708), b"bXYZ": (0.14307, 0.06061, 0.71410),
 }  # fmt: skip
 SRGB_CURVES = (b"rTRC", b"gTRC", b"bTRC")
 PROBES = (0.1, 0.25, 0.5, 0.75)  # where the curves are compared
-NEAR = 0.002  # of a primary, and of a curve: half a level of 255
+NEAR = 0.002  # tolerance of a primary and of a curve: half a level of 255
 
 
 def converter(profile: bytes, mode: str) -> Callable[[Image.Image], Image.Image] | None:
-    """What turns pixels of Pillow's `mode` with that ICC profile into sRGB pixels; None where they are sRGB, or count as sRGB.
+    """A function that converts pixels of Pillow's `mode` with this ICC profile to sRGB; None if they are, or count as, sRGB.
 
-    RGB and RGBA stay what they are; L, CMYK and LAB become RGB. LAB needs no profile.
+    RGB and RGBA keep their mode; L, CMYK and LAB become RGB. LAB needs no profile.
     """
     if mode == "LAB":
         return _transform(b"", mode)
@@ -75,10 +75,10 @@ def _transform(profile: bytes, mode: str) -> Callable[[Image.Image], Image.Image
 
 
 def is_srgb(profile: bytes) -> bool:
-    """Whether an RGB profile's primaries and curves are those of sRGB. False where it takes Little CMS to tell."""
+    """Whether an RGB profile's primaries and curves are those of sRGB. False where only Little CMS can tell."""
     try:
         tags = _tags(profile)
-        if b"A2B0" in tags or b"A2B1" in tags:  # tables, which go before primaries and curves
+        if b"A2B0" in tags or b"A2B1" in tags:  # tables, which take precedence over primaries and curves
             return False
         return all(_is_near(_xyz(tags[name]), expected) for name, expected in SRGB_PRIMARIES.items()) and all(
             _is_near([_curve(tags[name], x) for x in PROBES], [_srgb_curve(x) for x in PROBES]) for name in SRGB_CURVES

@@ -1,7 +1,8 @@
-"""What every command line of the project shares: one-line errors, exit codes, whole lines of output, progress, the log on stderr.
+"""Shared by every command line of the project: one-line errors, exit codes, whole lines of output, progress, the log on stderr.
 
-Exit codes: 0 ok, 1 the system failed or a defect, 2 usage, 3 some or all images failed, 4 model refused, 5 all abstained, and
-128 + the number of the signal that ended the program: 130 interrupted (SIGINT), 143 terminated (SIGTERM), 129 hung up (SIGHUP).
+Exit codes: 0 ok, 1 the system failed or a defect, 2 usage, 3 some or all images failed, 4 model refused, 5 all abstained, 6 a
+record was changed, and 128 + the number of the signal that ended the program: 130 interrupted (SIGINT), 143 terminated
+(SIGTERM), 129 hung up (SIGHUP).
 An `AcneEdgeError` carries its own.
 """
 
@@ -14,6 +15,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 SIGNALS = {130: "interrupted", 143: "terminated", 129: "hung up"}  # exit code and its word; the signal is the code - 128
 CONTROLS = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # would break a line, or drive the terminal
+
+PATIENCE = 1.0  # seconds that a signal waits for an import
 
 
 def application(help_text: str, **settings: Any) -> typer.Typer:
@@ -50,16 +54,20 @@ def run(call: Callable[..., object], program: str) -> None:
     """
     debug = "--debug" in sys.argv[1:]
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
-    with _streams(), _signals.raised():
-        code, message = _outcome(call, arguments, debug)
-        if message:
-            complain(message, program)
-        if code:
-            sys.exit(code)
+    try:
+        with _streams(), _signals.raised():
+            code, message = _outcome(call, arguments, debug)
+            if message:
+                complain(message, program)
+            if code:
+                sys.exit(code)
+    except KeyboardInterrupt:  # just before or just after the work
+        complain(SIGNALS[130], program)
+        sys.exit(130)
 
 
 class OutputError(Exception):
-    """Stdout, or the file in its place, cannot be written. No OSError, of which Typer would make an exit of its own."""
+    """Stdout, or the file in its place, cannot be written. It is not an OSError, which Typer would turn into its own exit."""
 
     def __init__(self, name: str, error: OSError) -> None:
         super().__init__(f"{name}: {error.strerror or error}")
@@ -67,7 +75,7 @@ class OutputError(Exception):
 
 
 def _outcome(call: Callable[..., object], arguments: list[str], debug: bool) -> tuple[int, str]:
-    """The exit code, and what to say on stderr."""
+    """The exit code, and the message for stderr."""
     try:
         code = _exit_code(call, arguments)
         if code not in SIGNALS:  # Typer makes an exit code of an interrupt; the line that was begun is not to be there
@@ -75,7 +83,7 @@ def _outcome(call: Callable[..., object], arguments: list[str], debug: bool) -> 
         return code, SIGNALS.get(code, "")
     except OutputError as error:
         _give_up_stdout()
-        if error.reader_is_gone:  # `acne-edge ... | head` ends without a word when head has seen enough
+        if error.reader_is_gone:  # `acne-edge ... | head` ends silently when head has read enough
             return 0, ""
         return 1, str(error)
     except SystemExit as stop:  # of a signal
@@ -90,7 +98,7 @@ def _outcome(call: Callable[..., object], arguments: list[str], debug: bool) -> 
 
 def _exit_code(call: Callable[..., object], arguments: list[str]) -> int:
     try:
-        result = call(arguments, standalone_mode=False)  # else Typer ends the process, in its own way
+        result = call(arguments, standalone_mode=False)  # otherwise Typer ends the process itself
     except SystemExit as stop:
         if stop.code in SIGNALS:
             raise
@@ -121,7 +129,7 @@ def _usage_error(error: Any, message: str) -> tuple[int, str]:
 
 
 class InterruptedWorkError(AcneEdgeError):
-    """A signal ended work that can be gone on with; the message says how. `exit_code` is the signal's, of `SIGNALS`."""
+    """A signal interrupted work that can be resumed; the message says how. `exit_code` is the signal's, from `SIGNALS`."""
 
     code = "interrupted"
 
@@ -132,7 +140,7 @@ class InterruptedWorkError(AcneEdgeError):
 
 @contextmanager
 def resumable(how_to_go_on: str) -> Iterator[None]:
-    """Around work that a signal may end: the one line then says how to go on. Raises InterruptedWorkError."""
+    """Around work that a signal may interrupt: the error line then says how to resume it. Raises InterruptedWorkError."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit) as stop:
@@ -149,13 +157,13 @@ def complain(message: str, program: str = "acne-edge") -> None:
 
 
 def printable(text: str) -> str:
-    """The text with its control characters escaped: file names may hold line feeds, and orders to a terminal."""
+    """The text with its control characters escaped: file names may hold line feeds and terminal escape sequences."""
     return CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 @contextmanager
 def busy(label: str) -> Iterator[None]:
-    """A spinner on stderr, only on a terminal, for work that cannot say how far it is."""
+    """A spinner on stderr, only on a terminal, for work whose progress is unknown."""
     if not sys.stderr.isatty():
         yield
         return
@@ -179,9 +187,9 @@ def log_to_stderr(program: str = "acne-edge", packages: Sequence[str] = ("acne_e
 
 
 def progress(items: Iterator[Any], label: str, total: int) -> Iterator[Any]:
-    """A progress bar with the time left, on stderr, only on a terminal. What others write to stderr appears above it.
+    """A progress bar with the time left, on stderr, only on a terminal. Other output to stderr appears above it.
 
-    Stdout is not touched, so it is for work that does not print to the same terminal meanwhile.
+    Stdout is not redirected, so use it only for work that does not print to the same terminal meanwhile.
     """
     if not sys.stderr.isatty():
         yield from items
@@ -194,9 +202,9 @@ def progress(items: Iterator[Any], label: str, total: int) -> Iterator[Any]:
 
 
 class Lines:
-    """A text stream that is written in whole lines, each at once: what is done is not lost, and what is cut short is not there.
+    """A text stream that is written in whole lines, each at once: finished lines are not lost, and none is cut short.
 
-    A signal that arrives while a line is written takes effect after it. Raises OutputError for what the system refuses.
+    A signal that arrives while a line is written takes effect after it. Raises OutputError if the system refuses the write.
     """
 
     def __init__(self, stream: TextIO, name: str) -> None:
@@ -210,7 +218,7 @@ class Lines:
         return len(text)
 
     def flush(self) -> None:
-        """Write a line that was begun, too."""
+        """Write an unfinished line, too."""
         begun, self._begun = self._begun, ""
         self._put(begun)
 
@@ -228,10 +236,15 @@ class Lines:
 
 
 class _Signals:
-    """SIGINT, SIGTERM and SIGHUP as exceptions, which unwind what is going on; a second one does not wait for a line's end."""
+    """Turns SIGINT, SIGTERM and SIGHUP into exceptions.
+
+    They wait for the end of a line that is being written, and of an import: an exception out of the middle of one may be lost, or
+    leave a lock held for which another thread that imports waits for ever. A second signal does not wait, and the first waits no
+    longer than `PATIENCE`.
+    """
 
     def __init__(self) -> None:
-        self._writing, self._pending = False, 0
+        self._writing, self._pending, self._since = False, 0, 0.0
 
     @contextmanager
     def raised(self) -> Iterator[None]:
@@ -242,9 +255,13 @@ class _Signals:
                 number = code - 128
                 if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
                     before[number] = signal.signal(number, self._arrived)
+            before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._again)
         try:
             yield
         finally:
+            self._pending = 0
+            if before:
+                signal.setitimer(signal.ITIMER_REAL, 0)  # or it would end the process, once its handler is gone
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -260,21 +277,43 @@ class _Signals:
             self._raise(number)
 
     def _arrived(self, number: int, frame: FrameType | None) -> None:
-        if self._writing and not self._pending:
-            self._pending = number
-        else:
+        if self._pending or not (self._writing or _importing(frame)):
             self._raise(number)
+        self._pending, self._since = number, time.monotonic()
+        self._look_again()
+
+    def _again(self, number: int, frame: FrameType | None) -> None:
+        if not self._pending or self._writing:  # the line's end raises it
+            return
+        if _importing(frame) and time.monotonic() < self._since + PATIENCE:
+            self._look_again()
+            return
+        number, self._pending = self._pending, 0
+        self._raise(number)
+
+    def _look_again(self) -> None:
+        if not self._writing:
+            signal.setitimer(signal.ITIMER_REAL, 0.01)  # seconds
 
     @staticmethod
     def _raise(number: int) -> None:
         raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
 
+def _importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported, in the frame or in one that waits for it."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
 _signals = _Signals()
 
 
 class _Nowhere(io.StringIO):
-    """In the place of a closed stderr: takes everything."""
+    """Stands in for a closed stderr: it accepts everything."""
 
     def write(self, text: str) -> int:
         """Do nothing."""
@@ -282,7 +321,7 @@ class _Nowhere(io.StringIO):
 
 
 class _Closed(io.StringIO):
-    """In the place of a closed stdout: takes nothing."""
+    """Stands in for a closed stdout: every write fails."""
 
     def write(self, text: str) -> int:
         """Raise OSError."""
@@ -290,7 +329,7 @@ class _Closed(io.StringIO):
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on stdout: the first column to the left, the others to the right; whole lines wherever they go."""
+    """A table on stdout: the first column left-aligned, the others right-aligned; written in whole lines."""
     from rich.console import Console
     from rich.table import Table
 
@@ -304,7 +343,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 @contextmanager
 def _streams() -> Iterator[None]:
-    """Standard streams that can be relied on, whatever the caller has closed and whatever their encoding cannot hold."""
+    """Make the standard streams safe to write to, whatever the caller has closed and whatever their encoding lacks."""
     _keep_descriptors()
     before = sys.stdout, sys.stderr
     if sys.stderr is None:
@@ -325,7 +364,7 @@ def _streams() -> Iterator[None]:
 
 
 def _keep_descriptors() -> None:
-    """Open the closed ones of 0, 1 and 2, so that no file that is opened later takes one and is written to by mistake."""
+    """Open those of descriptors 0, 1 and 2 that are closed, so that no later file gets one and is written to by mistake."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
@@ -334,7 +373,7 @@ def _keep_descriptors() -> None:
 
 
 def _give_up_stdout() -> None:
-    """Let what is still buffered go nowhere, so that the end of the process does not fail on it once more."""
+    """Discard what is still buffered, so that the end of the process does not fail on it again."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -343,7 +382,7 @@ ESCAPED = "acne-edge-escaped"
 
 
 def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Bytes of a file name that were no text go out as they came in; other characters that the encoding lacks are escaped."""
+    """Write undecodable bytes of a file name unchanged, and escape other characters that the encoding lacks."""
     assert isinstance(error, UnicodeEncodeError)
     text = error.object[error.start : error.end]
     if all("\udc80" <= c <= "\udcff" for c in text):

@@ -1,4 +1,4 @@
-"""How many processors this process may use: fewer than the machine has where it, or its container, is limited."""
+"""How many processors this process may use, which can be fewer than the machine has (affinity, container limits)."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from collections.abc import Iterator
 def available_cpus(root: str = "/") -> int:
     """Processors that this process may keep busy, at least 1.
 
-    The least of what the machine has, what the affinity mask allows (`taskset`, cpusets) and the processor time that the control
-    groups above the process grant (`docker run --cpus`, limits of Kubernetes), rounded up. `root` is where /proc and /sys are.
+    This is the least of three: the machine's number, the affinity mask's (`taskset`, cpusets), and the processor time that the
+    control groups grant (`docker run --cpus`, Kubernetes limits), rounded up. `root` is the folder that holds /proc and /sys.
     """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min([affinity, *(-int(-quota // 1) for quota in _quotas(root))]))
 
 
 def limited_cpus() -> int:
-    """`available_cpus` where they are fewer than the machine's; else 0, for a runtime that knows best how to use a whole one."""
+    """`available_cpus` if they are fewer than the machine's; else 0, which lets the runtime choose."""
     cpus = available_cpus()
     return cpus if cpus < (os.cpu_count() or 1) else 0
 
 
 def _quotas(root: str) -> Iterator[float]:
-    """Processors that each control group grants, in versions 1 and 2 of them."""
+    """The number of processors that each control group grants, for cgroup versions 1 and 2."""
     for line in _text(os.path.join(root, "proc/self/cgroup")).splitlines():
         controllers, _, path = line.partition(":")[2].partition(":")
         if not controllers:
@@ -37,7 +37,7 @@ def _quotas(root: str) -> Iterator[float]:
 
 
 def _upwards(top: str, path: str) -> Iterator[str]:
-    """A group's folder and those above it. In a container the path may be the host's, and the group lies at the top."""
+    """A group's folder and its parents. In a container the path may be the host's, and the group's folder is `top`."""
     path = path.strip("/")
     while path and ".." not in path:
         yield os.path.join(top, path)

@@ -1,35 +1,35 @@
 """Every exception that acne-edge raises on purpose.
 
     AcneEdgeError
-    |- ImageError            an image that cannot be used (CLI exit code 3)
+    |- ImageError            an image that cannot be used (exit code 3)
     |  |- ImageNotFoundError     no such file
-    |  |- ImageDecodeError       not an image, truncated, or of a kind that is not supported
-    |  |- ImageSizeError         too small, too large, or of a shape that is no image
-    |  `- PoorQualityError       a capture that the quality gate refuses
-    |- ModelError            a model file that is refused (CLI exit code 4)
-    |  |- ManifestError          no manifest in the file, or one that is not valid
+    |  |- ImageDecodeError       not an image, truncated, or in an unsupported format
+    |  |- ImageSizeError         too small, too large, or not shaped like an image
+    |  `- PoorQualityError       the quality gate refuses the photograph
+    |- ModelError            a model file that is refused (exit code 4)
+    |  |- ManifestError          the file has no manifest, or an invalid one
     |  `- ModelIntegrityError    the file is not the one that the index lists
-    |- BackendError          the runtime cannot run the model (CLI exit code 4)
-    |- MissingExtraError     an optional dependency is needed (CLI exit code 2)
-    `- UsageError            a call or command that makes no sense (CLI exit code 2)
+    |- BackendError          the runtime cannot run the model (exit code 4)
+    |- MissingExtraError     an optional dependency is not installed (exit code 2)
+    `- UsageError            a wrong call or command (exit code 2)
 
-Each has a `code`, a stable word for machines, and a one-line message that says what is wrong, where, and what to do. All of them
-survive pickling, so a process of a pool hands them to its parent whole.
+Each has a `code`, a stable word for programs, and a one-line message that says what is wrong, where, and what to do. All can be
+pickled, so a worker process can hand them to its parent.
 """
 
 from __future__ import annotations
 
 
 class AcneEdgeError(Exception):
-    """Base of all errors raised by acne-edge. As text it is its `message`, behind its `path` and a colon if it has one."""
+    """Base of all errors raised by acne-edge. Its text is the `message`; if it has a `path`, that comes first, with a colon."""
 
     code = "error"
     exit_code = 1
-    path: str | None = None  # the file that the caller named and the error is about
+    path: str | None = None  # the file that the error is about, as the caller named it
 
     @property
     def message(self) -> str:
-        """What is wrong, without the path."""
+        """The message without the path."""
         return " ".join(map(str, self.args))
 
     def __str__(self) -> str:
@@ -40,7 +40,7 @@ class AcneEdgeError(Exception):
 
 
 def _restore(kind: type[AcneEdgeError], args: tuple[object, ...], state: dict[str, object]) -> AcneEdgeError:
-    """An error as it was, without a call of its constructor, whose arguments may be others than the ones it passed on."""
+    """Restore a pickled error without its constructor, whose arguments may differ from those in `args`."""
     error = kind.__new__(kind, *args)
     error.__dict__.update(state)
     return error
@@ -54,13 +54,13 @@ class ImageError(AcneEdgeError):
 
 
 class ImageNotFoundError(ImageError):
-    """No file at the given path, or it may not be read."""
+    """There is no file at the given path, or permission to read it is missing."""
 
     code = "image_not_found"
 
 
 class ImageDecodeError(ImageError):
-    """The bytes are not an image, are truncated, or are of a format that is not supported."""
+    """The bytes are not an image, are truncated, or have an unsupported format."""
 
     code = "image_decode"
 
@@ -72,7 +72,7 @@ class ImageSizeError(ImageError):
 
 
 class PoorQualityError(ImageError):
-    """The quality gate refuses the capture; the message holds the reason codes."""
+    """The quality gate refuses the photograph; the message holds the reason codes."""
 
     code = "poor_quality"
 
@@ -85,7 +85,7 @@ class ModelError(AcneEdgeError):
 
 
 class ManifestError(ModelError):
-    """The model file holds no manifest, or one that is not valid."""
+    """The model file holds no manifest, or an invalid one."""
 
     code = "manifest_invalid"
 
@@ -114,7 +114,7 @@ class MissingExtraError(AcneEdgeError):
 
 
 class UsageError(AcneEdgeError):
-    """A call or command that makes no sense."""
+    """A call or command is wrong: an unknown name, a value out of range, or arguments that exclude each other."""
 
     code = "usage"
     exit_code = 2

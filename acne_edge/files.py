@@ -1,4 +1,4 @@
-"""Reading files that may be anything, writing files so that a reader never meets half of one, and the user's folders."""
+"""Reads files that may be anything, writes files so that no reader ever sees half of one, and finds the user's folders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def read(path: str | os.PathLike[str], limit: int) -> bytes:
-    """The bytes of a regular file. Raises OSError, also for a pipe or device, which may never end, and beyond `limit` bytes."""
+    """The bytes of a regular file. Raises OSError if it cannot be read, is a pipe or a device, or has over `limit` bytes."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, flags)
     try:
@@ -23,7 +23,7 @@ def read(path: str | os.PathLike[str], limit: int) -> bytes:
             raise OSError(errno.EINVAL, "no regular file", os.fspath(path))
         size = min(status.st_size, limit)
         with open(descriptor, "rb", closefd=False) as stream:
-            data = stream.read(size + 1)  # memory for the limit itself would be asked for at once
+            data = stream.read(size + 1)  # reading up to the limit would allocate all of it at once
             if size < len(data) <= limit:  # it grows, or is one of /proc, which have no size
                 data += stream.read(limit + 1 - len(data))
     finally:
@@ -54,16 +54,16 @@ def write(path: Path, data: bytes) -> None:
 def cache_folder(kind: str) -> str:
     """`$XDG_CACHE_HOME/acne-edge/KIND`, by default in `~/.cache`. Raises BackendError where there is no home."""
     root = os.environ.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(root):  # such a one is to be ignored, says the XDG Base Directory Specification
+    if not os.path.isabs(root):  # the XDG Base Directory Specification says to ignore relative paths
         root = os.path.join(os.path.expanduser("~"), ".cache")
     if not os.path.isabs(root):  # without HOME and an entry in passwd, as in containers
-        raise BackendError("no folder for caches: HOME is not set; set XDG_CACHE_HOME to an absolute path")
+        raise BackendError("no folder for caches, because HOME is not set; set XDG_CACHE_HOME to an absolute path")
     return os.path.join(root, "acne-edge", kind)
 
 
 def state_folder(kind: str) -> str | None:
-    """Where this system keeps what a user's programs must remember; None where there is no home."""
-    import platformdirs  # here, because it takes as long to import as a photograph takes to be predicted
+    """The folder for the state of a user's programs on this system; None if the user has no home folder."""
+    import platformdirs  # here, because its import takes as long as a prediction
 
     try:
         root = platformdirs.user_state_dir("acne-edge", appauthor=False)
@@ -73,9 +73,9 @@ def state_folder(kind: str) -> str | None:
 
 
 def private(directory: str | os.PathLike[str]) -> None:
-    """Make the directory if need be. Raises BackendError unless it is ours (or root's) and only we may write.
+    """Make the directory if it is missing. Raises BackendError unless we (or root) own it and nobody else may write to it.
 
-    Whoever may write to a cache of engines or graphs decides what runs here.
+    Whoever can write to a cache of engines or graphs can run code here.
     """
     try:
         os.makedirs(directory, exist_ok=True, mode=0o700)

@@ -1,4 +1,4 @@
-"""AcneGrader: walks a photograph through the six stages."""
+"""AcneGrader: takes a photograph through the seven stages from file to result."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from weakref import WeakSet
 import numpy as np
 from PIL import Image
 
+from acne_edge import framing, preprocess, quality
 from acne_edge import image as images
-from acne_edge import preprocess, quality
 from acne_edge.cpus import available_cpus
 from acne_edge.errors import (
     AcneEdgeError,
@@ -28,7 +28,7 @@ from acne_edge.errors import (
 from acne_edge.grading import SeverityScale, describe, find_scale, interpret
 from acne_edge.loader import ModelLoader
 from acne_edge.parallel import in_order
-from acne_edge.positions import locate
+from acne_edge.positions import locate, moved
 from acne_edge.prediction import CountInterval, Failure, Grade, ImageSize, ModelInfo, Prediction
 
 if TYPE_CHECKING:
@@ -42,14 +42,14 @@ if TYPE_CHECKING:
     from acne_edge.sources.camera import Camera, StreamResult
 
 ON_POOR_QUALITY = ("warn", "abstain", "fail")
-STAGES = ("decode", "quality", "preprocess", "inference", "interpretation")
+STAGES = ("decode", "framing", "quality", "preprocess", "inference", "interpretation")
 
 
 class AcneGrader:
     """Counts lesions and grades severity. Make one with `AcneGrader.load`; use it as a context manager or `close` it.
 
-    One grader may be used by many threads at once. A process that was forked from the grader's loads the model anew on first
-    use, because the runtime's threads do not survive a fork. A fork waits for models that are being loaded.
+    Many threads may use one grader at once. After a fork, the child loads the model again on first use, because the runtime's
+    threads do not survive a fork. A fork waits for models that are still loading.
     """
 
     def __init__(self, loader: ModelLoader, scale: str | None = None, on_poor_quality: str = "warn") -> None:
@@ -83,16 +83,16 @@ class AcneGrader:
             backend: `auto`, `onnxruntime`, `openvino` or `tensorrt` (the last two: extras of that name).
             threads: threads inside an operator; 0 lets the runtime choose.
             scale: severity scale; None is the one the model was trained on.
-            on_poor_quality: what a poor capture leads to: `warn` gives reason codes in `Prediction.quality`, `abstain` also sets
-                `Prediction.abstained`, `fail` raises PoorQualityError before the network runs.
-            strict: refuse a runtime that runs the model on another device than the backend stands for, and an `auto` that
-                would have to pass over a GPU.
-            background: return at once and load in a thread; the first use waits, and raises what loading raised.
+            on_poor_quality: how to treat a poor photograph: `warn` gives reason codes in `Prediction.quality`, `abstain` also
+                sets `Prediction.abstained`, `fail` raises PoorQualityError before the network runs.
+            strict: raise BackendError if the model would run on another device than the backend's own, or if `auto` would
+                leave a GPU unused.
+            background: return at once and load in a thread; the first use waits, and raises any error from loading.
 
         Raises:
-            ModelError: the file cannot be read, is no model of acne-edge, or fails its integrity check.
+            ModelError: the file cannot be read, is not an acne-edge model, or fails its integrity check.
             UsageError: an unknown backend, scale or policy, or a negative number of threads.
-            BackendError: the runtime cannot run the model, or `strict` refuses how it would.
+            BackendError: the runtime cannot run the model, or `strict` refuses it.
             MissingExtraError: the backend is not installed.
         """
         grader = cls(ModelLoader(model, backend, threads, strict), scale, on_poor_quality)
@@ -107,14 +107,20 @@ class AcneGrader:
 
     @property
     def scale(self) -> SeverityScale:
-        """The severity scale that grades are given on."""
+        """The severity scale of the grades."""
         return self._wanted_scale or self.manifest.scale
 
     @property
     def model(self) -> ModelInfo:
-        """The model and what it really runs on."""
+        """The model and the runtime and device that it really uses."""
         backend = self._loader.backend()
         return ModelInfo(backend.manifest.name, backend.manifest.version, self._loader.sha256, backend.name)
+
+    @property
+    def settings(self) -> dict[str, str | int | bool | None]:
+        """What `load` was asked for: `backend`, `threads`, `strict`, `scale` (None: the model's own), `on_poor_quality`."""
+        scale = self._wanted_scale.name if self._wanted_scale else None
+        return {**self._loader.settings, "scale": scale, "on_poor_quality": self._on_poor_quality}
 
     @property
     def backend_reason(self) -> str:
@@ -130,8 +136,8 @@ class AcneGrader:
                 EXIF orientation and colour profiles are honoured.
 
         Raises:
-            ImageError: the image cannot be used; the subclass says why, and the message names the path, if the source is one.
-            MissingExtraError: a HEIC photograph without the extra `heif`.
+            ImageError: the image cannot be used; the subclass says why, and the message names the path, if there is one.
+            MissingExtraError: the photograph is HEIC and the extra `heif` is not installed.
             ModelError: the model's outputs are not finite.
             BackendError: the grader is closed, or the runtime failed.
         """
@@ -141,17 +147,20 @@ class AcneGrader:
         manifest = loader.manifest()
         spec = manifest.input
         clock = _Clock()
-        photograph = images.photograph(source, min_side=spec.decode_scale * max(spec.height, spec.width))
+        min_side = spec.decode_scale * max(spec.height, spec.width)
+        decoded = images.photograph(source, min_side)
         clock.lap("decode")
+        photograph = framing.cut(source, decoded, min_side) if manifest.is_framed else framing.uncut(decoded)
+        clock.lap("framing")
         capture = quality.assess(photograph.pixels)
         clock.lap("quality")
         if capture.reasons and self._on_poor_quality == "fail":
             with images.naming(source):
-                raise PoorQualityError(f"poor capture: {', '.join(capture.reasons)}; take the photograph again")
+                raise PoorQualityError(f"poor photograph: {', '.join(capture.reasons)}; take the photograph again")
         batch = preprocess.pack([photograph.pixels], spec.height, spec.width)
         clock.lap("preprocess")
         backend = loader.backend()
-        clock.resume()  # a model that is still loading is no part of the inference
+        clock.resume()  # waiting for a model that is still loading is not inference time
         outputs = backend.run(batch)
         clock.lap("inference")
         lesion_map = outputs.lesion_map[0]
@@ -166,7 +175,10 @@ class AcneGrader:
             unfamiliarity=None if outputs.unfamiliarity is None else float(outputs.unfamiliarity[0]),
             familiarity=manifest.familiarity,
         )
+        image = ImageSize(photograph.width, photograph.height, photograph.crop)
         lesions = locate(lesion_map, manifest.positions.threshold)
+        if image.crop is not None:
+            lesions = moved(lesions, image.crop, image.width, image.height)
         abstained = self._abstained(capture.reasons) or result.abstained
         labels = self.scale.labels
         clock.lap("interpretation")
@@ -182,14 +194,14 @@ class AcneGrader:
             unfamiliarity=result.unfamiliarity,
             model=self.model,
             timings=clock.finish(),
-            image=ImageSize(photograph.width, photograph.height),
+            image=image,
             lesions=lesions,
             path=os.fspath(source) if isinstance(source, (str, os.PathLike)) else None,
             lesion_map=lesion_map,
         )
 
     def _abstained(self, reasons: tuple[str, ...]) -> str | None:
-        """The reason that the capture itself gives for having no grade."""
+        """The reason for giving no grade that the photograph's quality gives, or None."""
         if quality.BLANK in reasons:
             return quality.BLANK
         return "poor_quality" if reasons and self._on_poor_quality == "abstain" else None
@@ -201,21 +213,21 @@ class AcneGrader:
     def predict_many(
         self, sources: Iterable[ImageSource] | str | os.PathLike[str], workers: int = 0
     ) -> Iterator[Prediction | Failure]:
-        """Predict a batch of any length, in order; an input that fails yields a `Failure` and the batch goes on.
+        """Predict a batch of any length, in order; an input that fails yields a `Failure`, and the batch continues.
 
         `sources` are photographs, as for `predict`, or the path of a folder: all photographs anywhere under it, sorted.
-        `workers` threads (0: one for each processor that this process may use) each take a photograph through all stages. A batch
-        of more than two a worker is inferred on one thread a photograph, in a second session: sharing every operator among
-        threads makes one photograph fast and a batch slow. A result comes as soon as those before it are there. At most four
-        inputs a worker are read ahead, so memory does not grow with the batch. Closing the iterator cancels what has not begun.
+        Each of `workers` threads (0: one per processor that this process may use) takes one photograph at a time through all
+        stages. A batch of more than two per worker uses a second session with one thread per photograph: sharing each operator
+        among threads makes one photograph fast and a batch slow. Results come in order, each as soon as it is ready. At most
+        four inputs per worker are read ahead, so memory does not grow with the batch. Closing the iterator cancels the rest.
 
         Raises:
             ImageNotFoundError: the folder holds no photograph.
-            UsageError: `sources` is one photograph: `predict` is for that.
+            UsageError: `sources` is a single photograph; use `predict`.
             BackendError: the grader is closed.
         """
         self._current()
-        return self._predict_many(_photographs(sources), workers)
+        return self._predict_many(each_photograph(sources), workers)
 
     def _predict_many(self, sources: Iterable[ImageSource], workers: int) -> Iterator[Prediction | Failure]:
         workers = workers or available_cpus()
@@ -234,19 +246,19 @@ class AcneGrader:
         smoothing: float = 2.0,
         stop: Event | None = None,
     ) -> Iterator[StreamResult]:
-        """Predict a camera, stream or video file frame by frame: the newest frame of what is live, every frame of a file.
+        """Predict frame by frame: the newest frame of a camera or network stream, every frame of a video file.
 
-        A live source that goes away is waited for; the logger `acne_edge` says so. Frames of poor quality are predicted (or, with
-        `fail`, are failures), but do not enter the smoothed values; nor do unfamiliar ones.
+        If a live source goes away, the stream waits for it, and the logger `acne_edge` says so. Frames of poor quality are
+        predicted (or, with `fail`, become failures), but do not enter the smoothed values; nor do unfamiliar ones.
 
         Args:
-            source: number of a camera, URL, device, path of a video file, or a `Camera`.
-            smoothing: time constant, in seconds, of the filter over counts and grade probabilities; 0 does not smooth.
+            source: camera number, URL, device, path of a video file, or a `Camera`.
+            smoothing: time constant of the filter over counts and grade probabilities, in seconds; 0 does not smooth.
             stop: set it to end the stream; without one, close the iterator.
 
         Raises:
             MissingExtraError: the extra `camera` is not installed.
-            ImageDecodeError: the file is no video.
+            ImageDecodeError: the file is not a video.
             BackendError: the grader is closed.
         """
         from threading import Event
@@ -258,7 +270,7 @@ class AcneGrader:
         return stream(self, camera, smoothing, stop or Event())
 
     def try_predict(self, source: ImageSource) -> Prediction | Failure:
-        """`predict`, with a `Failure` instead of an exception for an input that cannot be used."""
+        """As `predict`, but returns a `Failure` instead of raising for an input that cannot be used."""
         return self._try_predict(source, self._current())
 
     def _try_predict(self, source: ImageSource, loader: ModelLoader) -> Prediction | Failure:
@@ -268,14 +280,14 @@ class AcneGrader:
         except ModelError:  # another photograph would not help
             raise
         except AcneEdgeError as error:
-            self._current()  # these raise if it is not the image that cannot be used, but the grader or the model
+            self._current()  # these raise if the grader or the model is at fault, not the image
             loader.backend()
             return Failure(path, error)
         except MemoryError:
             return Failure(path, ImageDecodeError("not enough memory for this image"))
 
     def infer(self, images: ImageArray) -> Outputs:
-        """The network alone on packed images, uint8 [N, H, W, 3] of the manifest's size. Raises BackendError."""
+        """Run the network alone on packed images, uint8 [N, H, W, 3] of the manifest's size. Raises BackendError."""
         return self._current().backend().run(images)
 
     def warmup(self, runs: int = 2) -> None:
@@ -285,7 +297,7 @@ class AcneGrader:
             self.infer(np.zeros((1, spec.height, spec.width, 3), np.uint8))
 
     def close(self) -> None:
-        """Free the model; later calls raise BackendError. Predictions that are running end as they would. Twice is fine."""
+        """Free the model; later calls raise BackendError. Running predictions finish normally. Closing twice is fine."""
         with self._lock:
             self._closed = True
             for loader in (self._loader, self._many):
@@ -293,7 +305,7 @@ class AcneGrader:
                     loader.close()
 
     def _current(self) -> ModelLoader:
-        """The model, loaded anew after a fork."""
+        """The model, loaded again after a fork."""
         if self._closed:
             raise BackendError("the grader is closed")
         if self._forked:
@@ -308,14 +320,14 @@ class AcneGrader:
                 loader.settle()
 
     def _after_fork(self) -> None:
-        """In the child: the threads of the runtime are gone, and the lock may be held by one that is."""
+        """In the child: the runtime's threads are gone, and one of them may have held the lock."""
         for loader in (self._loader, self._many):
             if loader is not None:
                 loader.detach()
         self._forked, self._lock = True, Lock()
 
     def _for_many(self) -> ModelLoader:
-        """The model with one thread a run, where the runtime is one that leaves this to the caller."""
+        """The model with one thread per run, if the caller can choose that for this runtime."""
         loader = self._current()
         if not loader.backend().name.startswith("onnxruntime") or loader.threads == 1:
             return loader
@@ -331,8 +343,8 @@ class AcneGrader:
         self.close()
 
 
-def _photographs(sources: Iterable[ImageSource] | str | os.PathLike[str]) -> Iterable[ImageSource]:
-    """What to predict one by one; see `AcneGrader.predict_many`."""
+def each_photograph(sources: Iterable[ImageSource] | str | os.PathLike[str]) -> Iterable[ImageSource]:
+    """The photographs to predict one by one; see `AcneGrader.predict_many`."""
     if isinstance(sources, (str, os.PathLike)):
         if not os.path.isdir(sources):
             return [sources]
@@ -340,22 +352,22 @@ def _photographs(sources: Iterable[ImageSource] | str | os.PathLike[str]) -> Ite
 
         found = photographs(sources)
         if not found:
-            raise ImageNotFoundError(f"{os.fspath(sources)}: folder without photographs")
+            raise ImageNotFoundError(f"{os.fspath(sources)}: the folder holds no photographs")
         return found
     if isinstance(sources, (bytes, bytearray, memoryview, Image.Image)) or (isinstance(sources, np.ndarray) and sources.ndim < 4):
-        raise UsageError("predict_many takes a list of photographs, or a folder; one photograph is for predict")
+        raise UsageError("predict_many takes a list of photographs or a folder; for one photograph, use predict")
     return sources
 
 
 class _Clock:
-    """Milliseconds by stage."""
+    """Measures milliseconds by stage."""
 
     def __init__(self) -> None:
         self._laps: dict[str, float] = {}
         self._last = perf_counter()
 
     def lap(self, stage: str) -> None:
-        """The time since the last lap was this stage's."""
+        """Count the time since the last lap as this stage's."""
         now = perf_counter()
         self._laps[stage] = (now - self._last) * 1e3
         self._last = now
@@ -373,7 +385,7 @@ _graders: WeakSet[AcneGrader] = WeakSet()
 
 
 def _before_fork() -> None:
-    """Let loading end: a child cannot finish what another thread of its parent has begun to import or to load."""
+    """Wait until loading ends: a child process cannot finish what another thread of its parent has begun to import or load."""
     for grader in list(_graders):
         grader._settle()
 

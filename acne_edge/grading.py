@@ -1,4 +1,4 @@
-"""From the network's distributions to what a clinician reads: count, interval, grade, grade set, abstention."""
+"""Turns the network's distributions into what a clinician reads: count, interval, grade, grade set, abstention."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ ABSURD = 1e6  # lesions
 
 @dataclass(frozen=True)
 class SeverityScale:
-    """A severity scale that is a set of bands of the lesion count; band i holds counts lower[i] .. lower[i+1]-1."""
+    """A severity scale made of bands of the lesion count; band i holds counts lower[i] .. lower[i+1]-1."""
 
     name: str
     labels: tuple[str, ...]
     lower: tuple[int, ...]
 
     def grade(self, count: float) -> int:
-        """The grade of a count, which is rounded to the nearest lesion first."""
+        """The grade (index from 0) of a count, which is first rounded to the nearest lesion."""
         return int(np.searchsorted(self.lower, int(np.floor(count + 0.5)), side="right")) - 1
 
     def bands(self, bins: int) -> NDArray[np.float32]:
-        """Float32 [bins, G] of 0 and 1: which grade each of the counts 0..bins-1 belongs to."""
+        """Which grade each of the counts 0..bins-1 belongs to: float32 [bins, G] of 0 and 1."""
         grades = np.searchsorted(self.lower, np.arange(bins), side="right") - 1
         return np.eye(len(self.lower), dtype=np.float32)[grades]
 
@@ -45,11 +45,11 @@ BANDED = SeverityScale("banded", ("mild", "moderate", "severe", "very severe"), 
 cannot tell 65 from more, so it never gives the fourth grade."""
 
 SCALES = {scale.name: scale for scale in (HAYASHI, BANDED)}
-ALIASES = {"report": "banded"}  # names that scales had once
+ALIASES = {"report": "banded"}  # old names of scales
 
 
 def find_scale(name: str) -> SeverityScale:
-    """The scale of that name, or of one that it had once. Raises UsageError for an unknown one."""
+    """The scale of that name, which may be an old name. Raises UsageError for an unknown one."""
     name = ALIASES.get(name, name)
     if name not in SCALES:
         raise UsageError(f"unknown severity scale {name!r}; choose one of: {', '.join(SCALES)}")
@@ -58,7 +58,7 @@ def find_scale(name: str) -> SeverityScale:
 
 @dataclass(frozen=True)
 class CountDecoding:
-    """How one count and one grade are read off the network's three outputs; chosen on validation data."""
+    """How one count and one grade are computed from the network's three outputs; chosen on validation data."""
 
     count: str = "mean"  # statistic of the count distribution: mean | median (interpolated)
     map_weight: float = 0.0  # share of the lesion map's sum in the count, 0..1
@@ -67,11 +67,11 @@ class CountDecoding:
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """Calibration constants. Fitted on images that the network was not trained on, which `fitted_on` names."""
+    """Calibration constants, fitted on images that the network was not trained on; `fitted_on` names them."""
 
     level: float = 0.9  # nominal coverage of the count interval and the grade set
-    temperature: float = 1.0  # of the grade probabilities (Guo et al. 2017)
-    count_quantile: float = 0.9  # conformal quantile of |2 F(count) - 1|, F the predicted distribution function
+    temperature: float = 1.0  # scales the grade probabilities (Guo et al. 2017)
+    count_quantile: float = 0.9  # conformal quantile of |2 F(count) - 1|; F is the predicted distribution function
     grade_quantile: float = 0.9  # conformal quantile of 1 - p(true grade)
     abstain_below: float = 0.0  # probability of the top grade under which no grade is given
     fitted_on: str = ""
@@ -103,9 +103,9 @@ NONE_COUNTED, NO_GRADE = "none counted", "no grade"
 
 
 def describe(labels: Sequence[str], grade_set: Sequence[int], count: float, abstained: str | None) -> str:
-    """The grade in words that fit the count: what is possible, and not only what is likeliest.
+    """The grade in words that fit the count; it names every possible grade, not only the likeliest.
 
-    A count near the edge of a band leaves two grades possible, "mild to moderate"; under half a lesion there is nothing to grade.
+    A count near the edge of a band leaves two grades possible, as in "mild to moderate"; under half a lesion, nothing is graded.
     """
     if abstained:
         return NO_GRADE
@@ -127,18 +127,18 @@ def interpret(
     unfamiliarity: float | None = None,
     familiarity: Familiarity | None = None,
 ) -> Interpretation:
-    """Read one photograph's outputs: grade_probs [G], count_probs [K] over 0..K-1 lesions, the lesion map's sum, unfamiliarity.
+    """Interpret one photograph's outputs: grade_probs [G], count_probs [K] over 0..K-1 lesions, lesion map's sum, unfamiliarity.
 
     The grade head speaks on the model's `native` scale only; on another scale the grade comes from the count alone. A model
     without `familiarity` calls no photograph unfamiliar.
 
-    Raises ModelError if the outputs are not finite: what is read from them would look like a result.
+    Raises ModelError if the outputs are not finite, because anything computed from them would look like a result.
     """
     count = decode_count(count_probs, lesions, decoding)
     far = unfamiliarity / familiarity.threshold if familiarity is not None and unfamiliarity is not None else None
     finite = np.isfinite(grade_probs).all() and np.isfinite(count_probs).all() and (far is None or np.isfinite(far))
     if not (finite and abs(count) < ABSURD):
-        raise ModelError("the model's outputs are no numbers; the model file or the runtime is broken")
+        raise ModelError("the model's outputs are not finite numbers; the model file or the runtime is broken")
     probs = combine_grades(grade_probs, count_probs, native, scale, decoding)
     probs = temper(probs, uncertainty.temperature)
     top = int(probs.argmax())
@@ -161,9 +161,9 @@ def _abstained(probability: float, uncertainty: Uncertainty, unfamiliarity: floa
 
 
 def median(count_probs: Floats) -> float:
-    """Median of a distribution over counts [K], each spread evenly over half a lesion on either side; in 0..K-1.
+    """Median of a distribution over counts [K], in 0..K-1; each count is spread evenly over half a lesion on either side.
 
-    Without the spreading, rounding in the network's sums would move it by a whole lesion.
+    Without the spreading, rounding in the network's sums could move it by a whole lesion.
     """
     cumulated = np.cumsum(count_probs)
     k = min(int((cumulated < 0.5).sum()), len(count_probs) - 1)
@@ -172,7 +172,7 @@ def median(count_probs: Floats) -> float:
 
 
 def decode_count(count_probs: Floats, lesions: float, decoding: CountDecoding) -> float:
-    """One count from the distribution [K] and the lesion map's sum."""
+    """One count, in lesions, from the distribution [K] and the lesion map's sum."""
     statistic = median(count_probs) if decoding.count == "median" else float(count_probs @ np.arange(len(count_probs)))
     return (1 - decoding.map_weight) * statistic + decoding.map_weight * float(lesions)
 
@@ -195,7 +195,7 @@ def temper(probs: Floats, temperature: float) -> Floats:
 
 
 def count_scores(count_probs: Floats) -> Floats:
-    """Nonconformity of each possible count: |2 F(k) - 1| with F the mid-distribution function; [..., K] -> [..., K].
+    """Nonconformity of each possible count, [..., K] -> [..., K]: |2 F(k) - 1|, where F is the mid-distribution function.
 
     Distributional conformal prediction (Chernozhukov et al., PNAS 2021): 0 at the median, 1 far out in a tail.
     """
@@ -203,7 +203,7 @@ def count_scores(count_probs: Floats) -> Floats:
 
 
 def count_interval(count_probs: Floats, count: float, quantile: float) -> tuple[int, int]:
-    """The counts whose nonconformity is at most `quantile`, widened, where need be, to hold `count` itself."""
+    """The lowest and highest count whose nonconformity is at most `quantile`, widened to include `count` if necessary."""
     inside = np.flatnonzero(count_scores(count_probs) <= quantile)
     low, high = (int(inside[0]), int(inside[-1])) if len(inside) else (len(count_probs), -1)
     return min(low, int(np.floor(count))), max(high, int(np.ceil(count)))

@@ -1,11 +1,11 @@
-"""Bytes, path, array or PIL image -> upright sRGB, as a PIL image (`read`) or a uint8 array (`decode`).
+"""Decodes bytes, a path, an array or a PIL image to upright sRGB: a PIL image (`read`) or a uint8 array (`decode`).
 
-A JPEG is decoded at the smallest DCT scale (1/1, 1/2, 1/4, 1/8) that keeps both sides at or above a wanted size: a
-3112x3456 photograph costs a fifth of a full decode. The scale is a part of the preprocessing contract, because training,
+A JPEG is decoded at the smallest DCT scale (1/1, 1/2, 1/4, 1/8) that keeps both sides at or above a wanted size, which for a
+3112x3456 photograph costs a fifth of a full decode. The scale is part of the preprocessing contract, because training,
 calibration and every runtime must see the same pixels.
 
-What is read, what is refused and where that differs from the C library is in `docs/explanation/decoding.md`. Pillow decodes; it
-is not asked to identify a file or to read its remarks, because that warns, through filters that belong to the whole process.
+`docs/explanation/decoding.md` says what is read, what is refused and where the C library differs. Pillow decodes the pixels only:
+its own identification of files and reading of metadata issues warnings, through filters that belong to the whole process.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryvie
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 MIN_SIDE = 32  # pixels; below it there is nothing to count on
-MAX_PIXELS = 100_000_000  # as RGB, which Pillow keeps in fours, 400 MB; what takes more copies than that may have fewer
+MAX_PIXELS = 100_000_000  # 400 MB as RGB, at Pillow's 4 bytes a pixel; formats that need more copies have a lower limit
 MAX_BYTES = 200_000_000
-TURNS = {  # EXIF orientation -> what turns upright
+TURNS = {  # EXIF orientation -> the transposition that turns the image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -46,28 +46,53 @@ TURNS = {  # EXIF orientation -> what turns upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-SIDEWAYS = (5, 6, 7, 8)  # of them, those that swap width and height
-BAND = 1 << 22  # pixels that are converted at once
-WEBP_COPIES = 4  # libwebp's canvases and what it hands over, and Pillow's
-MAX_RUNS, RUNS_COPIES = 4_000_000, 4  # bytes of a BMP of run lengths; not that it takes the memory, but the time
+SIDEWAYS = (5, 6, 7, 8)  # orientations that swap width and height
+BAND = 1 << 22  # pixels converted at once
+WEBP_COPIES = 4  # libwebp's canvases, its output, and Pillow's image
+DICOM_COPIES, JPEG_2000_COPIES = 4, 5  # of pydicom and Pillow; of OpenJPEG, which takes four bytes a sample
+MAX_RUNS, RUNS_COPIES = 4_000_000, 4  # bytes of a run-length encoded BMP; the limit is for time, not memory
+
+
+class NotedFile(os.PathLike[str]):
+    """A path to a photograph that notes what is read there, for records.
+
+    A record must speak of the bytes that were decoded. A file that is read once more for its sum may be another one by then.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = os.fspath(path)
+        self.sha256: str | None = None  # of the bytes that were read, hexadecimal; None where there were none
+        self.size = 0  # bytes
+
+    def __fspath__(self) -> str:
+        return self._path
+
+    def note(self, data: bytes) -> None:
+        """Take the sum of what was read. Raises ImageDecodeError if an earlier read gave other bytes."""
+        import hashlib
+
+        digest = hashlib.sha256(data).hexdigest()
+        if self.sha256 not in (None, digest):
+            raise ImageDecodeError("the file changed while it was read; predict it again")
+        self.sha256, self.size = digest, len(data)
 
 
 class Photograph(NamedTuple):
-    """A photograph that is decoded, upright, of mode RGB."""
+    """A decoded photograph: upright, mode RGB."""
 
-    pixels: Image.Image  # perhaps at a reduced DCT scale
+    pixels: Image.Image  # at full size or at a reduced DCT scale
     width: int  # pixels of the photograph itself, upright
     height: int
     profile: bytes  # the ICC profile of the pixels; none where they are sRGB
 
 
 def decode(source: ImageSource, min_side: int | None = None, *, max_pixels: int = MAX_PIXELS) -> ImageArray:
-    """As `read`, to a C-contiguous uint8 array [H, W, 3], RGB, 0..255."""
+    """As `read`, but returns a C-contiguous uint8 array [H, W, 3], RGB, 0..255."""
     return np.ascontiguousarray(read(source, min_side, max_pixels=max_pixels))
 
 
 def read(source: ImageSource, min_side: int | None = None, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """As `photograph`, the pixels alone."""
+    """As `photograph`, but returns only the pixels."""
     return photograph(source, min_side, max_pixels=max_pixels).pixels
 
 
@@ -76,30 +101,31 @@ def photograph(
 ) -> Photograph:
     """Decode an image to a PIL image of mode RGB, in sRGB, turned upright by its EXIF orientation.
 
-    Pillow keeps pixels in fours: an image that goes on to be resized is spared the way to an array and back.
+    A PIL image is cheaper to resize than an array, because Pillow stores 4 bytes a pixel and would have to copy an array.
 
     Args:
         source: one photograph, as
 
-            * a path or the bytes of a file: JPEG, PNG, BMP, WebP, TIFF, and with the extra `heif` HEIC; of several pages or
-              frames the first; floats and 32-bit integers, whose range is unknown, are refused;
-            * an array, uint8, 0..255: [H, W] or [H, W, 1] grey, [H, W, 3] RGB or [H, W, 4] RGBA, with any strides, of a masked
-              array without masked pixels. Arrays of other types are refused, because their range cannot be told: 12 may be
-              nearly black or nearly white;
-            * a PIL image of any mode but F and I. One that is not loaded yet is loaded, in full.
+            * a path or the bytes of a file: JPEG, PNG, BMP, WebP, TIFF, HEIC with the extra `heif`, and DICOM with the extra
+              `dicom`. Only the first page or frame is read. Floats and 32-bit integers are refused, because their range is
+              unknown;
+            * a uint8 array, 0..255: [H, W] or [H, W, 1] grey, [H, W, 3] RGB or [H, W, 4] RGBA, with any strides and without
+              masked pixels. Arrays of other types are refused, because their range is unknown: 12 may be nearly black or
+              nearly white;
+            * a PIL image of any mode but F and I. If it is not loaded yet, it is loaded in full.
 
         min_side: JPEGs may be decoded at a reduced DCT scale as long as both sides stay >= `min_side` pixels;
             None decodes in full.
-        srgb: False leaves colours in the space of the photograph, if that is one of RGB, and gives its profile. That is for
-            pictures to look at: the network has learned from sRGB.
-        max_pixels: larger images are refused before they are decoded; so are those over half, or a fifth, of it whose decoding
-            takes more memory than 4 bytes for each of that many pixels.
+        srgb: False keeps an RGB photograph's own colour space and returns its profile. Use that for pictures to look at; the
+            network needs sRGB.
+        max_pixels: larger images are refused before they are decoded. The limit is half or a fifth of it for formats whose
+            decoding takes more than 4 bytes of memory a pixel.
 
     Raises:
-        ImageNotFoundError: no such file, or it may not be read.
+        ImageNotFoundError: no such file, or no permission to read it.
         ImageDecodeError: not an image, truncated, or an unsupported format or array.
         ImageSizeError: a side under 32 pixels, or more than `max_pixels`.
-        MissingExtraError: a HEIC file without the extra `heif`.
+        MissingExtraError: a HEIC file without the extra `heif`, a DICOM file without the extra `dicom`.
     """
     with naming(source), _refusing_damage():
         if isinstance(source, np.ndarray):
@@ -109,9 +135,15 @@ def photograph(
         return _finish(_from_bytes(_content(source), min_side, max_pixels), srgb, max_pixels)
 
 
+def dct_scale(width: int, height: int, min_side: int) -> int:
+    """The scale, 1, 2, 4 or 8, by which a JPEG is decoded smaller, so that both sides stay >= `min_side` pixels."""
+    times = min(width, height) // min_side
+    return next(scale for scale in (8, 4, 2, 1) if times >= scale or scale == 1)
+
+
 @contextmanager
 def naming(source: Any) -> Iterator[None]:
-    """Errors that are raised inside say which file they are about, if the source is a path."""
+    """Gives errors that are raised inside the source's path, if it has one."""
     try:
         yield
     except AcneEdgeError as error:
@@ -128,7 +160,7 @@ def _refusing_damage() -> Iterator[None]:
         raise
     except MemoryError as error:
         raise ImageSizeError("not enough memory to decode the image") from error
-    except Exception as error:  # Pillow's plugins raise all kinds on damaged files; some messages have several lines
+    except Exception as error:  # Pillow's plugins raise anything on damaged files; some messages have several lines
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageDecodeError(f"image data is damaged or cut short ({reason})") from error
 
@@ -153,6 +185,8 @@ def _content(source: str | os.PathLike[str] | bytes | bytearray | memoryview) ->
             raise ImageNotFoundError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
     else:
         raise ImageDecodeError(f"expected a path, bytes, a uint8 array or a PIL image, not {type(source).__name__}")
+    if isinstance(source, NotedFile):
+        source.note(data)
     if not data:
         raise ImageDecodeError("file is empty (0 bytes)")
     return data
@@ -160,14 +194,15 @@ def _content(source: str | os.PathLike[str] | bytes | bytearray | memoryview) ->
 
 @dataclass
 class _Picture:
-    """An image that is open, and perhaps not decoded yet."""
+    """An open image, which may not be decoded yet."""
 
     image: Image.Image | None
     metadata: Metadata = NOTHING
-    size: tuple[int, int] | None = None  # pixels of the photograph, where the image is smaller
-    copies: int = 1  # of 4 bytes a pixel, that decoding takes
-    bits: int = 8  # a sample; where they are more, they stand in 16
-    white_is_zero: bool = False  # where they are more than 8
+    size: tuple[int, int] | None = None  # width and height of the photograph, if the image is smaller
+    copies: int = 1  # memory that decoding takes, in units of 4 bytes a pixel
+    bits: int = 8  # per sample; more than 8 are stored in 16
+    white_is_zero: bool = False  # only for more than 8 bits
+    orientation: int | None = None  # 1..8, if known from elsewhere than the metadata
 
 
 def _from_array(array: NDArray[Any], max_pixels: int) -> _Picture:
@@ -203,7 +238,7 @@ def _from_pil(image: Image.Image, max_pixels: int) -> _Picture:
         jpeg.read_header(stream.read(MAX_BYTES))
     width, height = image.size
     _check_size(width, height, max_pixels)
-    image.load()  # before its metadata, which may stand behind the pixels
+    image.load()  # before its metadata, which may come after the pixels
     if not sixteen:
         return _Picture(image, _metadata(image))
     tags = getattr(image, "tag_v2", {})  # of a TIFF
@@ -211,7 +246,7 @@ def _from_pil(image: Image.Image, max_pixels: int) -> _Picture:
 
 
 def _metadata(image: Image.Image) -> Metadata:
-    """What Pillow has found."""
+    """The metadata that Pillow has found."""
 
     def found(*names: str) -> bytes:
         value = next((image.info[name] for name in names if image.info.get(name)), b"")
@@ -229,15 +264,17 @@ def _from_bytes(data: bytes, min_side: int | None, max_pixels: int) -> _Picture:
     for start, opened in _OPENERS.items():
         if data.startswith(start):
             return opened(data, max_pixels)
+    if data[128:132] == b"DICM":
+        return _dicom(data, min_side, max_pixels)
     raise ImageDecodeError(f"not an image in a supported format ({', '.join(FORMATS)})")
 
 
-def _jpeg(data: bytes, min_side: int | None, max_pixels: int) -> _Picture:
+def _jpeg(data: bytes, min_side: int | None, max_pixels: int, colours: str = "") -> _Picture:
+    """`colours`: what libjpeg is to take the components for, RGB or YCbCr; empty: what it finds."""
     header = jpeg.read_header(data)
     width, height, metadata = header.width, header.height, header.metadata
     _check_size(width, height, max_pixels)
-    times = min(width, height) // min_side if min_side else 1
-    scale = next(scale for scale in (8, 4, 2, 1) if times >= scale or scale == 1)
+    scale = dct_scale(width, height, min_side) if min_side else 1
     size = -(-width // scale), -(-height // scale)
     mode, raw = {1: ("L", "L"), 3: ("RGB", "RGB"), 4: ("CMYK", "CMYK;I")}[header.components]  # inks are written inverted
     twice = mode != "RGB" or metadata.orientation != 1 or (metadata.profile and not colour.is_srgb(metadata.profile))
@@ -246,7 +283,7 @@ def _jpeg(data: bytes, min_side: int | None, max_pixels: int) -> _Picture:
             f"JPEG of {width}x{height} pixels takes too much memory to decode; save it smaller, as a baseline JPEG"
         )
     image = Image.new(mode, size, None)
-    image.frombytes(data, "jpeg", raw, "", scale, 0)  # libjpeg alone, with the last 0 for its slow and exact transform
+    image.frombytes(data, "jpeg", raw, colours, scale, 0)  # libjpeg alone; the last 0 chooses its slow, exact transform
     return _Picture(image, metadata, (width, height))
 
 
@@ -268,7 +305,7 @@ def _bmp(data: bytes, max_pixels: int) -> _Picture:
     image = BmpImageFile(io.BytesIO(data))
     runs = bool(image.tile) and image.tile[0][0] == "bmp_rle"  # which Pillow unpacks in Python, pixel by pixel
     if runs and len(data) > MAX_RUNS:
-        raise ImageSizeError(f"BMP of run lengths and over {MAX_RUNS // 1_000_000} MB; save the photograph as a JPEG or PNG")
+        raise ImageSizeError(f"run-length encoded BMP of over {MAX_RUNS // 1_000_000} MB; save the photograph as a JPEG or PNG")
     return _Picture(image, copies=RUNS_COPIES if runs else 1)
 
 
@@ -313,6 +350,31 @@ def _heif(data: bytes, max_pixels: int) -> _Picture:
     return _Picture(image, _metadata(image), copies=2)
 
 
+def _dicom(data: bytes, min_side: int | None, max_pixels: int) -> _Picture:
+    from acne_edge.formats import dicom
+
+    found = dicom.read_dicom(data)
+    copies = 1 if found.jpeg else JPEG_2000_COPIES if found.jpeg_2000 else DICOM_COPIES
+    _check_size(found.width, found.height, max_pixels, copies)
+    if found.jpeg:
+        picture = _jpeg(found.jpeg, min_side, max_pixels, found.jpeg_colours)
+    elif found.jpeg_2000:
+        from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
+
+        image = Jpeg2KImageFile(io.BytesIO(found.jpeg_2000))
+        if image.mode not in ("RGB", "L"):
+            raise ImageDecodeError(f"JPEG 2000 of mode {image.mode} in a DICOM file that says otherwise")
+        picture = _Picture(image, size=image.size)
+    else:
+        picture = _Picture(dicom.unpack(found), size=(found.width, found.height))
+    if picture.size != (found.width, found.height):
+        raise ImageDecodeError("image data is damaged (its pixels are not as many as the DICOM file says)")
+    picture.orientation = found.orientation
+    if found.profile:
+        picture.metadata = picture.metadata._replace(profile=found.profile)
+    return picture
+
+
 _OPENERS = {
     b"\x89PNG\r\n\x1a\n": _png, b"RIFF": _webp, b"BM": _bmp,
     b"II*\0": _tiff, b"MM\0*": _tiff, b"II+\0": _tiff, b"MM\0+": _tiff,  # the last two are BigTIFF
@@ -329,8 +391,8 @@ def _check_size(width: int, height: int, max_pixels: int, copies: int = 1) -> No
 
 
 def _finish(picture: _Picture, srgb: bool, max_pixels: int) -> Photograph:
-    """Load, and make it RGB (and sRGB), opaque, upright and eight bits."""
-    image, picture.image = picture.image, None  # so that it is gone once another has taken its place
+    """Load the image and make it RGB (and sRGB), opaque, upright and 8 bits a sample."""
+    image, picture.image = picture.image, None  # so that its memory is freed once it is replaced
     assert image is not None
     mode = "L" if picture.bits > 8 else _working_mode(image)
     profile = picture.metadata.profile
@@ -338,7 +400,8 @@ def _finish(picture: _Picture, srgb: bool, max_pixels: int) -> Photograph:
     kept = not srgb and mode in ("RGB", "RGBA") and (convert is not None or colour.is_srgb(profile))
     convert = None if kept else convert
     plain = image.mode == mode == "RGB" and convert is None
-    turn = TURNS.get(picture.metadata.orientation)
+    orientation = picture.orientation or picture.metadata.orientation
+    turn = TURNS.get(orientation)
     if picture.size is None:  # a JPEG was measured before it was decoded
         width, height = image.size
         _check_size(width, height, max_pixels, max(picture.copies, 1 if plain and turn is None else 2))
@@ -351,20 +414,20 @@ def _finish(picture: _Picture, srgb: bool, max_pixels: int) -> Photograph:
     width, height = picture.size or image.size
     if turn is not None:
         image = image.transpose(turn)
-        if picture.metadata.orientation in SIDEWAYS:
+        if orientation in SIDEWAYS:
             width, height = height, width
     return Photograph(image, width, height, profile if kept else b"")
 
 
 def _working_mode(image: Image.Image) -> str:
-    """The mode, of 8 bits a sample, in which the image is brought to sRGB."""
+    """The 8-bit mode in which the image is converted to sRGB."""
     if "transparency" in image.info or {"A", "a"} & set(image.getbands()):
         return "RGBA"
     return {"1": "L"}.get(image.mode, image.mode if image.mode in ("L", "CMYK", "LAB") else "RGB")
 
 
 def _in_bands(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    """Convert to RGB a few rows at a time, so that a large image does not take a third or fourth copy of itself."""
+    """Convert to RGB a few rows at a time, so that a large image does not need a third or fourth copy of itself."""
     width, height = image.size
     rows = max(1, BAND // width)
     if rows >= height:
@@ -377,7 +440,7 @@ def _in_bands(image: Image.Image, convert: Callable[[Image.Image], Image.Image])
 
 
 def _to_rgb(band: Image.Image, mode: str, convert: Callable[[Image.Image], Image.Image] | None) -> Image.Image:
-    if band.mode == "La":  # grey multiplied by its opacity has no shorter way
+    if band.mode == "La":  # grey multiplied by its opacity cannot be converted directly
         band = band.convert("LA")
     if band.mode != mode:
         band = band.convert(mode)

@@ -1,4 +1,4 @@
-"""A model that loads in a thread of its own, so that its user can decode the first photograph meanwhile."""
+"""Loads a model in its own thread, so that the caller can decode the first photograph meanwhile."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class ModelLoader:
-    """A model on its way into a runtime. What goes wrong is raised to whoever waits for it.
+    """A model that is being loaded into a runtime. Errors are raised in the threads that wait for it.
 
     Args:
         model: a shipped model's name (None: the default) or a file.
-        backend: name of the runtime.
+        backend: name of the runtime, or `auto`.
         threads: threads inside an operator; 0 lets the runtime choose.
         strict: see `load_backend`.
-        sha256: hexadecimal; another file is refused with ModelIntegrityError.
+        sha256: the hash that the file must have, hexadecimal; any other file raises ModelIntegrityError.
 
     Raises UsageError for an unknown backend or a negative number of threads.
     """
@@ -45,8 +45,8 @@ class ModelLoader:
         self._backend: Backend | None = None
         self._error: BaseException | None = None
         self._read = Event()
-        self.sha256 = ""  # of the model file, hexadecimal, once it is loaded
-        self.reason = ""  # why this backend, once it is loaded
+        self.sha256 = ""  # the model file's, hexadecimal, once it is loaded
+        self.reason = ""  # why this backend was chosen, once it is loaded
         self._thread = Thread(target=self._load, name="acne-edge-load")
         self._thread.start()
         if backend in ("auto", "onnxruntime"):
@@ -65,17 +65,22 @@ class ModelLoader:
         finally:
             self._read.set()
 
+    @property
+    def settings(self) -> dict[str, str | int | bool]:
+        """What was asked for."""
+        return {"backend": self._choice, "threads": self.threads, "strict": self._strict}
+
     def manifest(self) -> Manifest:
         """The model's manifest, as soon as the file is read and verified."""
         if self._manifest is None:
             self._read.wait()
-            # Parsed by whoever asks: the thread that loads has better to do.
+            # Parsed in the calling thread, so that it does not delay loading.
             self._manifest = _manifest(self._data) or self.backend().manifest
             self._data = b""
         return self._manifest
 
     def backend(self) -> Backend:
-        """The loaded model; raises what loading raised."""
+        """The loaded model; raises any error from loading."""
         self._thread.join()
         if self._error is not None:
             raise self._error
@@ -83,7 +88,7 @@ class ModelLoader:
         return self._backend
 
     def clone(self, threads: int | None = None) -> ModelLoader:
-        """The same file in the same runtime, once more, with another number of threads if need be."""
+        """Load the same file into the same runtime again, with another number of threads if given."""
         return ModelLoader(
             self._model, self._choice, self.threads if threads is None else threads, self._strict, self.sha256 or None
         )
@@ -95,12 +100,12 @@ class ModelLoader:
             self._backend.close()
 
     def settle(self) -> None:
-        """Wait until the model is loaded, or could not be."""
+        """Wait until loading has succeeded or failed."""
         if self._thread is not current_thread():
             self._thread.join()
 
     def detach(self) -> None:
-        """Never free the model: after a fork, its threads are not there to be ended, and waiting for them would not end."""
+        """Never free the model: after a fork its threads do not exist, and waiting for them would never end."""
         if self._backend is not None:
             import ctypes
 
@@ -115,4 +120,4 @@ def _manifest(data: bytes) -> Manifest | None:
         text = manifest_text(data)
         return Manifest.from_json(text) if text is not None else None
     except ManifestError:
-        return None  # for the backend to say
+        return None  # the backend reports the problem

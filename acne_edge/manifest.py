@@ -1,7 +1,7 @@
-"""The manifest: everything about a model that code must not assume, as JSON in the ONNX file's metadata.
+"""The manifest: JSON in the ONNX file's metadata with everything about a model that code must not assume.
 
-Validation rejects by default: an unknown major schema version, a missing or ill-typed field, a value out of range and a
-text over 256 kB are refused with one line that names the field. Unknown fields are ignored, so that a minor version may add.
+An unknown major schema version, a missing or ill-typed field, a value out of range and a text over 256 kB are refused with one
+line that names the field. Unknown fields are ignored, so that a minor version may add fields.
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from acne_edge import framing
 from acne_edge.errors import ManifestError
 from acne_edge.grading import CountDecoding, Familiarity, SeverityScale, Uncertainty
 from acne_edge.positions import CROSS, PositionDecoding
 
-SCHEMA = "1.1"  # a minor version adds what a reader may ignore; what it may not ignore, `requires` names
+SCHEMA = "1.1"  # a minor version adds fields that a reader may ignore; `requires` names those that it may not
 MAX_CHARS = 256 * 1024
-FAMILIARITY = "familiarity-1"  # a reader that passes over it grades what is no face
-UNDERSTOOD: tuple[str, ...] = (FAMILIARITY,)  # what a model may require of this version
+FAMILIARITY = "familiarity-1"  # a reader that ignores it grades what is no face
+UNDERSTOOD = (framing.RULE, FAMILIARITY)  # features that this version knows and a model may require
 MAX_REQUIRED = 64
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What the graph's input `image` wants: uint8 [N, height, width, 3], RGB, 0..255."""
+    """The graph's input `image`: uint8 [N, height, width, 3], RGB, 0..255."""
 
     height: int  # pixels
     width: int  # pixels
@@ -34,7 +35,7 @@ class InputSpec:
     colour: str = "RGB"
     resize: str = "stretch"  # the whole frame, aspect ratio not kept
     filter: str = "pillow-bilinear"  # Pillow's antialiased triangle filter, 8-bit fixed point
-    decode_scale: int = 2  # a JPEG may be decoded at a DCT scale that keeps both sides >= this times the input
+    decode_scale: int = 2  # a JPEG's DCT scale must keep both sides >= this many times the input's
     normalised_in_graph: bool = True
 
 
@@ -56,10 +57,15 @@ class Manifest:
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     quantisation: dict[str, Any] = field(default_factory=dict)
-    requires: tuple[str, ...] = ()  # names of what a reader must understand to give the right answer
+    requires: tuple[str, ...] = ()  # names of features that a reader must know to give the right answer
+
+    @property
+    def is_framed(self) -> bool:
+        """Whether what stands around a photograph is cut off before the network sees it."""
+        return framing.RULE in self.requires
 
     def to_json(self) -> str:
-        """The JSON text, keys sorted, so that equal manifests are equal bytes."""
+        """The JSON text with sorted keys, so that equal manifests are equal bytes."""
         values = {"schema": SCHEMA, **asdict(self)}
         if self.familiarity is None:
             del values["familiarity"]
@@ -67,7 +73,7 @@ class Manifest:
 
     @staticmethod
     def from_json(text: str) -> Manifest:
-        """Parse and validate. Raises ManifestError with the name of the field that is wrong."""
+        """Parse and validate the JSON text. Raises ManifestError, naming the field."""
         if len(text) > MAX_CHARS:
             raise ManifestError(f"the manifest has {len(text)} characters; at most {MAX_CHARS} are accepted")
         try:
@@ -80,7 +86,7 @@ class Manifest:
             raise ManifestError(
                 f"the manifest has schema {top.text('schema')}; this version reads {SCHEMA.split('.')[0]}.x: update acne-edge"
             )
-        requires = _requires(top)  # before the other fields: what a reader does not understand it may not even be able to read
+        requires = _requires(top)  # first, because an unknown feature may change the fields that follow
         manifest = Manifest(
             name=top.text("name"),
             version=top.text("version"),
@@ -108,7 +114,7 @@ class Manifest:
 
 
 class _Reader:
-    """Typed access to a JSON object, with the path of what is wrong in every error."""
+    """Typed access to a JSON object; every error names the path of the field."""
 
     def __init__(self, value: Any, path: str) -> None:
         if not isinstance(value, dict):
@@ -116,7 +122,7 @@ class _Reader:
         self.value, self.path = value, path
 
     def get(self, key: str, kind: type | tuple[type, ...], expected: str) -> Any:
-        """The value of a type that `expected` names in the error."""
+        """The field's value, which must be a `kind`; the error says `expected`."""
         if key not in self.value:
             raise ManifestError(f"{self.path}.{key} is missing")
         value = self.value[key]
@@ -125,11 +131,11 @@ class _Reader:
         return value
 
     def section(self, key: str) -> _Reader:
-        """The object in the field, to read on in."""
+        """The object in the field, as a `_Reader`."""
         return _Reader(self.get(key, dict, "a JSON object"), f"{self.path}.{key}")
 
     def mapping(self, key: str) -> dict[str, Any]:
-        """The object in the field, as it is."""
+        """The object in the field, as a plain dict."""
         return dict(self.get(key, dict, "a JSON object"))
 
     def text(self, key: str) -> str:
@@ -137,7 +143,7 @@ class _Reader:
         return str(self.get(key, str, "a text"))
 
     def choice(self, key: str, *allowed: str) -> str:
-        """The text in the field, which must be one of those allowed."""
+        """The text in the field, which must be an allowed one."""
         value = self.text(key)
         if value not in allowed:
             raise ManifestError(f"{self.path}.{key} is {value!r}; this version knows {', '.join(allowed)}")
@@ -196,7 +202,7 @@ def _scale(reader: _Reader) -> SeverityScale:
 
 
 def _requires(top: _Reader) -> tuple[str, ...]:
-    """The names under `requires`, a field since schema 1.1. One that this version does not know is refused."""
+    """The names in `requires`, a field since schema 1.1. Raises ManifestError for one that this version does not know."""
     names = [] if top.text("schema") == "1.0" and "requires" not in top.value else top.items("requires")
     if len(names) > MAX_REQUIRED or not all(isinstance(name, str) for name in names):
         raise ManifestError(f"manifest.requires: expected at most {MAX_REQUIRED} texts")

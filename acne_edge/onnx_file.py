@@ -1,6 +1,6 @@
-"""What is read of an ONNX file before a runtime touches it: the manifest's text, and whether all of the model is in the file.
+"""Reads an ONNX file before a runtime does: the manifest's text, and whether the whole model is in the file.
 
-An ONNX file is a protocol buffer. It is walked field by field, by the numbers that onnx.proto3 gives the fields.
+An ONNX file is a protocol buffer. It is read field by field, by the field numbers of onnx.proto3.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from acne_edge.errors import ManifestError, ModelError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-KEY = "acne_edge.manifest"  # of the manifest in the metadata
-METADATA_PROPS = 14  # of ModelProto
-EXTERNAL_DATA = 13  # of TensorProto: where else its values are
-LOCATION = b"location"  # the key under which `external_data` names a file; a runtime finds none without it
-DEEPEST = 100  # messages within messages; protocol buffers are read no deeper
-# By message, the fields that hold messages in which, in the end, a tensor may be.
+KEY = "acne_edge.manifest"  # the manifest's key in the metadata
+METADATA_PROPS = 14  # field of ModelProto
+EXTERNAL_DATA = 13  # field of TensorProto: where its values are, if not in the file
+LOCATION = b"location"  # the key under which `external_data` names a file; without it a runtime loads none
+DEEPEST = 100  # the limit of nested messages, as in protocol buffers' own readers
+# For each message, the fields whose messages may contain a tensor at some depth.
 INSIDE = {
     "Model": {7: "Graph", 20: "Training", 25: "Function"},
     "Training": {1: "Graph", 2: "Graph"},
@@ -31,7 +31,7 @@ INSIDE = {
 
 
 def manifest_text(model: bytes) -> str | None:
-    """The manifest's text in the metadata of an ONNX file; None where there is none, or the file is no ONNX file.
+    """The manifest's text in the metadata of an ONNX file; None if it has none or is not an ONNX file.
 
     Only the outermost fields are walked, so the size of the graph does not matter. Raises ManifestError if it is not UTF-8.
     """
@@ -44,15 +44,15 @@ def manifest_text(model: bytes) -> str | None:
     except UnicodeDecodeError as error:
         raise ManifestError("the manifest is not UTF-8 text; export the model again") from error
     except (ValueError, IndexError, KeyError):
-        pass  # no ONNX file: for the runtime to say
+        pass  # not an ONNX file, which the runtime will report
     return None
 
 
 def refuse_external_data(model: bytes) -> None:
-    """Raise ModelError if a tensor of the model lies in another file.
+    """Raise ModelError if a tensor of the model is stored in another file.
 
-    A runtime that is handed bytes looks for that file in the working directory, and no hash covers it. Costs a search for one
-    word, and a walk through the whole model only where it occurs.
+    A runtime that gets bytes looks for that file in the working directory, and no hash covers it. The check searches for one
+    word, and reads through the whole model only if that occurs.
     """
     if model.rfind(LOCATION) < 0:  # twice as fast as `in`
         return
@@ -74,7 +74,7 @@ def refuse_external_data(model: bytes) -> None:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """The length-delimited fields of a protocol buffer, by number; the others are passed over."""
+    """The length-delimited fields of a protocol buffer, as (number, bytes); other fields are skipped."""
     at = 0
 
     def varint() -> int:

@@ -1,4 +1,4 @@
-"""Work on many items in threads, with results in order and memory that does not grow."""
+"""Processes many items in threads, with results in order and bounded memory."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Result = TypeVar("Result")
 
 
 def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int = 4) -> Iterator[Result]:
-    """`map` in `workers` threads. A result comes as soon as those before it are there.
+    """`map` in `workers` threads; results come in order, each as soon as it is ready.
 
-    At most `ahead` items a worker are begun before their turn. Closing the iterator cancels what has not begun.
+    At most `ahead` items per worker are begun before their turn. Closing the iterator cancels items that have not begun.
     """
     from concurrent.futures import ThreadPoolExecutor
 

@@ -1,7 +1,8 @@
-"""Where lesions are: the lesion map -> single places, by a rule that the C library follows to the last bit."""
+"""Turns the lesion map into single places, by a rule that the C library follows to the last bit."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,23 +11,25 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CROSS = "cross"  # the one rule that there is so far; see `locate`
-MOST = 512  # lesions; a face has under 150, and a damaged map must not keep a device busy
+    from acne_edge.framing import Box
+
+CROSS = "cross"  # the only rule so far; see `locate`
+MOST = 512  # lesions; a face has under 150, and the limit bounds the time for a damaged map
 
 
 class Lesion(NamedTuple):
     """A place where the network sees a lesion."""
 
-    x: float  # of its centre, 0 at the left edge of the upright, uncut photograph and 1 at the right one
-    y: float  # 0 at the top and 1 at the bottom
-    score: float  # lesions that the map accounts for there, over 0 and at most 1
+    x: float  # of its centre: 0 at the left edge of the upright, uncropped photograph, 1 at the right edge
+    y: float  # of its centre: 0 at the top, 1 at the bottom
+    score: float  # expected lesions there by the map, over 0 and at most 1
 
 
 @dataclass(frozen=True)
 class PositionDecoding:
-    """How positions are read off the lesion map. Fitted on images that the network was not trained on, which `fitted_on` names.
+    """How positions are read from the lesion map; fitted on images that the network was not trained on, named by `fitted_on`.
 
-    The defaults serve a model whose manifest says nothing of positions: a lesion is where half of one or more is expected.
+    The defaults are for a model whose manifest has no positions: a lesion is where at least half a lesion is expected.
     """
 
     rule: str = CROSS
@@ -35,16 +38,16 @@ class PositionDecoding:
 
 
 def locate(lesion_map: NDArray[np.float32], threshold: float) -> tuple[Lesion, ...]:
-    """Take lesions out of a map [h, w] of expected lesions a cell, one at a time; the best first.
+    """Find lesions in a map [h, w] of expected lesions per cell, one at a time; returns them with the highest score first.
 
-    The highest cell is taken with its four neighbours, a cross, because training spreads a lesion over the cells around its
-    centre. One lesion, or what the cross holds if that is less, is taken out of it: of the centre first, and the rest of each
-    neighbour alike. How much that was is the score; the centre of mass of it is the place. Then the next one is looked for in
-    what remains, so that two lesions side by side are two, in two places, and none is counted twice. Lesions under `threshold`
-    are taken out too, and not returned.
+    The highest cell is taken together with its four neighbours, a cross, because training spreads a lesion over the cells
+    around its centre. One lesion, or the cross's sum if that is less, is subtracted: from the centre first, and the rest from
+    the neighbours in proportion. The amount subtracted is the score, and its centre of mass is the place. The next lesion is
+    then searched for in what remains, so that two adjacent lesions give two places and none is counted twice. Lesions under
+    `threshold` are subtracted too, but not returned. Places are in 0..1 of the map.
 
-    Of equal cells the first in row order is taken; of equal scores the one taken first stands first. All sums are of float64, in
-    the order that stands below. A map with a cell that is no number holds no lesions, and a negative cell counts as 0.
+    Among equal cells, the first in row order is taken; equal scores keep the order in which they were taken. All sums are
+    float64, in the order of the code below. A map with a NaN cell holds no lesions, and a negative cell counts as 0.
     """
     if not np.isfinite(lesion_map).all():
         return ()
@@ -57,7 +60,7 @@ def locate(lesion_map: NDArray[np.float32], threshold: float) -> tuple[Lesion, .
     for _ in range(MOST):
         at = int(cells.argmax())
         centre = cells.item(at)
-        if not 0 < centre * 5 >= threshold:  # no cross can reach the threshold any more
+        if not 0 < centre * 5 >= threshold:  # no cross can reach the threshold
             break
         up, left, right, down = cells.item(at - row), cells.item(at - 1), cells.item(at + 1), cells.item(at + row)
         around = up + left + right + down
@@ -71,3 +74,11 @@ def locate(lesion_map: NDArray[np.float32], threshold: float) -> tuple[Lesion, .
         cells[at], cells[at - row], cells[at - 1] = max(centre - 1, 0), up * keep, left * keep
         cells[at + 1], cells[at + row] = right * keep, down * keep
     return tuple(sorted(taken, key=lambda lesion: -lesion.score))
+
+
+def moved(lesions: Iterable[Lesion], crop: Box, width: int, height: int) -> tuple[Lesion, ...]:
+    """The same lesions in 0..1 of a whole photograph, `width` x `height` pixels, of which `crop` was looked at."""
+    return tuple(
+        Lesion((crop.left + lesion.x * crop.width) / width, (crop.top + lesion.y * crop.height) / height, lesion.score)
+        for lesion in lesions
+    )

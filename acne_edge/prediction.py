@@ -1,4 +1,4 @@
-"""What a prediction is, and its JSON form, which `prediction.schema.json` beside this file describes."""
+"""The result for one photograph, and its JSON form, which `prediction.schema.json` in this folder describes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from acne_edge.errors import AcneEdgeError
+    from acne_edge.framing import Box
     from acne_edge.image import ImageSource, Photograph
     from acne_edge.positions import Lesion
     from acne_edge.quality import Quality
 
-THUMBNAIL = 800  # pixels of the longer side, in a notebook
+UNCOUNTED = (BLANK, UNFAMILIAR)  # reasons for which a count means nothing
+THUMBNAIL = 800  # pixels of the longer side of a notebook's picture
 COLUMNS = (
     "path", "count", "low", "high", "grade", "label", "text", "probability", "grade_set", "scale", "abstained", "quality",
     "error",
@@ -35,7 +37,7 @@ SCHEMA = "1.1"  # a minor version adds fields and changes none
 
 @dataclass(frozen=True)
 class CountInterval:
-    """The lesion counts, both ends included, that hold the true one with probability `level`."""
+    """Lowest and highest lesion count, both included; the true count lies between with probability `level`."""
 
     level: float
     low: int
@@ -44,7 +46,7 @@ class CountInterval:
 
 @dataclass(frozen=True)
 class Grade:
-    """A grade: the likeliest one's index into the scale, from 0, its label, and what a person should read instead of it."""
+    """The likeliest grade: its index into the scale, from 0, its label, and a text for people that names all possible grades."""
 
     index: int
     label: str
@@ -53,20 +55,21 @@ class Grade:
 
 @dataclass(frozen=True)
 class ImageSize:
-    """Of the photograph as it was taken, upright and uncut; not of the smaller picture that may have been decoded."""
+    """Pixels of the photograph as taken, upright and uncropped; the decoded picture may be smaller."""
 
     width: int  # pixels
     height: int
+    crop: Box | None = None  # the part that was looked at, where borders or an interface around it were cut off
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """The model that made a prediction and what it really ran on."""
+    """The model that made a prediction, and the runtime and device that it really used."""
 
     name: str
     version: str
-    sha256: str  # of the model file
-    backend: str  # runtime and provider
+    sha256: str  # of the model file, hexadecimal
+    backend: str  # runtime and device, as in "onnxruntime:CPUExecutionProvider"
 
 
 @dataclass(frozen=True)
@@ -76,31 +79,31 @@ class Prediction:
     count: float  # lesions
     count_interval: CountInterval
     grade: Grade
-    grade_probs: tuple[float, ...]  # one a grade, sums to 1
+    grade_probs: tuple[float, ...]  # one per grade; they sum to 1
     grade_set: tuple[int, ...]  # grades that cannot be excluded at the interval's level
     scale: str
-    quality: Quality  # of the capture; its `reasons` are empty for a good one
+    quality: Quality  # of the photograph; its `reasons` are empty for a good one
     abstained: str | None  # reason code for not trusting the grade, or None
     model: ModelInfo
     timings: dict[str, float]  # milliseconds by stage, and their `total`
     image: ImageSize
-    lesions: tuple[Lesion, ...]  # where the map shows any, the most likely first; they may be more or fewer than `count`
+    lesions: tuple[Lesion, ...]  # places in the map, the most likely first; there may be more or fewer than `count`
     path: str | None = None
     unfamiliarity: float | None = None
     """How far the photograph lies from those learned, 0 and more; over 1 it is unfamiliar. None: the model does not tell."""
     lesion_map: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32), repr=False, compare=False)
-    """Float32 [h, w], expected lesions in each cell of a grid over the whole frame."""
+    """Float32 [h, w], expected lesions in each cell of a grid over `image.crop`; over the whole photograph where that is None."""
 
     @property
     def ok(self) -> Literal[True]:
-        """This is a prediction and not a `Failure`; type checkers narrow by it."""
+        """True: this is a prediction, not a `Failure`. Type checkers narrow by it."""
         return True
 
     @property
     def marks(self) -> tuple[Lesion, ...]:
-        """What a picture marks: of `lesions` the most likely, as many as `count` rounded to the nearest lesion.
+        """The lesions that a picture marks: the most likely `rounded_count` of them.
 
-        They are fewer where the map does not show that many.
+        There are fewer if the map does not show that many.
         """
         return self.lesions[: self.rounded_count]
 
@@ -112,15 +115,15 @@ class Prediction:
     @property
     def is_counted(self) -> bool:
         """Whether there was something to count: a blank frame, or what looks like nothing that was learned, shows no lesions."""
-        return self.abstained not in (BLANK, UNFAMILIAR)
+        return self.abstained not in UNCOUNTED
 
     @property
     def probability(self) -> float:
-        """Of the grades that `grade.text` spans, together."""
+        """Total probability of the grades that `grade.text` names, 0..1."""
         return min(1.0, sum(self.grade_probs[min(self.grade_set) : max(self.grade_set) + 1]))
 
     def caption(self) -> tuple[str, ...]:
-        """What stands under a picture, line by line."""
+        """The lines of text under a picture."""
         marked = f"{len(self.marks)} marked"
         if len(self.marks) < self.rounded_count:
             marked = f"{len(self.marks)} of {self.rounded_count} marked; the map shows no more"
@@ -143,24 +146,24 @@ class Prediction:
         return f"{self.grade.text} ({100 * self.probability:.0f} %)" if self.rounded_count else ""
 
     def plot(self, image: ImageSource | None = None, *, heat: bool = False) -> Image.Image:
-        """The photograph, at its own resolution, with rings around `marks` and the `caption` below it.
+        """Draw the photograph, at its own resolution, with rings around `marks` and the `caption` below it.
 
-        The picture has nothing of the photograph's EXIF data. Its colour profile, if any, is in `info["icc_profile"]`.
+        The picture has none of the photograph's EXIF data. Its colour profile, if any, is in `info["icc_profile"]`.
 
         Args:
             image: the photograph, as for `AcneGrader.predict`; None reads it again from `path`.
             heat: show the lesion map too.
 
         Raises:
-            UsageError: there is no path to read from, or the photograph has not the shape of the one that was predicted.
+            UsageError: there is no path to read from, or the photograph's size differs from the predicted one's.
             ImageError: the photograph cannot be read.
         """
         return self._draw(self._photograph(image), self.caption(), heat)
 
     def save(self, path: str | os.PathLike[str], image: ImageSource | None = None, *, heat: bool = False) -> None:
-        """Write what `plot` draws as a .jpg, .png or .webp file, without metadata but with the colour profile.
+        """Write the picture that `plot` draws as a .jpg, .png or .webp file, with the colour profile and no other metadata.
 
-        Raises what `plot` does, UsageError for another suffix or where `path` is the photograph itself, and AcneEdgeError if
+        Raises what `plot` does, UsageError for another suffix or if `path` is the photograph itself, and AcneEdgeError if
         the file cannot be written.
         """
         from pathlib import Path
@@ -168,25 +171,25 @@ class Prediction:
         from acne_edge.files import write
 
         if self.path is not None and os.path.exists(path) and os.path.samefile(path, self.path):
-            raise UsageError(f"{os.fspath(path)}: is the photograph itself; save the picture elsewhere")
+            raise UsageError(f"{os.fspath(path)}: this is the photograph itself; save the picture elsewhere")
         write(Path(path), self.picture(Path(path).suffix, image, heat=heat))
 
     def picture(self, suffix: str = ".png", image: ImageSource | None = None, *, heat: bool = False) -> bytes:
-        """What `save` writes to a file with this suffix. Raises what `plot` does, and UsageError for another suffix."""
+        """The bytes that `save` writes for this suffix. Raises what `plot` does, and UsageError for another suffix."""
         from acne_edge.render import overlay
 
         drawn = self.plot(image, heat=heat)
         return overlay.encode(drawn, suffix, drawn.info.get("icc_profile", b""))
 
     def show(self, image: ImageSource | None = None, *, heat: bool = False) -> None:
-        """Open what `plot` draws in the system's viewer."""
+        """Open the picture that `plot` draws in the system's viewer."""
         self.plot(image, heat=heat).show()
 
     def _photograph(self, image: ImageSource | None, min_side: int | None = None) -> Photograph:
         from acne_edge import image as images
 
         if image is None and self.path is None:
-            raise UsageError("this prediction was made of bytes or pixels, which it does not keep: give plot the photograph")
+            raise UsageError("this prediction was made from bytes or pixels, which it does not keep: give plot the photograph")
         photograph = images.photograph(self.path if image is None else image, min_side, srgb=False)  # type: ignore[arg-type]
         width, height = photograph.width, photograph.height
         if abs(width * self.image.height - height * self.image.width) > 0.01 * width * self.image.height:
@@ -200,13 +203,16 @@ class Prediction:
         from acne_edge.render import overlay
 
         places = [(lesion.x, lesion.y) for lesion in self.marks]
-        picture = overlay.draw(photograph.pixels, places, caption, self.lesion_map if heat else None)
+        width, height = self.image.width, self.image.height
+        box = self.image.crop
+        part = None if box is None else (box.left / width, box.top / height, box.right / width, box.bottom / height)
+        picture = overlay.draw(photograph.pixels, places, caption, self.lesion_map if heat else None, heated=part)
         if photograph.profile:
             picture.info["icc_profile"] = photograph.profile
         return picture
 
     def _thumbnail(self, suffix: str, caption: tuple[str, ...] = ()) -> bytes | None:
-        """A small picture as a file, or None where the photograph is not at hand: a notebook shows what it can."""
+        """A small picture as the bytes of a file, for a notebook; None if the photograph is not available."""
         from acne_edge.errors import AcneEdgeError
         from acne_edge.render import overlay
 
@@ -235,7 +241,7 @@ class Prediction:
         return f'<figure><img alt="{alt}" src="data:image/jpeg;base64,{data}"><figcaption>{lines}</figcaption></figure>'
 
     def to_dict(self, lesion_map: bool = False) -> dict[str, Any]:
-        """The JSON form, rounded to what is meant; the lesion map only on request."""
+        """The JSON form, with rounded numbers; `lesion_map` adds the lesion map."""
         values: dict[str, Any] = {
             "schema": SCHEMA,
             "path": self.path,
@@ -249,7 +255,11 @@ class Prediction:
             "grade_probs": [round(p, 4) for p in self.grade_probs],
             "grade_set": list(self.grade_set),
             "scale": self.scale,
-            "image": {"width": self.image.width, "height": self.image.height},
+            "image": {
+                "width": self.image.width,
+                "height": self.image.height,
+                "crop": None if self.image.crop is None else self.image.crop._asdict(),
+            },
             "lesions": [{"x": round(x, 5), "y": round(y, 5), "score": round(score, 4)} for x, y, score in self.lesions],
             "quality": self.quality.to_dict(),
             "abstained": self.abstained,
@@ -262,29 +272,29 @@ class Prediction:
         return values
 
     def to_json(self, lesion_map: bool = False, indent: int | None = None) -> str:
-        """`to_dict` as text; on one line, unless lines are indented."""
+        """`to_dict` as text, on one line unless `indent` is given."""
         return json.dumps(self.to_dict(lesion_map), indent=indent)
 
     def to_row(self) -> dict[str, Any]:
-        """The figures without structure, by COLUMNS, as a table or a CSV file has them."""
+        """The figures as a flat row with the keys COLUMNS, as in a table or CSV file."""
         return row(self.to_dict())
 
 
 def _words(code: str) -> str:
-    """A reason code as people read it."""
+    """A reason code as words."""
     return code.replace("_", " ")
 
 
 @dataclass(frozen=True)
 class Failure:
-    """An input of a batch for which there is no prediction, and why."""
+    """An input of a batch that has no prediction, and why."""
 
     path: str | None
     error: AcneEdgeError
 
     @property
     def ok(self) -> Literal[False]:
-        """This is not a prediction."""
+        """False: this is not a prediction."""
         return False
 
     def to_dict(self) -> dict[str, Any]:
@@ -292,20 +302,26 @@ class Failure:
         return {"schema": SCHEMA, "path": self.path, "error": {"code": self.error.code, "message": self.error.message}}
 
     def to_json(self, indent: int | None = None) -> str:
-        """`to_dict` as text; on one line, unless lines are indented."""
+        """`to_dict` as text, on one line unless `indent` is given."""
         return json.dumps(self.to_dict(), indent=indent)
 
     def to_row(self) -> dict[str, Any]:
-        """By COLUMNS: the path, and the code of the error."""
+        """A flat row with the keys COLUMNS: the path and the error's code; the rest is None."""
         return row(self.to_dict())
 
 
 def row(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON form of a result as one row of a table, by COLUMNS; what a result does not have is None."""
+    """A result's JSON form as a flat row with the keys COLUMNS; absent values are None.
+
+    Where the grade is abstained on, the row has none, and of what is blank or unfamiliar no count either: a row is read without
+    its reasons.
+    """
     r = record
     if "error" in r:
         return {**dict.fromkeys(COLUMNS), "path": r["path"], "error": r["error"]["code"]}
-    return {
+    absent: tuple[str, ...] = ("grade", "label", "probability", "grade_set") if r["abstained"] else ()
+    absent += ("count", "low", "high") if r["abstained"] in UNCOUNTED else ()
+    figures = {
         "path": r["path"],
         "count": r["count"],
         "low": r["count_interval"]["low"],
@@ -320,3 +336,4 @@ def row(record: Mapping[str, Any]) -> dict[str, Any]:
         "quality": " ".join(r["quality"]["reasons"]),
         "error": None,
     }
+    return figures | dict.fromkeys(absent)

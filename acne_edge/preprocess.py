@@ -1,4 +1,4 @@
-"""RGB image of any size -> the network's input. The one place where its geometry is decided."""
+"""Turns an RGB image of any size into the network's input. Its geometry is decided only here."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from PIL import Image
 if TYPE_CHECKING:
     from acne_edge.image import ImageArray
 
-DECODE_SCALE = 2  # a JPEG is decoded with both sides at least this many times the network's input
+DECODE_SCALE = 2  # a JPEG is decoded with both sides at least this many times the network's input size
 
 
 def resize(image: ImageArray | Image.Image, height: int, width: int) -> ImageArray:
     """Resample RGB, uint8 [H, W, 3], to [height, width, 3] with Pillow's antialiased triangle filter; the frame is stretched.
 
-    The whole frame is kept, because a lesion outside the crop would be a lesion not counted.
+    The whole frame is kept, because a lesion outside a crop would not be counted.
     """
     if isinstance(image, np.ndarray):
         image = Image.fromarray(image)

@@ -1,7 +1,7 @@
-"""Capture quality: whether a photograph shows skin well enough to be counted. It says nothing of the skin's health.
+"""Judges whether a photograph shows skin well enough to count lesions. It says nothing about the skin's health.
 
-Scores are taken from a small thumbnail, which is what the network sees; thresholds are set so that the training
-photographs of ACNE04 pass (see `tests/test_quality.py` for what must not).
+Scores are computed from a thumbnail about as small as the network's input. Thresholds are set so that the training photographs
+of ACNE04 pass (`tests/test_quality.py` has pictures that must not).
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from acne_edge.image import ImageArray
 
 SIDE = 128  # pixels of the thumbnail
 
 BLANK, LOW_RESOLUTION, TOO_DARK, TOO_BRIGHT, BLURRED, NO_SKIN = (
-    "blank",  # a lens cap, a wall: there is nothing to grade, whatever the policy for poor captures
+    "blank",  # a lens cap or a wall: nothing can be graded, whatever the policy for poor photographs
     "low_resolution",
     "too_dark",
     "too_bright",
@@ -29,7 +31,7 @@ BLANK, LOW_RESOLUTION, TOO_DARK, TOO_BRIGHT, BLURRED, NO_SKIN = (
 
 @dataclass(frozen=True)
 class Quality:
-    """Scores of one photograph and the reason codes that follow from them; no reasons mean a good capture."""
+    """Scores of one photograph and the reason codes that follow from them; a good photograph has none."""
 
     short_side: int  # pixels, as decoded
     brightness: float  # mean luma, 0..255
@@ -60,8 +62,7 @@ def assess(image: ImageArray | Image.Image) -> Quality:
     brightness, clipped = float(luma.mean()), float((luma >= 250).mean())
     laplacian = luma[1:-1, :-2] + luma[1:-1, 2:] + luma[:-2, 1:-1] + luma[2:, 1:-1] - 4 * luma[1:-1, 1:-1]
     sharpness = float(np.abs(laplacian).mean())
-    # Chai and Ngan, IEEE CSVT 1999: skin of all tones lies in this rectangle of chroma.
-    skin = float(((cb >= 77) & (cb <= 127) & (cr >= 133) & (cr <= 173)).mean())
+    skin = float(is_skin(cb, cr).mean())
     short_side = min(image.size)
     tests = (
         (BLANK, _variance(colours) < 16),
@@ -74,11 +75,19 @@ def assess(image: ImageArray | Image.Image) -> Quality:
     return Quality(short_side, brightness, clipped, sharpness, skin, tuple(code for code, failed in tests if failed))
 
 
-def _variance(colours: ImageArray) -> float:
-    """Of the three channels, added up. A face has 850 and more on ACNE04, a fifth of its width of nothing but skin 36 and more
-    in 238 of 239 cases; a wall before a noisy camera has about 9.
+def is_skin(cb: NDArray[np.floating], cr: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which pixels have the colour of skin, by their chroma, 0..255 each (as Pillow's YCbCr has it).
 
-    Exact, as in C: whole numbers, and a number of pixels that is a power of two.
+    Skin of all tones lies in a rectangle of chroma: Chai and Ngan, IEEE CSVT 1999.
+    """
+    return np.asarray((cb >= 77) & (cb <= 127) & (cr >= 133) & (cr <= 173))
+
+
+def _variance(colours: ImageArray) -> float:
+    """The sum of the three channels' variances. Faces of ACNE04 have 850 or more; crops of bare skin, a fifth of the width, have
+    36 or more in 238 of 239 cases; a wall in front of a noisy camera has about 9.
+
+    The result is exact, as in C: sums are integers, and the number of pixels is a power of two.
     """
     values = colours.reshape(-1, 3).astype(np.int64)
     mean = values.sum(0) / len(values)

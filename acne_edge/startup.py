@@ -1,6 +1,6 @@
-"""Every trick that makes a first prediction start sooner. Nowhere else is there code for that alone.
+"""Every trick whose only purpose is a faster start.
 
-What each saves is measured by `scripts/startup`; see the table in `docs/benchmarks.md`.
+`scripts/startup` measures what each saves; `docs/benchmarks.md` has the table.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NoReturn
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """Import without the garbage collector: it walks what is being imported again and again, and finds nothing to free."""
+    """Pause the garbage collector during imports, when it would scan the new objects repeatedly and free nothing."""
     gc.disable()
     try:
         yield
@@ -31,8 +31,8 @@ def import_onnxruntime() -> None:
 
 
 def exit_at_once(code: int) -> NoReturn:
-    """End the process without taking the interpreter apart, which would free module by module what the system frees at once."""
+    """End the process without tearing down the interpreter, which would free one by one what the system frees at once."""
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):  # full, or closed: what there was to say of it has been said
+        with suppress(OSError, ValueError, AttributeError):  # full or closed, which was reported already
             stream.flush()
     os._exit(code)

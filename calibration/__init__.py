@@ -1,6 +1,6 @@
-"""Calibration for INT8: crops of ACNE04 training photographs, listed by name and hash, and activation ranges measured on them.
+"""INT8 calibration: draws crops from ACNE04 training photographs, and measures activation ranges on them.
 
-Elsewhere, output calibration is another thing: probabilities that are right (`acne_edge.training.model.OutputCalibration`).
+Output calibration, elsewhere, means correcting probabilities (`acne_edge.training.model.OutputCalibration`).
 """
 
 from __future__ import annotations
@@ -8,5 +8,5 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 Method = Literal["minmax", "percentile", "entropy"]
-METHODS: tuple[Method, ...] = get_args(Method)  # of reading a tensor's range off its values; see `calibration.ranges`
+METHODS: tuple[Method, ...] = get_args(Method)  # ways to choose a tensor's range from its values; see `calibration.ranges`
 MIN_CROPS, MAX_CROPS = 100, 1000  # of a set

@@ -6,6 +6,11 @@ Exit codes: 0 ok, 1 a file cannot be written, 2 usage, 3 a photograph that canno
 
 from __future__ import annotations
 
+from acne_edge import interrupt
+
+if __name__ == "__main__":
+    interrupt.end_at_once("calibration")
+
 from pathlib import Path
 from typing import Annotated
 
@@ -21,14 +26,14 @@ app = console.application("Draw INT8 calibration crops from ACNE04 and measure a
 @app.command()
 def crops(
     data: Annotated[Path, typer.Option(help="ACNE04 in the layout of its distribution.")],
-    out: Annotated[Path, typer.Option(help="The set, .npz; its list is written beside it as .json.")],
-    train_list: Annotated[Path, typer.Option("--list", help="List of the training photographs, and only those.")],
-    exclude: Annotated[list[Path] | None, typer.Option(help="Lists that score the model; none of theirs may be drawn.")] = None,
+    out: Annotated[Path, typer.Option(help="Output .npz; its list is written beside it as .json.")],
+    train_list: Annotated[Path, typer.Option("--list", help="List of the training photographs; no others are drawn.")],
+    exclude: Annotated[list[Path] | None, typer.Option(help="Lists that score the model; drawing from them fails.")] = None,
     number: Annotated[int, typer.Option(min=MIN_CROPS, max=MAX_CROPS, help="Crops.")] = 400,
     size: Annotated[int, typer.Option(min=32, help="Pixels a side.")] = 224,
     seed: Annotated[int, typer.Option(help="Seed.")] = 0,
 ) -> None:
-    """Draw crops from training photographs, stratified by grade and by where the photograph comes from."""
+    """Draw crops from training photographs, stratified by grade and by source (hospital or web)."""
     from acne_edge.training.data import read_samples
     from calibration import crops as crop_sets
 
@@ -44,10 +49,10 @@ def crops(
 def ranges(
     model: Annotated[Path, typer.Argument(help="Float ONNX file made by python -m export model.")],
     crops_file: Annotated[Path, typer.Argument(metavar="CROPS", help="INT8 calibration crops, .npz.")],
-    out: Annotated[Path, typer.Option(help="Cache of the ranges, .json.")],
-    report: Annotated[Path | None, typer.Option(help="Picture of the ranges, .png.")] = None,
+    out: Annotated[Path, typer.Option(help="Cache file for the ranges, .json.")],
+    report: Annotated[Path | None, typer.Option(help="Also draw a picture of the ranges, .png.")] = None,
 ) -> None:
-    """Measure the activation ranges of a model by min-max, percentile and entropy in one pass; name the tensors with outliers."""
+    """Measure a model's activation ranges (min-max, percentile, entropy) in one pass; name tensors with outliers."""
     import onnx
 
     from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
@@ -61,7 +66,7 @@ def ranges(
     spec = OnnxRuntimeBackend(data).manifest.input
     graph = onnx.load_from_string(data)
     if any(node.op_type == "DequantizeLinear" for node in graph.graph.node):
-        raise UsageError(f"{model}: is quantised already; ranges are measured on the float model")
+        raise UsageError(f"{model}: already quantised; ranges are measured on the float model")
     found = activation_ranges.load_or_collect(out, graph, crop_sets.load(crops_file, spec.height), spec)
     titles = reports.titles(graph)
     console.table(
@@ -73,7 +78,7 @@ def ranges(
 
 
 def main() -> None:
-    """Run the command line; what is done is logged on stderr, errors become one line and an exit code."""
+    """Run the command line; progress is logged to stderr, and an error becomes one line and an exit code."""
     console.run(_call, "calibration")
 
 

@@ -1,6 +1,6 @@
-"""Draws the INT8 calibration crops, on which activation ranges are measured.
+"""Draws the crops on which activation ranges for INT8 are measured.
 
-Whole frames and lesion-dense parts, all severities alike.
+Crops are whole frames and parts with many lesions, equally often for every severity.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ MAX_BYTES = 1 << 32  # of a set
 
 @dataclass(frozen=True)
 class Crop:
-    """One calibration image and where it came from; `box` is (x0, y0, x1, y1) in 0..1 of the photograph."""
+    """One calibration image and its origin; `box` is (x0, y0, x1, y1) in 0..1 of the photograph."""
 
     name: str
     box: tuple[float, float, float, float]
     image: ImageArray  # uint8 [size, size, 3], RGB
 
     def record(self) -> dict[str, object]:
-        """Name, box and sha256 of the pixels, for the list that goes with a model."""
+        """Name, box and sha256 of the pixels, for the list that accompanies a model."""
         return {"name": self.name, "box": list(self.box), "sha256": pixel_hash(self.image)}
 
 
 @dataclass(frozen=True)
 class CropSet:
-    """Calibration images uint8 [N, size, size, 3], RGB, the photographs they were cut from, and the hash of their list."""
+    """Calibration images uint8 [N, size, size, 3], RGB, the names of their photographs, and the hash of their list."""
 
     images: NDArray[np.uint8]
     names: tuple[str, ...]
@@ -59,9 +59,9 @@ def pixel_hash(image: ImageArray) -> str:
 def draw(
     samples: Sequence[Sample], number: int, size: int, seed: int = 0, dense: float = 0.3, sources: dict[str, str] | None = None
 ) -> list[Crop]:
-    """Draw `number` crops, grades and sources in equal parts as far as there are photographs, a share `dense` of them zoomed.
+    """Draw `number` crops, in equal parts by grade and source as far as photographs allow; a share `dense` of them is zoomed.
 
-    A zoomed crop is 40..80 % of the frame's sides around a random lesion. No photograph is drawn twice.
+    A zoomed crop has 40..80 % of the frame's sides and lies around a random lesion. No photograph is drawn twice.
     Raises UsageError for fewer than 100, ImageError for a photograph that cannot be read.
     """
     if number < MIN_CROPS or len(samples) < MIN_CROPS:
@@ -103,7 +103,7 @@ def _around(lesion: NDArray[np.float32], side: float, rng: np.random.Generator) 
 
 
 def save(path: Path, crops: Sequence[Crop], seed: int) -> None:
-    """Write a set: the pixels as `path` (.npz), the list of names, boxes and hashes beside it as .json."""
+    """Write the pixels to `path` (.npz), and the list of names, boxes and hashes beside it as .json."""
     pixels = io.BytesIO()
     np.savez(pixels, images=np.stack([crop.image for crop in crops]))
     listing = {"seed": seed, "size": crops[0].image.shape[0], "crops": [crop.record() for crop in crops]}
@@ -112,9 +112,9 @@ def save(path: Path, crops: Sequence[Crop], seed: int) -> None:
 
 
 def load(path: Path, size: int) -> CropSet:
-    """Read a set that `save` wrote and check its pixels against its list.
+    """Read a set that `save` wrote, and check its pixels against its list.
 
-    Raises UsageError if a file is missing or damaged, the list names other pixels, a crop is not `size` pixels a side, or
+    Raises UsageError if a file is missing or damaged, the list does not fit the pixels, a crop is not `size` pixels per side, or
     there are fewer than 100 crops.
     """
     listing = path.with_suffix(".json")
@@ -127,7 +127,7 @@ def load(path: Path, size: int) -> CropSet:
     if len(images) < MIN_CROPS:
         raise UsageError(f"{path}: {len(images)} crops; at least {MIN_CROPS} are needed for stable ranges")
     if images.dtype != np.uint8 or images.shape[1:] != (size, size, 3):
-        raise UsageError(f"{path}: crops are {images.dtype} {images.shape[1:]}; the model wants uint8 ({size}, {size}, 3)")
+        raise UsageError(f"{path}: crops are {images.dtype} {images.shape[1:]}; the model needs uint8 ({size}, {size}, 3)")
     if [pixel_hash(image) for image in images] != [digest for _, digest in records]:
         raise UsageError(f"{listing}: lists other crops than {path.name} holds; draw the set again")
     digest = hashlib.sha256("\n".join(f"{name} {pixels}" for name, pixels in records).encode()).hexdigest()

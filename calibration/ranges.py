@@ -1,11 +1,11 @@
-"""Activation ranges of a float graph by three methods, measured in one pass over the calibration crops, and their cache.
+"""Measures activation ranges of a float graph by three methods, in one pass over the calibration crops, and caches them.
 
-* `minmax`: the least and the largest value seen.
+* `minmax`: from the least to the largest value seen.
 * `percentile`: the range that holds 99.999 % of the values.
 * `entropy`: the range whose 8-bit version has the least Kullback-Leibler divergence (Migacz, GTC 2017).
 
-The last two come from ONNX Runtime's histogram collector. It sees a regular sample of each tensor (32768 values a batch),
-which costs a hundredth of the time and moves a range by less than the choice of the method does; `minmax` sees every value.
+The last two use ONNX Runtime's histogram collector on a regular sample of each tensor (32768 values per batch). The sample takes
+a hundredth of the time, and changes a range by less than the choice of method does. `minmax` uses every value.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from calibration import METHODS
 from calibration.crops import CropSet
 
 PERCENTILE = 99.999
-BINS = 512  # of a histogram, before it grows with the values
+BINS = 512  # of a histogram, before it grows with its values
 SAMPLE = 1 << 15  # values of one tensor in one batch that enter its histogram
 BATCH = 8
 MAX_CACHE = 1 << 26  # bytes
@@ -45,11 +45,11 @@ logger = logging.getLogger(__name__)
 
 
 class StaleRangesError(UsageError):
-    """The ranges in a cache were measured on another model, other crops or with other software."""
+    """The cached ranges were measured with another model, other crops or other software."""
 
 
 def layers(graph: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """The nodes that are quantised: convolutions and products with constant weights, in the graph's order.
+    """The nodes to quantise: convolutions and products with constant weights, in the graph's order.
 
     Residual additions, LayerNorm, Softmax, GELU and the products of attention stay in float, because a ViT does not
     survive the quantisation of its residual stream.
@@ -64,7 +64,7 @@ def collect(graph: onnx.ModelProto, images: NDArray[np.uint8], methods: Collecti
     Args:
         graph: the float graph, with input `image`.
         images: calibration crops, uint8 [N, S, S, 3], RGB.
-        methods: names of those wanted.
+        methods: names of the methods to use.
 
     Raises ModelError if ONNX Runtime cannot run the graph, or an activation is not finite.
     """
@@ -82,7 +82,7 @@ def collect(graph: onnx.ModelProto, images: NDArray[np.uint8], methods: Collecti
             if not np.isfinite(extremes[name][-1]).all():
                 raise ModelError(f"activations of {name} are not finite on the calibration crops")
         if compute.keys() & methods:
-            # An odd step visits every channel and column of a tensor whose sides are even.
+            # An odd step reaches every channel and column of a tensor whose sides are even.
             histograms.collect_value({name: v.ravel()[:: max(1, v.size // SAMPLE) | 1] for name, v in values.items()})
     found = {"minmax": {name: (min(low for low, _ in seen), max(high for _, high in seen)) for name, seen in extremes.items()}}
     for method in compute.keys() & methods:
@@ -93,16 +93,16 @@ def collect(graph: onnx.ModelProto, images: NDArray[np.uint8], methods: Collecti
 
 
 def measured(graph: onnx.ModelProto) -> list[str]:
-    """The tensors whose ranges are needed, in the graph's order: every layer's input, every Conv's and every Relu's output."""
+    """The tensors whose ranges are needed, in the graph's order: inputs of layers, and outputs of Conv and Relu."""
     inputs = {node.input[0] for node in layers(graph)}
     outputs = {node.output[0] for node in graph.graph.node if node.op_type in ("Conv", "Relu")}
     return [name for node in graph.graph.node for name in node.output if name in inputs | outputs]
 
 
 def observed(graph: onnx.ModelProto, names: list[str]) -> ort.InferenceSession:
-    """A session of a graph whose outputs are the tensors `names`.
+    """A session that runs the graph and returns the tensors `names`.
 
-    Between a Q/DQ pair it computes in float32, without INT8 kernels, whose sums saturate on processors without VNNI.
+    It computes Q/DQ graphs in float32, not with INT8 kernels, whose sums saturate on processors without VNNI.
     Raises ModelError if the runtime refuses the graph.
     """
     probe = onnx.ModelProto()
@@ -122,7 +122,7 @@ def observed(graph: onnx.ModelProto, names: list[str]) -> ort.InferenceSession:
 
 
 def key(graph: onnx.ModelProto, crops: CropSet, spec: InputSpec) -> dict[str, str]:
-    """What a set of ranges depends on: model, crops, preprocessing, method settings and versions."""
+    """Everything that ranges depend on: model, crops, preprocessing, method settings and versions."""
     bare = onnx.ModelProto()
     bare.CopyFrom(graph)
     del bare.metadata_props[:]
@@ -141,12 +141,12 @@ def _digest(values: dict[str, Any]) -> str:
 
 
 def save(path: Path, ranges: dict[str, Ranges], wanted: dict[str, str]) -> None:
-    """Write ranges and the key they were measured under."""
+    """Write ranges with their key."""
     write(path, (json.dumps({"key": wanted, "ranges": ranges}, indent=1, sort_keys=True) + "\n").encode())
 
 
 def load(path: Path, wanted: dict[str, str]) -> dict[str, Ranges]:
-    """Read ranges that `save` wrote.
+    """Read ranges that `save` wrote, by method and tensor.
 
     Raises StaleRangesError, naming what differs, if their key is not `wanted`; UsageError if the file cannot be read.
     """
@@ -163,9 +163,9 @@ def load(path: Path, wanted: dict[str, str]) -> dict[str, Ranges]:
 
 
 def load_or_collect(path: Path, graph: onnx.ModelProto, crops: CropSet, spec: InputSpec) -> dict[str, Ranges]:
-    """The ranges in the cache at `path` if they are those of this graph and crops; else new ones, which replace it.
+    """The ranges cached at `path` if they fit this graph and these crops; else new ones, which replace the cache.
 
-    Which of the two happened is logged.
+    A log line says which.
     """
     wanted = key(graph, crops, spec)
     reason = "none cached"

@@ -1,4 +1,4 @@
-"""A picture of the activation ranges: which layers have outliers, and what each method makes of them."""
+"""Draws the activation ranges: which layers have outliers, and how each method treats them."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ OUTLIER = 2.0  # min-max range over percentile range above which a tensor is cal
 
 
 def outliers(ranges: dict[str, Ranges]) -> dict[str, float]:
-    """Tensors whose min-max range is over twice the percentile range, worst first, with that ratio.
+    """Tensors whose min-max range is over `OUTLIER` times the percentile range, worst first, with that ratio.
 
-    On them a handful of values costs the others one bit of resolution or more.
+    There, a few extreme values cost all others at least one bit of resolution.
     """
     ratios = {name: _width(bounds) / max(_width(ranges["percentile"][name]), 1e-12) for name, bounds in ranges["minmax"].items()}
     return dict(sorted(((n, r) for n, r in ratios.items() if r > OUTLIER), key=lambda item: -item[1]))
 
 
 def titles(graph: onnx.ModelProto) -> dict[str, str]:
-    """What each measured tensor is: the input or the output of which layer, or the output of which other node."""
+    """A title for each measured tensor: the layer whose input or output it is, or the node whose output it is."""
     found = {name: f"{node.name} output" for node in graph.graph.node for name in node.output}
     found |= {node.input[0]: f"{node.name} input" for node in reversed(layers(graph))}
     return {tensor: found[tensor] for tensor in measured(graph)}
 
 
 def draw(path: Path, graph: onnx.ModelProto, ranges: dict[str, Ranges]) -> None:
-    """Write a PNG with one row a tensor and one bar a method, in the graph's order, outliers in red.
+    """Write a PNG with one row per tensor, in the graph's order, and one bar per method; outliers are red.
 
     Raises MissingExtraError without matplotlib, AcneEdgeError if the file cannot be written.
     """

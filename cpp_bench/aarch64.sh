@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Cross-compiles the library for aarch64 and runs it under an emulator: its tests, on the golden cases of the native build, and
-# beside the Python SDK on aarch64, which must predict the same.
+# Cross-compiles the library for aarch64 and runs it under an emulator: its tests, with the golden cases of the native build, and
+# a comparison with the Python SDK on aarch64, which must predict the same.
 #
 #   apt-get install g++-aarch64-linux-gnu; bash cpp_bench/setup.sh aarch64; bash cpp_bench/aarch64.sh [EVERY]
 #
-# An emulated prediction takes seconds, so only every 20th golden photograph is predicted, or every EVERYth; the pixels of all
-# are compared in any case.
+# An emulated prediction takes seconds, so only every 20th golden photograph is predicted, or every EVERYth; pixels are compared
+# for all of them.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -28,6 +28,6 @@ cmake --build "$root/cpp-aarch64" -j2
 "$(command -v python3)" "$here/../tests/cpp/same_in_python.py" "$golden" "$ACNE_EDGE_GOLDEN_EVERY" \
     --library "$emulator" -L /usr/aarch64-linux-gnu "$root/cpp-aarch64/acne_edge_bench" \
     --python "$emulator" -L "$python" "$python/usr/bin/python3.13"
-# Threads that share a model are emulated one after another, and repairs of the cache load a model many times over.
+# Threads that share a model are emulated one after another, and repairing the cache loads a model many times.
 GTEST_FILTER=-Api.ManyThreadsShareOneModel:CacheTest.ReplacesWhatIsDamaged \
     ctest --test-dir "$root/cpp-aarch64" --output-on-failure --exclude-regex '^bench.runs$'

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings what cpp_bench needs into cpp_bench/.deps/<arch>, so that the build itself needs no network and no root.
+# Downloads the dependencies of cpp_bench into cpp_bench/.deps/<arch>, so that the build needs neither network nor root.
 #
 #   bash cpp_bench/setup.sh             for this machine
 #   bash cpp_bench/setup.sh aarch64     for a cross build: also a user-mode emulator, and a Python with the SDK's packages to run in it
@@ -28,7 +28,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$here/.deps/$arch
 codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 
-# The mirror is the one this machine's apt already uses for its own release.
+# The mirror is the one that this machine's apt uses for its own release.
 mirror=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' |
     awk -v release="$codename" '$1 == release && !found { print $2; found = 1 }')
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -37,7 +37,7 @@ if [ -z "$mirror" ] || [ ! -f "$keyring" ]; then
     exit 1
 fi
 
-# An apt of our own: its lists and packages stay in .deps and the system's are not touched.
+# A separate apt: its lists and packages stay in .deps, and the system's are not touched.
 apt=$here/.deps/apt-$arch
 mkdir -p "$apt"/{state/lists/partial,cache/archives/partial,packages}
 for suite in "$codename" trixie; do
@@ -52,6 +52,15 @@ apt_get update
 
 rm -rf "$root" "$apt"/packages/*
 mkdir -p "$root"
+# The wheel of ONNX Runtime comes by pip: that of python3, or that of an environment of our own.
+python=python3
+if ! python3 -m pip --version > /dev/null 2>&1; then
+    python=$apt/python/bin/python
+    python3 -m venv "$apt/python" > /dev/null 2>&1 || {
+        echo "setup.sh: python3 has neither pip nor venv, which get ONNX Runtime; as root: apt install python3-venv" >&2
+        exit 1
+    }
+fi
 unpack() {  # suite, folder, packages...
     local suite=$1 folder=$2
     shift 2
@@ -61,13 +70,13 @@ unpack() {  # suite, folder, packages...
 wheels() {  # into, Python's version, packages...
     local into=$1 version=$2
     shift 2
-    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version "$version" \
+    "$python" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version "$version" \
         --platform "manylinux_2_28_$arch" --platform "manylinux_2_27_$arch" --platform "manylinux2014_$arch" --dest "$into" "$@"
 }
 unpack trixie "$root" libonnxruntime-dev
 unpack "$codename" "$root" libjpeg62-turbo libjpeg62-turbo-dev liblcms2-2 liblcms2-dev nlohmann-json3-dev libgtest-dev
 if [ "$arch" != "$(uname -m)" ]; then
-    # qemu-user of Debian 12 crashes in ONNX Runtime's look at the processor; that of Debian 13 does not.
+    # Debian 12's qemu-user crashes when ONNX Runtime detects the processor; Debian 13's does not.
     emulator_arch=$(dpkg --print-architecture)
     sed -i "s/arch=$debian_arch/arch=$debian_arch,$emulator_arch/" "$apt/sources.list"
     apt_get -o APT::Architectures::="$emulator_arch" update

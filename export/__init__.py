@@ -1,1 +1,1 @@
-"""Workstation tools: torch checkpoint -> ONNX -> INT8 -> engine, with a check at every step. Needs the extra `export`."""
+"""Workstation tools: torch checkpoint -> ONNX -> INT8 model files, checked at every step. Needs the extra `export`."""

@@ -6,6 +6,11 @@ be used, 4 a model that is refused (no manifest, external data, custom operators
 
 from __future__ import annotations
 
+from acne_edge import interrupt
+
+if __name__ == "__main__":
+    interrupt.end_at_once("export")
+
 from acne_edge import console
 from acne_edge.errors import MissingExtraError
 from export.cli.bench import bench
@@ -18,18 +23,21 @@ from export.cli.register import register
 from export.cli.restamp import restamp
 from export.cli.verify import verify
 
-app = console.application("Turn a trained checkpoint into model files for devices, and prove what they are worth.")
+RENAMED = {"--calibration": "--crops"}  # options by their old names, which no help shows
+
+app = console.application("Turn a trained checkpoint into model files for devices, and measure how good they are.")
 for command in (model, verify, bench, evaluate, positions, familiarity, append, register, restamp, card):
     app.command()(command)
 
 
 def main() -> None:
-    """Run the command line; what is done is logged on stderr, errors become one line and an exit code."""
+    """Run the command line; progress is logged to stderr, and an error becomes one line and an exit code."""
     console.run(_call, "export")
 
 
 def _call(arguments: list[str], **how: object) -> object:
     console.log_to_stderr("export", ("acne_edge", "calibration", "export"))
+    arguments = [RENAMED.get(name, name) + equals + value for name, equals, value in (a.partition("=") for a in arguments)]
     try:
         return app(arguments, prog_name="python -m export", **how)
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""How fast the versions of one model are on this machine, all in one interleaved run."""
+"""Measures the speed of a model's versions on this machine, in one interleaved run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Call = Callable[[], Any]
 
 
 def contestants(network: FusionModel, fp32: bytes, int8: bytes, symmetric: bytes, crops: Images, threads: int) -> dict[str, Call]:
-    """What is timed, by name, one image a call: PyTorch eager, ONNX Runtime and, where it (and NNCF) is installed, OpenVINO.
+    """The timed calls by name, one image per call: PyTorch eager, ONNX Runtime and, if installed, OpenVINO (and NNCF).
 
     `int8` is the U8S8 file and `symmetric` the S8S8 one, which OpenVINO prefers. NNCF calibrates on the crops.
     """
@@ -64,7 +64,7 @@ def _openvino(openvino: ModuleType, fp32: bytes, symmetric: bytes, crops: Images
 
 
 def interleaved(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of each call, taking turns, so that whatever else the machine does hits all alike. Two rounds warm up."""
+    """Milliseconds of each call. Calls take turns, so that other load affects all alike; two rounds warm up."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(rounds + 2):
         for name, call in calls.items():
@@ -86,9 +86,9 @@ def table(times: dict[str, list[float]], baseline: str) -> str:
 
 
 def operators(model: bytes, images: Images, threads: int, rounds: int) -> dict[str, tuple[int, float]]:
-    """What ONNX Runtime runs of a model file after its own fusions, dearest first: by operator, how many, and milliseconds.
+    """The operators that ONNX Runtime runs after its own fusions, slowest first: number of nodes, and milliseconds.
 
-    Medians by node over `rounds` calls with one image, summed. A profiled call takes longer than a plain one.
+    Milliseconds are sums of each node's median over `rounds` calls with one image. Profiling makes calls slower.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -110,7 +110,7 @@ def operators(model: bytes, images: Images, threads: int, rounds: int) -> dict[s
 
 
 def operator_table(fp32: dict[str, tuple[int, float]], int8: dict[str, tuple[int, float]], least: float = 0.01) -> str:
-    """Two columns of `operators` side by side; what is under a share `least` of both is summed as `others`."""
+    """Two results of `operators` side by side; operators under a share `least` of both are summed as `others`."""
     sides = (fp32, int8)
     totals = [sum(ms for _, ms in side.values()) for side in sides]
 

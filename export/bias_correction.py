@@ -1,4 +1,4 @@
-"""What INT8 adds to each layer on average, on the inputs that the float network gives it, so that biases can take it back."""
+"""Measures the mean error that INT8 adds to each layer, on the float network's inputs, so that biases can subtract it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ BATCH = 8
 
 
 def shifts(graph: onnx.ModelProto, quantised: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
-    """By quantised layer, what quantisation adds on average to each channel [C] of its output.
+    """The mean error that quantisation adds to each output channel [C], for each quantised layer.
 
-    Every layer is fed from the float network, so that the error of one is not counted against those behind it.
+    Every layer gets its input from the float network, so that its error does not count for later layers too.
 
     Args:
         graph: the float graph.
-        quantised: what `export.quantize.quantize` made of it.
+        quantised: the same graph, quantised by `export.quantize.quantize`.
         images: uint8 [N, S, S, 3], RGB.
     """
     probe, outputs = _side_by_side(graph, quantised)
     session = observed(probe, list(outputs.values()))
     totals: list[NDArray[np.float64]] = [np.zeros(1)] * len(outputs)
     starts = range(0, len(images), BATCH)
-    for start in console.progress(iter(starts), "measuring what rounding adds", len(starts)):
+    for start in console.progress(iter(starts), "measuring the mean error of rounding", len(starts)):
         batch = images[start : start + BATCH]
         for i, value in enumerate(session.run(None, {"image": batch})):
             totals[i] = totals[i] + value.astype(np.float64) * (len(batch) / len(images))
@@ -34,7 +34,7 @@ def shifts(graph: onnx.ModelProto, quantised: onnx.ModelProto, images: NDArray[n
 
 
 def _side_by_side(graph: onnx.ModelProto, quantised: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, str]]:
-    """The float graph with each quantised layer beside its float self; by layer, the tensor [C] of their mean difference."""
+    """The float graph with each layer's quantised copy beside it, and for each layer the tensor [C] of their mean difference."""
     probe = onnx.ModelProto()
     probe.CopyFrom(graph)
     known = {tensor.name for tensor in probe.graph.initializer}
@@ -53,7 +53,7 @@ def _side_by_side(graph: onnx.ModelProto, quantised: onnx.ModelProto) -> tuple[o
             if source is None or source.op_type != "DequantizeLinear":
                 continue
             inputs[place] = f"{name}/int8"
-            quantize = nodes.get(source.input[0])  # an activation has it; weights are stored quantised
+            quantize = nodes.get(source.input[0])  # activations have one; weights are stored quantised
             centre = nodes.get(quantize.input[0]) if quantize is not None else None
             for node in (centre, quantize, _copy(source, list(source.input), inputs[place])):
                 if node is not None and node.output[0] not in added:
@@ -79,7 +79,7 @@ def _side_by_side(graph: onnx.ModelProto, quantised: onnx.ModelProto) -> tuple[o
 
 
 def _copy(node: onnx.NodeProto, inputs: list[str], output: str) -> onnx.NodeProto:
-    """The node under another name, with other inputs and output."""
+    """A copy of the node with another name, inputs and output."""
     twin = onnx.NodeProto()
     twin.CopyFrom(node)
     twin.name = output

@@ -1,8 +1,8 @@
-"""The model card, every figure from the JSON results.
+"""Writes the model card; every figure comes from JSON results.
 
-The run is that of `acne-edge refit` on all photographs; beside it stand, of the runs without a part, what `acne-edge analyse`
-printed and what `python -m export evaluate` wrote (`training.run.Run` has the names). What the network is worth on folds comes
-from the tables of `acne-edge crossval`. The words are in `card.md.j2` beside this file.
+The run is the one on all photographs from `acne-edge refit`. Its folder also holds the results of `acne-edge analyse` and `python
+-m export evaluate` for the runs without a part (`training.run.Run` has the file names). Figures on folds come from the tables of
+`acne-edge crossval`. The text is in `card.md.j2` in this folder.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ def write_card(run: Path, out: Path, model: str | None = None, settings: Path = 
 
     Args:
         run: folder of that run, with the results of its parts.
-        out: the card.
+        out: file for the card.
         model: shipped model; None: the default.
-        settings: what acne-edge refit was given as --config.
+        settings: the --config file of acne-edge refit.
         tables: folder of the tables of acne-edge crossval.
 
-    Raises UsageError if the model is not of the run, or results are missing; MissingExtraError without Jinja2.
+    Raises UsageError if the model does not come from the run or results are missing, MissingExtraError without Jinja2.
     """
     results = Run(run).results()
     if "val" in results["lists"]:
-        raise UsageError(f"{run}: held photographs out; the card is of the run on all of them, made by acne-edge refit")
+        raise UsageError(f"{run}: held photographs out; the card needs acne-edge refit's run on all of them")
     with AcneGrader.load(model) as grader:
         manifest, info = grader.manifest, grader.model
     if manifest.training["lists"] != results["lists"]:
-        raise UsageError(f"{run}: not the run of the shipped {info.name}, whose photographs are others")
+        raise UsageError(f"{run}: not the run of the shipped {info.name}, which has other photographs")
     fields = {"manifest": manifest, "file": {**models.index()[info.name], "sha256": info.sha256}, "depth": DEPTH}
     fields |= {"run": run.as_posix(), "settings": settings.as_posix(), "tables": tables.as_posix(), "results": results}
     write(out, render({**fields, **gather(Run(run), tables)}).encode())
 
 
 def gather(run: Run, tables: Path) -> dict[str, Any]:
-    """What was measured of the parts of a run, and on folds: by shorter settings, and by longer ones (`tables/extended`)."""
+    """The results of a run's parts, and of folds with shorter settings and with longer ones (`tables/extended`)."""
     predicted, longer = OutOfFold.load(run.out_of_fold).folds.tolist(), Run(tables / "extended")
     return {
         "parts": [predicted.count(part) for part in sorted(set(predicted))],  # photographs of each
@@ -90,7 +90,7 @@ def render(fields: Mapping[str, Any]) -> str:
 
 
 def _interval(figures: Mapping[str, Any], name: str) -> str:
-    """The interval of a figure without its value, or nothing where results are older than it."""
+    """The interval of a figure without its value; empty if the results are from before that figure."""
     return cell(name, figures[name]).partition(" ")[2] if name in figures else ""
 
 

@@ -1,7 +1,7 @@
-"""What INT8 does to networks on photographs that these had not seen.
+"""Measures what INT8 changes on photographs that the networks were not trained on.
 
-Where a network has learned all photographs, the gate of `python -m export model` can only compare INT8 with float32 on those. How
-good INT8 is, runs tell that did without some: those of `acne-edge crossval`, and the parts of `acne-edge refit`.
+If a network has learned all photographs, the gate of `python -m export model` can compare INT8 with float32 only on those. Runs
+that held photographs out, of `acne-edge crossval` or the parts of `acne-edge refit`, show how good INT8 is on new photographs.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ logger = logging.getLogger(__name__)
 def evaluate(
     runs: Sequence[Path], data: Path, part: str = "test", method: Method = "minmax", reduce_range: bool = True
 ) -> dict[str, Any]:
-    """Quantise runs as `model` first tries it, and judge them on the photographs that each did without.
+    """Quantise runs as `model` does at first, and measure them on the photographs that each held out.
 
-    Crops are drawn of what a run learned. No version is chosen by its result, and no layer left in float.
+    Calibration crops come from each run's training photographs. No version is chosen by its result; no layer is left in float.
 
     Args:
-        runs: folders of finished runs; what each did without is taken together.
+        runs: folders of finished runs; their held-out photographs are taken together.
         data: ACNE04.
-        part: what they did without, `test` or `val`.
-        method: how activation ranges are chosen.
+        part: which held-out photographs, `test` or `val`.
+        method: how to choose activation ranges.
         reduce_range: 7-bit weights in the version for CPUs.
 
-    Returns `figures` by version, what INT8 `changes`, and what they are of. Raises UsageError for runs that are not finished,
-    learned all, or differ in their settings.
+    Returns JSON-ready results: `figures` by version, `changes` by INT8, and which runs, photographs and recipes they belong to.
+    Raises UsageError for runs that are not finished, held nothing out, or differ in their settings.
     """
     recipes = (cpu(reduce_range), tensorrt())
     parts: dict[str, list[LabelledOutputs]] = {name: [] for name in (FLOAT, *(recipe.name for recipe in recipes))}
@@ -61,7 +61,7 @@ def evaluate(
     for run in found:
         outputs_file = run.outputs_file(part)
         if not outputs_file.is_file():
-            raise UsageError(f"{run.path}: no finished run that did without photographs, as there is no {outputs_file.name}")
+            raise UsageError(f"{run.path}: not a finished run that held photographs out: it has no {outputs_file.name}")
     for run in found:
         logger.info(f"{run.path}")
         names += [label.name for label in run.labels(part)]
@@ -82,19 +82,19 @@ def evaluate(
 
 
 def _settings(runs: Sequence[Run]) -> dict[str, Any]:
-    """Those that the runs share. Raises UsageError where they differ in one that a fold does not make."""
+    """The settings that the runs share. Raises UsageError if they differ in more than their fold."""
     found = []
     for run in runs:
         found.append(shared_settings(run.results()["config"]))
         if found[-1] != found[0]:
-            raise UsageError(f"{run.path}: has other settings than {runs[0].path}; measure them apart")
+            raise UsageError(f"{run.path}: has other settings than {runs[0].path}; measure them separately")
     return found[0]
 
 
 def _quantised(
     run: Run, part: str, data: Path, method: Method, recipes: Sequence[Recipe]
 ) -> list[tuple[Recipe, LabelledOutputs]]:
-    """What the INT8 versions of a run's network give for the photographs that it did without."""
+    """The outputs of the INT8 versions of a run's network for the photographs that it held out."""
     network = load_network(run.model)
     config = network.config
     manifest = Manifest(

@@ -1,4 +1,4 @@
-"""The gate that an INT8 model must pass: what it may lose against the float model, measured on labelled photographs."""
+"""The gate for INT8 models: how much worse than the float model they may be on labelled photographs."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from export.parity import Decoded, Images
 BUDGET = {
     "accuracy_drop": 0.005,  # share of images
     "mae_increase": 0.1,  # lesions
-    "grade_flips": 0.02,  # share of images whose grade differs from the float model's, rightly or wrongly
+    "grade_flips": 0.02,  # share of images whose grade differs from the float model's, right or wrong
     "qwk_drop": 0.01,
 }
-# On photographs of training the network is right almost always, so that every flip counts as lost accuracy and kappa.
+# On training photographs the network is almost always right, so that nearly every flip also costs accuracy and kappa.
 CHOSEN_BY = ("mae_increase", "grade_flips")
 
 Losses = dict[str, Figure]  # by the names of `BUDGET`: value, low, high, budget
 
 
 class GateError(ModelError):
-    """No version of the INT8 model keeps within the budget."""
+    """No version of the INT8 model stays within the budget."""
 
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """Images uint8 [N, S, S, 3], RGB, with true grades [N] and counts [N], and what the float model reads on them.
+    """Images uint8 [N, S, S, 3], RGB, with true grades [N] and counts [N], and the float model's grades and counts.
 
-    Of P photographs each `views` times, N = views * P: all of them in one view, then all in the next.
+    They are P photographs in `views` views each, N = views * P: all photographs in one view, then all in the next.
     """
 
     images: Images
@@ -44,7 +44,7 @@ class EvaluationSet:
 
 
 def losses(candidate: Decoded, truth: EvaluationSet, resamples: int = REPEATS) -> Losses:
-    """What a candidate loses against the float model, by the names of `BUDGET` (`evaluation.outcome.changes`).
+    """A candidate's losses against the float model, with the names of `BUDGET` (`evaluation.outcome.changes`).
 
     Each has its `value`, the `low` and `high` end of a 95 % bootstrap interval over photographs, both models on the same sample,
     and its `budget`. The value is judged; the interval says how far to trust the verdict.
@@ -55,12 +55,12 @@ def losses(candidate: Decoded, truth: EvaluationSet, resamples: int = REPEATS) -
 
 
 def strain(lost: Losses, names: Collection[str] = tuple(BUDGET)) -> float:
-    """The largest of the named losses in units of its budget; up to 1 the gate holds."""
-    return round(max(lost[name]["value"] / lost[name]["budget"] for name in names), 9)  # three of 600 are half a point, not more
+    """The largest of the named losses as a share of its budget; the gate passes up to 1."""
+    return round(max(lost[name]["value"] / lost[name]["budget"] for name in names), 9)  # so that 3 of 600 are exactly 0.005
 
 
 def granularity(name: str, images: int) -> str:
-    """How finely a set of so many images can tell."""
+    """A text that says how finely a set of this size can measure the loss."""
     step = 1 / images
     return f"{name}: {images} images, one is {100 * step:.2f} points: at most {int(BUDGET['accuracy_drop'] / step + 1e-9)} " + (
         f"lost in net, {int(BUDGET['grade_flips'] / step + 1e-9)} flipped"

@@ -1,4 +1,4 @@
-"""Weights rounded so that the errors of those that are read together cancel, instead of each to its nearest integer."""
+"""Rounds weights so that the errors of an output's weights cancel, instead of each to its nearest integer (GPTQ)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from calibration.ranges import layers, observed
 from export.quantize import Recipe, candidates, channel_axis, channel_scale
 
 BATCH = 8
-ROWS = 1024  # of a layer's input that are looked at, of each batch
-BLOCK = 64  # weights that are rounded before their errors are passed on to those behind, in one product
-DAMPING = 0.01  # of the mean variance, added to every input's
+ROWS = 1024  # rows of a layer's input that are sampled from each batch
+BLOCK = 64  # weights that are rounded before their errors are passed on to later weights, in one product
+DAMPING = 0.01  # share of the mean variance that is added to every input's
 
 
 def covariances(graph: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
-    """By layer that a recipe may quantise, the covariance [K, K] of the K inputs that one output is a weighted sum of.
+    """For each layer that a recipe may quantise, the covariance [K, K] of the K inputs of one output's weighted sum.
 
     Args:
         graph: the float graph.
@@ -34,7 +34,7 @@ def covariances(graph: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str, 
     session = observed(graph, names)
     sums: dict[str, tuple[torch.Tensor, torch.Tensor, int]] = {}
     starts = range(0, len(images), BATCH)
-    for start in console.progress(iter(starts), "measuring how inputs vary together", len(starts)):
+    for start in console.progress(iter(starts), "measuring covariances of inputs", len(starts)):
         values = dict(zip(names, session.run(names, {"image": images[start : start + BATCH]}), strict=True))
         for node in nodes:
             rows = _rows(node, torch.from_numpy(values[node.input[0]]), shapes[node.input[1]])
@@ -48,7 +48,7 @@ def covariances(graph: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str, 
 
 
 def _rows(node: onnx.NodeProto, value: torch.Tensor, weight: tuple[int, ...]) -> torch.Tensor:
-    """A regular sample of a layer's input as [rows, K]: for a convolution, a row is what one place of one image is made of."""
+    """A regular sample of a layer's input, [rows, K]: for a convolution, a row is the input patch of one output position."""
     if node.op_type == "Conv":
         given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
         pads, strides = given.get("pads", [0] * 4), given.get("strides", [1, 1])
@@ -63,9 +63,9 @@ def _rows(node: onnx.NodeProto, value: torch.Tensor, weight: tuple[int, ...]) ->
 def round_weights(
     graph: onnx.ModelProto, recipe: Recipe, covariance: Mapping[str, NDArray[np.float64]]
 ) -> dict[str, NDArray[np.int8]]:
-    """By layer, its weights as integers, in their own shape: what `quantize` takes.
+    """Each layer's weights as integers, in their own shape, for `quantize`.
 
-    Only the variance of the error counts here, because the bias takes back its mean.
+    Only the error's variance is minimised here, because the bias corrects its mean.
     """
     constants = {tensor.name: tensor for tensor in graph.graph.initializer}
     found = {}
@@ -81,9 +81,9 @@ def round_weights(
 
 
 def compensated(weights: NDArray[np.floating], covariance: NDArray[np.float64], largest: int) -> NDArray[np.float64]:
-    """Round [C, K], in steps, to integers in -largest..largest; each error is made up for by the weights not yet rounded.
+    """Round [C, K], in units of steps, to integers in -largest..largest; weights not yet rounded compensate each error.
 
-    Frantar et al., GPTQ, ICLR 2023, eq. 2-3, by its algorithm 1. `covariance` [K, K] is that of the inputs.
+    Frantar et al., GPTQ, ICLR 2023, eq. 2-3 and algorithm 1. `covariance` [K, K] is the inputs'.
     """
     variance = np.diag(covariance).mean()
     if not variance > 0:  # inputs that never vary
@@ -105,7 +105,8 @@ def compensated(weights: NDArray[np.floating], covariance: NDArray[np.float64], 
 def _inverse_factor(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """The upper triangular U of a positive definite matrix A [K, K] for which U' U is the inverse of A.
 
-    With A = R R', R upper triangular, U is the inverse of R; and R is the Cholesky factor of A turned upside down, turned back.
+    With A = R R', R upper triangular, U is the inverse of R. R is the Cholesky factor of A with both axes reversed, reversed
+    back.
     """
     lower = torch.linalg.cholesky(torch.from_numpy(matrix).flip(0, 1))
     identity = torch.eye(len(matrix), dtype=torch.float64)

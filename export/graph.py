@@ -1,4 +1,4 @@
-"""FusionModel -> ONNX graph that keeps the model-file contract."""
+"""Exports FusionModel to an ONNX graph that keeps the model-file contract."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OUTPUTS = ("grade_probs", "count_probs", "lesion_map")
 
 
 class SplitAttention(Attention):
-    """The same attention with a product each for queries, keys and values: runtimes are slow at taking one apart."""
+    """The same attention with separate products for queries, keys and values, because runtimes are slow at splitting one."""
 
     def __init__(self, attention: Attention) -> None:
         dim = attention.proj.in_features
@@ -46,7 +46,7 @@ class SplitAttention(Attention):
 
 
 def trace(model: FusionModel, calibration: OutputCalibration | None = None) -> torch.onnx.ONNXProgram:
-    """The network as the exporter sees it, with normalisation and softmax inside; batch axis dynamic."""
+    """Trace the network with normalisation and softmax inside, and with a dynamic batch axis."""
     size = model.config.image_size
     model = copy.deepcopy(model)
     for block in model.vit.blocks if model.vit is not None else ():
@@ -70,7 +70,7 @@ def trace(model: FusionModel, calibration: OutputCalibration | None = None) -> t
 def to_onnx(model: FusionModel, calibration: OutputCalibration | None = None) -> onnx.ModelProto:
     """The float graph: input `image` uint8 [N, S, S, 3], the contract's outputs, layers named after their modules.
 
-    The exporter has folded constants and batch norms already; shapes are inferred here, because the quantiser reads them.
+    The exporter has already folded constants and batch norms. Shapes are inferred here, because the quantiser reads them.
     """
     proto = trace(model, calibration).model_proto
     name_layers(proto)
@@ -80,7 +80,7 @@ def to_onnx(model: FusionModel, calibration: OutputCalibration | None = None) ->
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the exporter: its own deprecations, and loggers that miss torchvision and a GPU, which nothing here uses."""
+    """Silence the exporter: its deprecation warnings, and logs about a missing torchvision or GPU, which are not needed."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.utils.cpp_extension")]
     before = [logger.level for logger in loggers]
     for logger in loggers:
@@ -95,7 +95,7 @@ def _quiet() -> Iterator[None]:
 
 
 def name_layers(proto: onnx.ModelProto) -> None:
-    """Name each layer with weights after its module, as in `vit.blocks.0.attn.qkv`; a second use of one is `....2`."""
+    """Name each layer with weights after its module, as in `vit.blocks.0.attn.qkv`; a second use gets the suffix `.2`."""
     uses: Counter[str] = Counter()
     for node in layers(proto):
         module = node.input[1].removesuffix(".weight")
@@ -108,7 +108,7 @@ def name_layers(proto: onnx.ModelProto) -> None:
 
 
 def strip(proto: onnx.ModelProto) -> None:
-    """Remove what the exporter says of this machine and its sources, so that equal weights give equal bytes."""
+    """Remove the exporter's notes on this machine and its source files, so that equal weights give equal bytes."""
     proto.producer_name, proto.producer_version, proto.doc_string = "acne-edge", "", ""
     del proto.metadata_props[:]
     for item in [*proto.graph.node, *proto.graph.value_info, *proto.graph.input, *proto.graph.output, *proto.graph.initializer]:
@@ -120,9 +120,9 @@ def strip(proto: onnx.ModelProto) -> None:
 
 
 def attach(proto: onnx.ModelProto, manifest: Manifest) -> bytes:
-    """The model file: the graph with the manifest in its metadata, checked against the contract.
+    """Add the manifest to the graph's metadata, check it against the contract, and return the model file.
 
-    Raises ModelError for external data, custom operators, too old an opset or a graph that onnx.checker refuses.
+    Raises ModelError for external data, custom operators, an opset below 17 or a graph that onnx.checker refuses.
     """
     del proto.metadata_props[:]
     onnx.helper.set_model_props(proto, {KEY: manifest.to_json()})
@@ -133,12 +133,12 @@ def attach(proto: onnx.ModelProto, manifest: Manifest) -> bytes:
 def read(path: Path) -> tuple[onnx.ModelProto, Manifest]:
     """A model file's graph and manifest.
 
-    Raises ModelError for a file that is no ONNX model or breaks the contract, ManifestError for one without a manifest.
+    Raises ModelError for a file that is not an ONNX model or breaks the contract, ManifestError for one without a manifest.
     """
     try:
         data = files.read(path, MAX_BYTES)
         proto = onnx.load_from_string(data)
-    except Exception as error:  # protobuf's DecodeError is no public class
+    except Exception as error:  # protobuf's DecodeError is not a public class
         raise ModelError(f"{path}: cannot be read as an ONNX model ({(str(error).splitlines() or [''])[0]})") from error
     try:
         refuse_external_data(data)

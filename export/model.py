@@ -1,4 +1,4 @@
-"""A training run -> float ONNX file -> the INT8 files that pass the gate: the steps of `python -m export model`, in order."""
+"""The steps of `python -m export model`, in order: training run, float ONNX file, INT8 files that pass the gate."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from acne_edge import framing
 from acne_edge.errors import ModelError, UsageError
 from acne_edge.evaluation.outcome import summary
 from acne_edge.evaluation.tables import changes_line
@@ -36,12 +37,12 @@ from export.gate import EvaluationSet, GateError, Losses, granularity
 from export.graph import attach, to_onnx
 from export.parity import Images, decode_all, difference, onnx_runner, outputs, torch_runner
 from export.quantize import Recipe, cpu, tensorrt
-from export.restamp import patched
+from export.restamp import fingerprints, patched
 from export.search import quantisation_record, search_int8
 
-CHOICE = 300  # photographs to choose ranges and layers on; as many judge, where none were held out of training
-EXPOSURES = (1.0, 0.9)  # that each photograph judges in
-PARITY = 1e-4  # largest difference of a probability between torch and ONNX
+CHOICE = 300  # photographs to choose ranges and layers on; as many judge if none were held out of training
+EXPOSURES = (1.0, 0.9)  # gains at which each photograph is judged
+PARITY = 1e-4  # largest allowed difference of a probability between torch and ONNX
 LICENCE = "Weights: academic use only, as the ACNE04 data they were trained on. Code: Apache-2.0."
 INTENDED_USE = (
     "Research on and development of tools that support dermatology professionals: lesion count and severity of facial acne "
@@ -53,7 +54,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Options:
-    """What to export, on which photographs to choose and judge, and where to write."""
+    """The run to export, the photographs to choose and judge on, and the output folder."""
 
     run: Path  # folder of a training run
     data: Path  # ACNE04
@@ -61,7 +62,7 @@ class Options:
     out: Path  # folder
     name: str = "acne-edge-s"
     version: str = "0.1.0"
-    method: str = "auto"  # of choosing ranges; auto tries all of `calibration.METHODS`
+    method: str = "auto"  # how to choose ranges; auto tries all of `calibration.METHODS`
     reduce_range: bool = True  # 7-bit weights in the file for CPUs
     out_of_fold: Path | None = None  # predictions to fit constants on, for a run that held nothing out
     patch: Path | None = None  # JSON merge patch of the manifest
@@ -70,26 +71,26 @@ class Options:
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A training run as it is read from its folder."""
+    """A training run, read from its folder."""
 
     network: FusionModel
     results: dict[str, Any]
     learned: list[Sample]
-    held_out: list[Sample]  # its validation photographs; none in a run on all of them
+    held_out: list[Sample]  # its validation photographs; empty for a run on all photographs
 
     @property
     def size(self) -> int:
-        """Pixels a side of the network's input."""
+        """Pixels per side of the network's input."""
         return self.network.config.image_size
 
 
 @dataclass(frozen=True)
 class Photographs:
-    """Those that an INT8 model is chosen on, and those that only judge it."""
+    """The photographs that an INT8 model is chosen on, and those that only judge it."""
 
     choice: list[Sample]
     judge: list[Sample]
-    judges: str  # where those that judge come from, for the manifest
+    judges: str  # the origin of those that judge, for the manifest
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class FloatModel:
 
 @dataclass(frozen=True)
 class WrittenModel:
-    """A model file, and what INT8 loses in it; a float file has no method and loses nothing."""
+    """A model file and its losses by INT8; a float file has no method and no losses."""
 
     path: Path
     method: str = ""
@@ -114,7 +115,7 @@ class WrittenModel:
 
 @dataclass(frozen=True)
 class Exported:
-    """What came of an export: the files, and why others were not written."""
+    """The result of an export: the files, and why others were not written."""
 
     files: list[WrittenModel]
     failures: list[str]
@@ -123,8 +124,8 @@ class Exported:
 def export_model(options: Options) -> Exported:
     """Export a run's model to float ONNX and to INT8 for CPUs and for TensorRT.
 
-    Raises UsageError for a run, crops or photographs that do not go together, ModelError if the float graph differs from the
-    checkpoint, AcneEdgeError if a file cannot be written.
+    Raises UsageError for a run, crops or photographs that do not fit each other, ModelError if the float graph differs from the
+    checkpoint, and AcneEdgeError if a file cannot be written.
     """
     run = load_run(options.run, options.data, options.out_of_fold)
     fitted = None if options.familiarity is None else FittedFamiliarity.load(options.familiarity)
@@ -133,6 +134,7 @@ def export_model(options: Options) -> Exported:
     images = load_images(photographs.judge, run.size)
     predicted, constants = fit_postprocessing(run, photographs.judge, images, options.out_of_fold)
     manifest = describe(options.name, options.version, run.network.config, run.results, predicted, constants)
+    manifest = patched(manifest, fingerprints({"train": run.learned, "val": run.held_out}))
     if options.patch is not None:
         manifest = patched(manifest, read_json(options.patch, "a patch of a manifest"))
     model = replace(export_float(run.network, constants, manifest, images), fitted=fitted)
@@ -157,8 +159,8 @@ def export_model(options: Options) -> Exported:
 def load_run(folder: Path, data: Path, out_of_fold: Path | None) -> TrainedRun:
     """Read a run's checkpoint, results and lists.
 
-    Raises UsageError if one cannot be read, or if the run held photographs out and yet has predictions of the folds to fit
-    constants on, or has neither.
+    Raises UsageError if one cannot be read. Constants need either held-out photographs or predictions of the folds, so both, or
+    neither, is a UsageError too.
     """
     run = Run(folder)
     network, results = load_network(run.model), run.results()
@@ -173,17 +175,17 @@ def load_run(folder: Path, data: Path, out_of_fold: Path | None) -> TrainedRun:
 
 
 def choose_photographs(run: TrainedRun, crops: CropSet, crops_file: Path) -> Photographs:
-    """Photographs to choose by, and others to judge by, none of which INT8 was calibrated on.
+    """Photographs to choose on and others to judge on; INT8 was calibrated on none of them.
 
-    Those that judge are the run's validation photographs; where it has none, they are of training too, and twice `CHOICE`
-    are divided. Raises UsageError if crops are of validation photographs, or leave fewer than two of training.
+    The run's validation photographs judge. If it has none, twice `CHOICE` training photographs are divided into both parts.
+    Raises UsageError if crops are from validation photographs, or leave fewer than two training photographs.
     """
     crop_sets.refuse_scored(crops.names, [sample.name for sample in run.held_out], str(crops_file))
     used = {*crops.names, *(sample.name for sample in run.held_out)}
     free = [sample for sample in run.learned if sample.name not in used]
     if len(free) < 2:
         raise UsageError(
-            f"{crops_file}: every training photograph is among the crops; draw fewer, to leave some to choose and judge on"
+            f"{crops_file}: every training photograph is among the crops; draw fewer, to leave some for choosing and judging"
         )
     free = [free[i] for i in np.random.default_rng(0).permutation(len(free))]
     number = min(CHOICE, len(free) if run.held_out else len(free) // 2)
@@ -195,9 +197,9 @@ def choose_photographs(run: TrainedRun, crops: CropSet, crops_file: Path) -> Pho
 def fit_postprocessing(
     run: TrainedRun, samples: Sequence[Sample], images: Images, out_of_fold: Path | None
 ) -> tuple[LabelledOutputs, Postprocessing]:
-    """What is predicted for photographs that training had not seen, and the constants that are fitted on it.
+    """Predictions for photographs that training had not seen, and the constants that are fitted on them.
 
-    The predictions are the network's for `samples`, or out of fold, of runs of the same settings.
+    The predictions are the network's for `samples`, or those of runs with the same settings for the folds that they held out.
     """
     if out_of_fold is None:
         found = outputs(torch_runner(run.network), images)
@@ -218,7 +220,7 @@ def describe(
     held_out: LabelledOutputs,
     constants: Postprocessing,
 ) -> Manifest:
-    """The manifest of a run's model, whose constants were fitted on `held_out`; measured there by cross-fitting."""
+    """The manifest of a run's model. Its constants were fitted on `held_out`, and its metrics are cross-fitted there."""
     uncertainty = constants.uncertainty
     return Manifest(
         name=name,
@@ -230,6 +232,7 @@ def describe(
         uncertainty=uncertainty,
         licence=LICENCE,
         intended_use=INTENDED_USE,
+        requires=(framing.RULE,),
         training={
             "dataset": "ACNE04 (Wu et al., ICCV 2019), open part",
             "lists": results["lists"],
@@ -244,7 +247,7 @@ def describe(
 
 
 def export_float(network: FusionModel, constants: Postprocessing, manifest: Manifest, images: Images) -> FloatModel:
-    """The float model file, which gives on the images what the checkpoint gives. Raises ModelError if it does not."""
+    """Write the float model file. Raises ModelError if its outputs on the images differ from the checkpoint's."""
     reference = outputs(torch_runner(network, constants.calibration), images)
     graph = to_onnx(network, constants.calibration)
     data = attach(graph, manifest)
@@ -258,9 +261,7 @@ def export_float(network: FusionModel, constants: Postprocessing, manifest: Mani
 
 
 def evaluation_set(samples: Sequence[Sample], images: Images, exposures: Sequence[float], model: FloatModel) -> EvaluationSet:
-    """Photographs and their mirror images, which show the other half of a face, in each exposure: more cases to tell versions
-    apart by, of the same labels.
-    """
+    """Photographs and their mirror images in each exposure: more cases with the same labels, to distinguish versions."""
     exposed = [np.rint(images * gain).clip(0, 255).astype(np.uint8) for gain in exposures]
     views = [side for image in exposed for side in (image, image[:, :, ::-1])]
     grades, counts = (np.tile(labels, len(views)) for labels in ([s.grade for s in samples], [s.count for s in samples]))
@@ -279,7 +280,7 @@ def quantise(
     judge: EvaluationSet,
     judges: str,
 ) -> WrittenModel:
-    """Search the INT8 model of one recipe and write it. Raises GateError if none passes."""
+    """Search for the best INT8 model of a recipe and write it. Raises GateError if none passes."""
     methods = METHODS if options.method == "auto" else (options.method,)
     found = search_int8(model.graph, ranges, crops.images, recipe, methods, model.manifest, choice, judge)
     record = quantisation_record(found, recipe, crops, choice, judge, judges)

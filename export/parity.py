@@ -1,4 +1,4 @@
-"""How far two versions of one model are apart on the same images."""
+"""Measures how much two versions of a model differ on the same images."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Runner = Callable[[Images], Outputs]
 
 
 class Decoded(NamedTuple):
-    """What a device would report for each image."""
+    """Each image's result, as a device would report it."""
 
     counts: NDArray[np.float64]  # [N], lesions
     grades: NDArray[np.int64]  # [N]
 
 
 def torch_runner(model: FusionModel, calibration: OutputCalibration | None = None) -> Runner:
-    """The network in PyTorch, as a device would call it."""
+    """Runs the network in PyTorch with a device's inputs and outputs."""
     deployed = DeployModel(model, calibration).eval()
 
     def run(images: Images) -> Outputs:
@@ -40,12 +40,12 @@ def torch_runner(model: FusionModel, calibration: OutputCalibration | None = Non
 
 
 def onnx_runner(data: bytes, threads: int = 0) -> Runner:
-    """A model file in ONNX Runtime."""
+    """Runs a model file in ONNX Runtime."""
     return OnnxRuntimeBackend(data, threads).run
 
 
 def simulated_runner(data: bytes) -> Runner:
-    """A Q/DQ file computed in float32 between its Q/DQ pairs: what INT8 hardware with 32-bit sums, such as TensorRT's, gives."""
+    """Runs a Q/DQ file with float32 arithmetic, as exact as INT8 hardware with 32-bit sums, such as TensorRT's."""
     session = observed(onnx.load_from_string(data), list(OUTPUT_NAMES))
     return lambda images: Outputs(*session.run(OUTPUT_NAMES, {"image": images}))
 
@@ -62,7 +62,7 @@ def difference(a: Outputs, b: Outputs) -> dict[str, float]:
 
 
 def decode_all(out: Outputs, manifest: Manifest) -> Decoded:
-    """Counts and grades as a device would report them."""
+    """Counts and grades, as a device would report them, from the outputs of a batch."""
     counts = [decode_count(p, float(m.sum()), manifest.decoding) for p, m in zip(out.count_probs, out.lesion_map, strict=True)]
     grades = combine_grades(out.grade_probs, out.count_probs, manifest.scale, manifest.scale, manifest.decoding).argmax(1)
     return Decoded(np.array(counts), grades)

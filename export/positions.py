@@ -1,4 +1,4 @@
-"""The threshold of positions, fitted on what runs predict for photographs unseen."""
+"""Fits the threshold of positions on runs' predictions for photographs that they held out."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from acne_edge.training.run import Run
 
 
 def positions(runs: Sequence[Path], data: Path, part: str, out: Path) -> dict[str, Any]:
-    """Fit the threshold of positions on photographs that the runs had not learned, and write it as a manifest's fields.
+    """Fit the threshold of positions on held-out photographs, and write it as a patch for manifests.
 
     Args:
-        runs: folders of finished runs; a photograph that several held out counts once.
+        runs: folders of finished runs; a photograph held out by several counts once.
         data: ACNE04, for the boxes.
-        part: what each run held out: `test`, for a run on a fold, or `val`.
-        out: a patch for `export.restamp`.
+        part: which held-out photographs: `test` for runs on folds, or `val`.
+        out: file for the patch, which `export.restamp` reads.
 
     Returns the patch. Raises UsageError for runs that held nothing out, or data without boxes.
     """
@@ -33,7 +33,7 @@ def positions(runs: Sequence[Path], data: Path, part: str, out: Path) -> dict[st
     drawn = [b for b in boxes if b is not None]
     if not drawn:
         raise UsageError(
-            f"{data}: no boxes of the {len(samples)} photographs that the runs held out; expected Detection/boxes.csv"
+            f"{data}: no boxes for the {len(samples)} photographs that the runs held out; expected Detection/boxes.csv"
         )
     fitted_on = (
         f"{len(drawn)} photographs of ACNE04 with {sum(map(len, drawn))} boxes, which the networks that predicted them had not "
@@ -46,12 +46,12 @@ def positions(runs: Sequence[Path], data: Path, part: str, out: Path) -> dict[st
 
 
 def held_out(runs: Sequence[Path], data: Path, part: str) -> tuple[list[Sample], list[NDArray[np.float32]]]:
-    """The photographs that runs held out, each once, and the lesion map [h, w] of the first run that had not learned it."""
+    """The photographs that runs held out, each once, and each one's lesion map [h, w] by the first run that held it out."""
     samples: list[Sample] = []
     maps: list[NDArray[np.float32]] = []
     for run in map(Run, runs):
         if not run.outputs_file(part).is_file():
-            raise UsageError(f"{run.path}: no finished run that held out a {part} list")
+            raise UsageError(f"{run.path}: not a finished run that held out a {part} list")
         predicted = run.raw_outputs(part)["lesion_map"]
         taken = {s.name for s in samples}
         for sample, lesion_map in zip(read_samples(data, run.list_file(part)), predicted, strict=True):
@@ -62,7 +62,7 @@ def held_out(runs: Sequence[Path], data: Path, part: str) -> tuple[list[Sample],
 
 
 def lists(runs: Sequence[Path], part: str) -> list[str]:
-    """In words, which list each run held out."""
+    """A description of the list that each run held out."""
     return [_list_in_words(run, part) for run in runs]
 
 

@@ -1,7 +1,7 @@
-"""Static INT8 quantisation: one set of ranges, one Q/DQ graph for each kind of device.
+"""Static INT8 quantisation: makes a Q/DQ graph for each kind of device from one set of ranges.
 
-What is quantised is `calibration.ranges.layers`, less the layers a recipe keeps. No product with constant weights has its
-output quantised: what follows - GELU, residual, attention - is float anyway, and INT8 kernels can write float.
+The layers of `calibration.ranges.layers` are quantised, except those that a recipe keeps in float. Outputs of products with
+constant weights are not quantised: the next operation (GELU, residual, attention) is float, and INT8 kernels can write float.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from onnx import helper, numpy_helper
 from calibration.ranges import Ranges, layers
 from export.bias_correction import shifts
 
-# The first layer of the ViT and the last of the network: a hundredth of the work, and nothing corrects what they get wrong.
+# The ViT's first layer and the network's last: they are a hundredth of the work, and nothing corrects their errors.
 KEPT = ("vit.patch_embed.", "vit.channel_attention.", "grade_head", "count_head", "lesion_map.out", "calibration.")
-PASSING = ("MaxPool", "Resize")  # operators that hand values on as they are, so that their output has their input's range
-ONE_SIDED = 0.25  # of a range's farther end: how far its middle is from zero for it to be centred
+PASSING = ("MaxPool", "Resize")  # operators that do not change values, so that their output has their input's range
+ONE_SIDED = 0.25  # a range is centred if its middle is at least this share of its farther end from zero
 INT32 = 2**31 - 1
-Integers = Mapping[str, NDArray[np.int8]]  # weights, by layer
-TINY = 1e-12  # least scale: of a channel or activation that is nothing but zero
+Integers = Mapping[str, NDArray[np.int8]]  # integer weights by layer
+TINY = 1e-12  # least scale, for a channel or activation that is always zero
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one of the INT8 files is made."""
+    """How to make one kind of INT8 file."""
 
-    name: str  # as the manifest says it
+    name: str  # as in the manifest
     suffix: str  # of the file's name
     symmetric: bool  # activations int8 around 0; else uint8 with a zero point
     reduce_range: bool  # 7-bit weights
-    chains: bool  # convolutions write INT8, and the residual additions and pooling between them read and write it
+    chains: bool  # convolutions, and the additions and pooling between them, pass on INT8
     integer_bias: bool  # biases int32
     judged_on: str  # "kernels": those of ONNX Runtime on this machine; "simulation": float32 between Q and DQ
 
@@ -48,42 +48,42 @@ class Recipe:
 def cpu(reduce_range: bool = True) -> Recipe:
     """U8S8, for ONNX Runtime on CPUs: activations asymmetric, weights symmetric per channel, biases int32.
 
-    The ResNet stays in INT8 from its first layer to its last, because ONNX Runtime's convolutions write nothing else, and a
-    detour through float between two of them costs as much as a third of one. `reduce_range` makes weights 7-bit, which
-    processors without VNNI need: their 16-bit sums of u8 x s8 pairs saturate.
+    The ResNet stays in INT8 from its first layer to its last, because ONNX Runtime's INT8 convolutions write only INT8, and
+    converting to float between two of them costs a third of a convolution. `reduce_range` makes weights 7-bit, which processors
+    without VNNI need, because their 16-bit sums of u8 x s8 pairs saturate.
     """
     return Recipe("U8S8 Q/DQ, weights per channel", "int8", False, reduce_range, True, True, "kernels")
 
 
 def tensorrt() -> Recipe:
-    """S8S8, for TensorRT: symmetric, weights per channel, biases float (its parser takes no int32), inputs quantised only.
+    """S8S8, for TensorRT: symmetric, weights per channel, float biases (its parser refuses int32), only inputs quantised.
 
-    What GELU gives lies on one side of zero, where a symmetric scale has half of its steps on the other: such inputs are
-    centred first, and the layer's bias takes the centre back.
+    GELU's output is almost all on one side of zero, so a symmetric scale would waste half of its steps. Such inputs are centred
+    first, and the layer's bias corrects for that.
     """
     return Recipe("S8S8 Q/DQ, symmetric, weights per channel", "int8-trt", True, False, False, False, "simulation")
 
 
 def channel_axis(node: onnx.NodeProto) -> int:
-    """The axis of a layer's weight that counts its output channels."""
+    """The axis of a layer's weight for its output channels."""
     return 0 if node.op_type == "Conv" or any(a.name == "transB" and a.i for a in node.attribute) else 1
 
 
 def channel_scale(weight: NDArray[np.float32], axis: int, recipe: Recipe) -> NDArray[np.float32]:
-    """The step of each channel's weights, float32, in a shape that divides `weight`."""
+    """The quantisation step of each channel's weights, float32, in a shape that broadcasts with `weight`."""
     largest = np.abs(weight).max(tuple(i for i in range(weight.ndim) if i != axis), keepdims=True)
     return np.maximum(largest / recipe.largest_weight, TINY).astype(np.float32)  # type: ignore[no-any-return]
 
 
 def candidates(graph: onnx.ModelProto) -> list[str]:
-    """Names of the layers that a recipe quantises unless told otherwise."""
+    """Names of the layers that a recipe quantises by default."""
     return [node.name for node in layers(graph) if not node.name.startswith(KEPT)]
 
 
 def left_in_float(graph: onnx.ModelProto, recipe: Recipe, exclude: Collection[str]) -> list[str]:
-    """The layers that `exclude` keeps from INT8, in order of the graph: those named, and in chains what makes their input.
+    """The layers that `exclude` leaves in float, in the graph's order: those named and, in chains, the producers of their input.
 
-    A layer is no better off in float if the convolution before it still rounds what it reads.
+    A layer gains nothing from float if the convolution before it still rounds its input.
     """
     makers = {name: node for node in graph.graph.node for name in node.output}
     kept = set(exclude)
@@ -96,7 +96,7 @@ def left_in_float(graph: onnx.ModelProto, recipe: Recipe, exclude: Collection[st
 
 
 def _made_as(name: str, makers: Mapping[str, onnx.NodeProto]) -> list[str]:
-    """A tensor, and what it was before the operators that hand it on and the Relu before it."""
+    """A tensor, and the tensors before it through value-preserving operators and one Relu."""
     names = [name]
     while name in makers and makers[name].op_type in ("Relu", *PASSING):
         name = str(makers[name].input[0])
@@ -112,7 +112,7 @@ def corrected(
     exclude: Collection[str] = (),
     integers: Integers | None = None,
 ) -> onnx.ModelProto:
-    """As `quantize`, with biases that take back what rounding adds to each channel on average (Nagel et al., ICCV 2019, 4.2).
+    """As `quantize`, with biases that subtract each channel's mean rounding error (Nagel et al., ICCV 2019, 4.2).
 
     `images` are calibration crops, uint8 [N, S, S, 3], RGB.
     """
@@ -128,21 +128,21 @@ def quantize(
     shift: Mapping[str, NDArray[np.float64]] | None = None,
     integers: Integers | None = None,
 ) -> onnx.ModelProto:
-    """The quantised graph. Every tensor of the float graph that is still computed keeps its name.
+    """The quantised graph. Tensors of the float graph that are still computed keep their names.
 
     Args:
         graph: the float graph of `export.graph.to_onnx`; it is not changed.
-        ranges: of each tensor in `calibration.ranges.measured`.
+        ranges: the range of each tensor in `calibration.ranges.measured`.
         recipe: `cpu()` or `tensorrt()`.
-        exclude: names of layers that stay in float besides those that every recipe keeps.
-        shift: by layer, what is subtracted from its bias [C].
-        integers: by layer, its weights in steps of `channel_scale`; those of other layers are rounded to the nearest.
+        exclude: names of layers to leave in float, besides those that every recipe leaves.
+        shift: by layer, a value [C] to subtract from its bias.
+        integers: by layer, its weights in steps of `channel_scale`; other layers' weights are rounded to the nearest step.
     """
     return _Quantizer(graph, ranges, recipe, exclude, shift or {}, integers or {}).run()
 
 
 class _Quantizer:
-    """One graph on its way to INT8."""
+    """Quantises one graph."""
 
     def __init__(
         self,
@@ -167,7 +167,7 @@ class _Quantizer:
         self._pairs: dict[str, list[onnx.NodeProto]] = {}  # Q and DQ of an activation, by its name
 
     def run(self) -> onnx.ModelProto:
-        """The graph with Q and DQ nodes around what is quantised."""
+        """The graph with Q and DQ nodes around quantised tensors."""
         graph = self._proto.graph
         weights: list[onnx.NodeProto] = []
         for node in graph.node:
@@ -187,7 +187,7 @@ class _Quantizer:
         return self._proto
 
     def _chains(self) -> set[str]:
-        """The tensors that convolutions, and the operators between them, hand on in INT8."""
+        """The tensors that convolutions, and the operators between them, pass on in INT8."""
         readers: dict[str, list[str]] = {}
         for node in self._proto.graph.node:
             for name in node.input:
@@ -204,13 +204,13 @@ class _Quantizer:
                 found.add(result)
                 if node.op_type in PASSING:
                     self._ranges[result] = self._ranges[source]
-        # A kernel applies the Relu that alone reads its result, and writes only what comes of that.
+        # If a Relu is the only reader of a result, the kernel applies it and writes only the Relu's result.
         return {name for name in found if readers[name] != ["Relu"]}
 
     def _one_sided(self) -> dict[str, float]:
-        """The middle of the range of each tensor that lies mostly on one side of zero and is read by INT8 layers alone.
+        """The middle of the range of each tensor that is mostly on one side of zero and is read only by INT8 layers.
 
-        Not before a convolution that pads: its zeros would stand for the middle.
+        Inputs of padding convolutions are left out, because the padding's zeros would then mean the middle.
         """
         suited: dict[str, bool] = {}
         for node in self._proto.graph.node:
@@ -221,7 +221,7 @@ class _Quantizer:
         return {name: m for name, m in middle.items() if abs(m) > ONE_SIDED * max(map(abs, self._ranges[name]))}
 
     def _pair(self, name: str) -> str:
-        """The activation behind Q and DQ."""
+        """The activation after Q and DQ."""
         if name not in self._pairs:
             low, high = (float(f(0, bound)) for f, bound in zip((min, max), self._ranges[name], strict=True))
             symmetric, source = self._recipe.symmetric, name
@@ -243,7 +243,7 @@ class _Quantizer:
         return [added for name in node.output for added in self._pairs.get(name, [])]
 
     def _weights(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-        """Store the weights of a layer, and where the recipe says so its bias, as integers; the nodes that bring them back."""
+        """Store a layer's weights and, if the recipe says so, its bias as integers; returns the nodes that dequantise them."""
         weight = self._constants[node.input[1]]
         axis = channel_axis(node)
         scale = channel_scale(weight, axis, self._recipe)
@@ -262,7 +262,7 @@ class _Quantizer:
             else:
                 node.input.append(self._constant(f"{node.name}.bias", bias.astype(np.float32)))
         for place, (integers, steps) in values.items():
-            # By layer, because two layers may share a weight and read inputs of different scales.
+            # Per layer, because two layers may share a weight but have inputs with different scales.
             stem = f"{node.name}.{('weight', 'bias')[place - 1]}"
             inputs = [
                 self._constant(f"{stem}.int", integers),

@@ -1,4 +1,4 @@
-"""The search for an INT8 model that passes the gate: which ranges, and which layers stay in float."""
+"""Searches for an INT8 model that passes the gate: which ranges to use, and which layers to leave in float."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from export.sensitivity import layer_effects
 
 STATISTICS_IMAGES = 256  # crops on which weights are rounded and biases corrected
 RANKING_IMAGES = 64  # crops on which layers are ranked
-MAX_EXCLUDED = 0.5  # of the layers; a model with fewer INT8 layers is no INT8 model
+MAX_EXCLUDED = 0.5  # share of layers that may be left in float; with more, it is hardly an INT8 model
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Gated:
-    """An INT8 graph that passed, and how."""
+    """An INT8 graph that passed, with its losses."""
 
     graph: onnx.ModelProto
     method: str
-    excluded: tuple[str, ...]  # layers left in float beyond the recipe
+    excluded: tuple[str, ...]  # layers left in float besides the recipe's
     chosen_by: Losses  # on the images that methods and layers were chosen on
     losses: Losses  # on the images that only judge
-    judged: int  # versions that those images were shown, this one the last
+    judged: int  # number of versions that were judged on those images, including this one
 
 
 def runner(quantised: onnx.ModelProto, recipe: Recipe, manifest: Manifest) -> Runner:
-    """A graph of that recipe, run as the recipe is judged. The graph is not changed."""
+    """Runs a graph of that recipe the way the recipe is judged. The graph is not changed."""
     file = onnx.ModelProto()
-    file.CopyFrom(quantised)  # the manifest goes into the copy
+    file.CopyFrom(quantised)  # so that the manifest goes only into the copy
     return (onnx_runner if recipe.judged_on == "kernels" else simulated_runner)(attach(file, manifest))
 
 
@@ -57,11 +57,11 @@ def search_int8(
     choice: EvaluationSet,
     judge: EvaluationSet,
 ) -> Gated:
-    """The INT8 graph with the least strain among the methods that pass; if none does, with the worst layers left in float.
+    """The INT8 graph with the least strain among methods that pass; if none passes, the worst layers are left in float.
 
-    Layers are ranked by what their quantisation does to the outputs, and the worst 1, 2, 4, ... of them are left in float until
-    the gate holds. All of this is chosen on `choice`, by `CHOSEN_BY`; `judge` sees only what holds there, and how many versions
-    it saw is in the result. What was tried, and what came of it, is logged.
+    Layers are ranked by how much their quantisation changes the outputs, and the worst 1, 2, 4, ... are left in float until the
+    gate passes. All choices are made on `choice`, by `CHOSEN_BY`. `judge` gets only versions that pass there, and their number is
+    in the result. Each attempt and its result are logged.
 
     Args:
         graph: the float graph.
@@ -71,16 +71,16 @@ def search_int8(
         methods: names in `ranges` to try.
         manifest: for the decoding of counts and grades.
         choice: images disjoint from the crops; training may have seen them.
-        judge: images disjoint from those of training, calibration and choice.
+        judge: images disjoint from those of calibration and choice, and from training's if the run held any out.
 
-    Raises GateError if half of the layers in float are not enough.
+    Raises GateError if the gate fails even with half of the layers in float.
     """
     search = _Search(graph, ranges, crops, recipe, manifest, choice, judge)
     return search.among_methods(methods) or search.with_layers_in_float()
 
 
 class _Search:
-    """One recipe's search; `search_int8` says of what."""
+    """One recipe's search; see `search_int8`."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class _Search:
         self._method = ""  # the one with the least strain
 
     def among_methods(self, methods: Sequence[str]) -> Gated | None:
-        """The version with the least strain of those that pass with every layer in INT8."""
+        """The version with the least strain among those that pass with every layer in INT8."""
         versions = {method: self._version(method) for method in methods}
         tried = {method: self._measure(version, self._choice, method) for method, version in versions.items()}
         by_strain = sorted(tried, key=lambda method: strain(tried[method], CHOSEN_BY))
@@ -110,7 +110,7 @@ class _Search:
         return None
 
     def with_layers_in_float(self) -> Gated:
-        """By the best method, the first version that passes with its 1, 2, 4, ... worst layers in float."""
+        """The first version by the best method that passes with its 1, 2, 4, ... worst layers in float."""
         method, name, layers = self._method, self._recipe.name, len(candidates(self._graph))
         effects = layer_effects(
             self._graph, self._ranges[method], self._recipe, self._crops[:RANKING_IMAGES], self._run, self._integers
@@ -141,7 +141,7 @@ class _Search:
         return lost
 
     def _passed(self, version: onnx.ModelProto, method: str, excluded: Sequence[str], lost: Losses) -> Gated | None:
-        """The version with its verdict, if it holds on the images to choose by and then on those that judge."""
+        """The version with its losses, if it passes on the images for choosing and then on those that judge."""
         if strain(lost, CHOSEN_BY) > 1:
             return None
         self._judged += 1
@@ -153,7 +153,7 @@ class _Search:
 def quantisation_record(
     gated: Gated, recipe: Recipe, crops: CropSet, choice: EvaluationSet, judge: EvaluationSet, judges: str
 ) -> dict[str, Any]:
-    """The manifest's `quantisation`; `judges` says where the photographs that judged come from."""
+    """The manifest's `quantisation`; `judges` names the origin of the photographs that judged."""
     return {
         "recipe": recipe.name,
         "method": gated.method,
@@ -162,7 +162,7 @@ def quantisation_record(
         "excluded": list(gated.excluded),
         "gate": {
             "split": f"{_described(judge)} {judges}",
-            "image": 1 / len(judge.images),  # what one image is worth
+            "image": 1 / len(judge.images),  # the share of one image
             "judged": gated.judged,
             "judged_on": recipe.judged_on,
             "interval": "95 % percentile bootstrap over photographs",

@@ -1,4 +1,4 @@
-"""Which layers the outputs suffer from most when they are computed in INT8."""
+"""Finds the layers whose INT8 computation changes the outputs most."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from export.bias_correction import shifts
 from export.parity import Images
 from export.quantize import Integers, Recipe, candidates, quantize
 
-TINY = 1e-9  # least probability in a logarithm
+TINY = 1e-9  # lower limit of a probability in a logarithm
 
 Run = Callable[[onnx.ModelProto, Images], Outputs]
 
@@ -24,10 +24,11 @@ Run = Callable[[onnx.ModelProto, Images], Outputs]
 def layer_effects(
     graph: onnx.ModelProto, ranges: Ranges, recipe: Recipe, images: Images, run: Run, integers: Integers | None = None
 ) -> dict[str, float]:
-    """How far each layer drives the outputs from the float network's when it alone is INT8, in nats, the worst layer first.
+    """How much the outputs change if only one layer is INT8, in nats, for each layer, worst first.
 
-    A layer's own error says little: the next layers may magnify it, or not see it. And among many bad layers it would not show
-    what leaving one of them in float is worth. Alone, a layer rounds its input and its weights; what it writes stays float.
+    A layer's own error says little, because later layers may magnify or ignore it. Each layer is tested alone, because among many
+    bad layers the gain from leaving one in float would not show. The tested layer rounds its input and weights; its output stays
+    float.
 
     Args:
         graph: the float graph.

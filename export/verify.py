@@ -1,4 +1,4 @@
-"""Whether the versions of one model agree, on photographs and on images made to break them, and where they part if not."""
+"""Checks whether a model's versions agree, on photographs and adversarial images, and finds the first layer that differs."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from calibration.ranges import layers, observed
 from export.graph import read, to_onnx, trace
 from export.parity import Images, Runner, onnx_runner, outputs, simulated_runner, torch_runner
 
-# Largest absolute difference of each output; the lesion map in lesions a cell. A float version may differ by rounding only.
-# An INT8 or FP16 version may move probability between neighbouring counts; what it does to readings is the gate's business.
-# Twice the largest differences measured for acne-edge-s 0.4 on 32 photographs and the adversarial images: .060, .020 and .139;
-# of count_probs for 0.5, whose calibration sharpens the distribution: .042.
+# Largest allowed absolute difference of each output; the lesion map's is in lesions per cell. A float version may differ only by
+# rounding. An INT8 or FP16 version may move probability between neighbouring counts; the gate judges the effect on results. The
+# limits are twice the largest measured differences, .060, .020 and .139 for acne-edge-s 0.4 on 32 photographs and the adversarial
+# images; for count_probs it is .042, of version 0.5, whose calibration sharpens the distribution.
 EXACT = {"grade_probs": 1e-4, "count_probs": 1e-4, "lesion_map": 1e-3}
 REDUCED = {"grade_probs": 0.12, "count_probs": 0.084, "lesion_map": 0.28}
 LAYER_EXACT = 1e-3  # largest difference of a layer's output over its largest value
@@ -34,7 +34,7 @@ LAYER_REDUCED = 0.25
 
 @dataclass(frozen=True)
 class Row:
-    """One output of one kind of image: how far two versions are apart and how far they may be."""
+    """One output for one kind of image: the difference of two versions, and its limit."""
 
     images: str
     output: str
@@ -59,7 +59,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a version compares with the checkpoint, and the first layer that diverges if it does not agree."""
+    """The comparison of a version with the checkpoint, and the first layer that diverges if they disagree."""
 
     version: str
     rows: list[Row]
@@ -72,12 +72,12 @@ def compare(run: Path, files: Sequence[Path], data: Path | None, number: int, wi
     Args:
         run: folder of a training run.
         files: model files.
-        data: ACNE04, for `number` photographs of the run's validation list, or its training list if it has no other; None: only
-            adversarial images are compared.
+        data: ACNE04, for `number` photographs of the run's validation list, or of its training list if it has no validation list;
+            None: only adversarial images are compared.
         number: photographs.
-        with_engine: in TensorRT too, on this machine's GPU.
+        with_engine: run the models in TensorRT too, on this machine's GPU.
 
-    Raises UsageError for files that do not go with the checkpoint or with each other, ModelError for one that cannot be read.
+    Raises UsageError for files that do not fit the checkpoint or each other, and ModelError for one that cannot be read.
     """
     network = load_network(Run(run).model)
     size = network.config.image_size
@@ -118,10 +118,10 @@ def _verdict(
 
 
 def _output_calibration(files: Sequence[Path]) -> OutputCalibration | None:
-    """That of the model files, which was fitted when they were exported and is not in the checkpoint."""
+    """The model files' output calibration, which was fitted at export and is not in the checkpoint."""
     found = [read(file)[1].training.get("output_calibration") for file in files]
     if any(other != found[0] for other in found):
-        raise UsageError("the model files differ in their output calibration: they come of several exports; verify them apart")
+        raise UsageError("the model files differ in their output calibration: they come from several exports; verify each alone")
     return OutputCalibration.from_dict(found[0])
 
 
@@ -129,7 +129,7 @@ def _versions(file: Path, size: int, with_engine: bool) -> Iterator[Version]:
     """A model file in each runtime that can run it."""
     graph, manifest = read(file)
     if manifest.input.height != size:
-        raise UsageError(f"{file}: takes {manifest.input.height} pixels a side; the checkpoint takes {size}")
+        raise UsageError(f"{file}: takes {manifest.input.height} pixels per side; the checkpoint takes {size}")
     content = file.read_bytes()
     recipe = str(manifest.quantisation.get("recipe", ""))
     if recipe.startswith("S8S8"):
@@ -143,7 +143,7 @@ def _versions(file: Path, size: int, with_engine: bool) -> Iterator[Version]:
 
 
 def adversarial(size: int) -> dict[str, Images]:
-    """Images that no photographer takes, each uint8 [1, size, size, 3]: flat, noise, blown up from 32, shrunk from 6000."""
+    """Artificial images, each uint8 [1, size, size, 3]: flat, noise, enlarged from 32 pixels, reduced from 6000."""
     rng = np.random.default_rng(0)
     ramp = np.linspace(0, 255, 6000).astype(np.uint8)
     images = {
@@ -166,7 +166,7 @@ def rows(images: str, reference: Outputs, candidate: Outputs, tolerances: dict[s
 def first_diverging_layer(graph: onnx.ModelProto, other: onnx.ModelProto, image: Images, tolerance: float) -> str | None:
     """The first layer, in the order of `graph`, whose output differs by more than `tolerance` of its largest value.
 
-    Tensors are matched by name, which quantisation keeps. None if every layer agrees.
+    Tensors are matched by name, because quantisation keeps names. None if every layer agrees.
     """
     made = {name for node in other.graph.node for name in node.output}
     names = {node.output[0]: node.name for node in layers(graph) if node.output[0] in made}
@@ -179,7 +179,7 @@ def first_diverging_layer_from_torch(
 ) -> str | None:
     """As `first_diverging_layer`, between the network run by PyTorch and its ONNX graph.
 
-    The exporter names a tensor as the traced program names the value, so that program is run node by node.
+    The exporter gives a tensor the value's name in the traced program, so that program is run node by node.
     """
     program = trace(network, calibration).exported_program
     assert program is not None
@@ -202,7 +202,7 @@ def first_diverging_layer_from_torch(
 
 
 def _origin(graph: onnx.ModelProto, tensor: str, compared: Collection[str]) -> str:
-    """The node that makes a tensor, or the product just before it that only the ONNX graph keeps apart from its bias."""
+    """The node that makes a tensor, or the product before it if only the ONNX graph separates that from its bias."""
     makers = {name: node for node in graph.graph.node for name in node.output}
     products = [makers[name] for name in makers[tensor].input if name in makers and name not in compared]
     return next((node.name for node in layers(graph) if node in products), makers[tensor].name)

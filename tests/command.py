@@ -1,4 +1,4 @@
-"""Calls a command line in this process, as its user would."""
+"""Calls a command line in this process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 
 class Done(NamedTuple):
-    """What a command ended with and wrote."""
+    """A command's exit code and output."""
 
     code: int
     out: str

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import ImageFile
 
 from acne_edge import AcneGrader
 from tests import drawing
@@ -20,6 +21,13 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _whole_images() -> Iterator[None]:
+    """A test that imports WeasyPrint itself lets Pillow take truncated files; those after it are not to."""
+    yield
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ KNOWN: dict[str, str] = {}  # file -> why Python and C differ on it; see docs/ex
 
 
 class Library:
-    """libacne_edge by its C ABI: one model, and what it makes of JPEGs."""
+    """libacne_edge through its C ABI: one model, and its results for JPEGs."""
 
     def __init__(self, path: Path, model: Path) -> None:
         self._c = ctypes.CDLL(str(path.resolve()))
@@ -118,7 +118,7 @@ def jpegs(folders: list[Path]) -> Iterator[Path]:
 
 
 def main(library: Path, folders: list[Path]) -> int:
-    """Compare; 1 if the two differ where they are not known to."""
+    """Compare; 1 if the two differ on a file that is not in `KNOWN`."""
     if not folders:
         fetch()
         folders = [CORPUS / "pillow", CORPUS / "libjpeg-turbo"]

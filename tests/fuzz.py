@@ -17,6 +17,8 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,27 @@ def image_case(rng: random.Random) -> None:
     assert packed.shape == (1, 224, 224, 3)
 
 
+def dicom_case(rng: random.Random) -> None:
+    """A mangled DICOM file; half of the changes lie in its header."""
+    if find_spec("pydicom") is None:
+        return
+    data = rng.choice(_dicom_seeds())
+    if rng.random() < 0.5:
+        end = min(len(data), 1200)
+        data = data[:132] + mangle(data[132:end], rng) + data[end:]
+    else:
+        data = mangle(data, rng)
+    decode(data, rng.choice((None, 32, 448)))
+
+
+@cache
+def _dicom_seeds() -> list[bytes]:
+    from tests.dicom_files import dicom
+
+    stored = (("native", "RGB"), ("native", "YBR_FULL_422"), ("rle", "RGB"), ("jpeg", "YBR_FULL_422"), ("j2k", "YBR_RCT"))
+    return [dicom(FACE, *how, PatientOrientation=["L", "F"]) for how in stored]
+
+
 def exif_case(rng: random.Random) -> None:
     """A sound JPEG with a mangled EXIF block must still be read, or refused as an image."""
     exif = Image.Exif()
@@ -151,6 +174,7 @@ def manifest_case(rng: random.Random) -> None:
 
 CASES: tuple[tuple[Callable[[random.Random], None], int], ...] = (
     (image_case, 6),
+    (dicom_case, 1),
     (exif_case, 2),
     (jpeg_case, 3),
     (profile_case, 1),

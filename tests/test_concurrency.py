@@ -19,7 +19,7 @@ FACES = [drawing.face(lesions=6 * n, seed=n, width=64, height=72) for n in range
 
 
 def essence(p: Prediction) -> tuple[Any, ...]:
-    """What must not depend on who else is predicting."""
+    """The fields that must not depend on other predictions at the same time."""
     return p.count, p.count_interval, p.grade, p.grade_probs, p.grade_set, p.abstained, p.lesion_map.tobytes()
 
 

@@ -1,7 +1,8 @@
-"""What a command line does to its process: signals, streams that are full, closed or cannot hold a text, and progress."""
+"""A command line's effects on its process: signals, full or closed streams, texts that an encoding lacks, progress."""
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import signal
@@ -58,6 +59,19 @@ def test_a_signal_ends_the_program_after_the_lines_that_are_done(number: int, co
     assert (process.returncode, out, err) == (code, "", f"program: {word}\n")
 
 
+@pytest.mark.parametrize("moment", ["_streams", "_keep_descriptors"])
+def test_a_signal_just_before_the_work_is_one_line_too(
+    moment: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(console, moment, interrupt)
+    with pytest.raises(SystemExit) as stop:
+        console.run(lambda *_, **__: 0, "program")
+    assert (stop.value.code, capsys.readouterr().err) == (130, "program: interrupted\n")
+
+
 def test_a_signal_in_the_middle_of_a_line_waits_for_its_end() -> None:
     class Slow(io.StringIO):
         def write(self, text: str) -> int:
@@ -70,6 +84,36 @@ def test_a_signal_in_the_middle_of_a_line_waits_for_its_end() -> None:
         console.Lines(stream, "stdout").write("a line\n")
     assert stop.value.code == 143
     assert stream.getvalue() == "a line\n"
+
+
+def import_and_wait(name: str) -> None:
+    importlib.import_module(name)
+    time.sleep(10)
+
+
+def test_a_signal_during_an_import_waits_for_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = "import os, time; os.kill(os.getpid(), 2)\nfor _ in range(20): time.sleep(0.005)\nwhole = True\n"
+    (tmp_path / "slow_module.py").write_text(body)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(KeyboardInterrupt), console._signals.raised():
+        import_and_wait("slow_module")
+    assert sys.modules["slow_module"].whole
+
+
+def test_a_second_signal_does_not_wait_for_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "endless_module.py").write_text("import os, time\nwhile True: os.kill(os.getpid(), 15); time.sleep(0.001)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SystemExit) as stop, console._signals.raised():
+        import_and_wait("endless_module")
+    assert stop.value.code == 143
+
+
+def test_an_import_that_does_not_end_is_not_waited_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "PATIENCE", 0.05)
+    (tmp_path / "hanging_module.py").write_text("import os, time; os.kill(os.getpid(), 2); time.sleep(60)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(KeyboardInterrupt), console._signals.raised():
+        import_and_wait("hanging_module")
 
 
 def test_a_signal_that_is_ignored_stays_so() -> None:

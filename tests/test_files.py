@@ -1,4 +1,4 @@
-"""Reading what may be anything, and folders that only we may write to."""
+"""Reading arbitrary files, and folders that only we may write to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A program that PyInstaller froze finds its model, and a frozen command line its commands."""
+"""A program frozen by PyInstaller finds its model, and a frozen command line finds its commands."""
 
 from __future__ import annotations
 
@@ -23,9 +23,15 @@ EXTRAS = (
     "sklearn",
     "scipy",
     "matplotlib",
+    "jinja2",
+    "weasyprint",
     "pandas",
     "tensorboard",
     "pytest",
+    "pydicom",
+    "highdicom",
+    "fhir",
+    "pydantic",
     "IPython",
 )
 

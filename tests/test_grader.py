@@ -124,7 +124,7 @@ def test_errors_name_the_path_and_records_have_it_beside_the_message(face: np.nd
             assert str(caught.value) == f"{path}: {caught.value.message}"
             record = grader.try_predict(str(path)).to_dict()
             assert (record["path"], record["error"]["message"]) == (str(path), caught.value.message)
-        with pytest.raises(PoorQualityError, match=r"^poor capture"):
+        with pytest.raises(PoorQualityError, match=r"^poor photograph"):
             grader.predict(dark.read_bytes())
 
 
@@ -140,9 +140,9 @@ def test_a_model_whose_outputs_are_no_numbers_stops_a_batch(
         return outputs
 
     monkeypatch.setattr(backend, "run", broken)
-    with pytest.raises(ModelError, match="no numbers"):
+    with pytest.raises(ModelError, match="not finite numbers"):
         grader.predict(face)
-    with pytest.raises(ModelError, match="no numbers"):
+    with pytest.raises(ModelError, match="not finite numbers"):
         list(grader.predict_many([face, face]))
 
 
@@ -210,13 +210,13 @@ def test_a_batch_can_be_a_folder(grader: AcneGrader, face: np.ndarray, tmp_path:
 
 
 def test_a_folder_without_photographs_is_refused_at_once(grader: AcneGrader, tmp_path: Path) -> None:
-    with pytest.raises(ImageNotFoundError, match="folder without photographs"):
+    with pytest.raises(ImageNotFoundError, match="the folder holds no photographs"):
         grader.predict_many(tmp_path)
 
 
 def test_one_photograph_is_no_batch(grader: AcneGrader, face: np.ndarray) -> None:
     for source in (face, drawing.encode(face), Image.fromarray(face)):
-        with pytest.raises(UsageError, match="one photograph is for predict"):
+        with pytest.raises(UsageError, match="for one photograph, use predict"):
             grader.predict_many(source)
     assert len(list(grader.predict_many(np.stack([face, face])))) == 2
 

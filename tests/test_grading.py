@@ -147,7 +147,7 @@ def test_what_lies_beyond_the_threshold_is_unfamiliar_whatever_its_grade() -> No
     assert far(1.0, 2.0, abstain_below=1.0).abstained == "low_confidence"
     assert (far(3.0, None).unfamiliarity, far(3.0, None).abstained) == (None, None)  # a model that does not tell
     for broken in (np.nan, np.inf):
-        with pytest.raises(ModelError, match="no numbers"):
+        with pytest.raises(ModelError, match="not finite numbers"):
             far(broken, 2.0)
 
 
@@ -165,7 +165,7 @@ def test_outputs_that_are_no_numbers_are_no_result(output: str, broken: float, m
         values["lesions"] = broken
     else:
         values[output][1] = broken
-    with pytest.raises(ModelError, match="no numbers"):
+    with pytest.raises(ModelError, match="not finite numbers"):
         interpret(
             **values,
             native=HAYASHI,
@@ -176,7 +176,7 @@ def test_outputs_that_are_no_numbers_are_no_result(output: str, broken: float, m
 
 
 def test_an_absurd_count_is_no_result() -> None:
-    with pytest.raises(ModelError, match="no numbers"):
+    with pytest.raises(ModelError, match="not finite numbers"):
         interpret(
             np.full(4, 0.25),
             peak(12),

@@ -88,13 +88,13 @@ def test_auto_takes_a_gpu_that_tensorrt_runs_the_model_on(gpu: SimpleNamespace) 
     assert "nvidia0" in why
 
 
-def test_auto_says_why_it_passed_over_a_gpu_and_strict_refuses(gpu: SimpleNamespace) -> None:
+def test_auto_says_why_it_does_not_use_a_gpu_and_strict_refuses(gpu: SimpleNamespace) -> None:
     gpu.obstacle = UsageError("the model is quantised for CPUs")
     backend, why = load_backend("auto", models.load_model())
     assert backend.name.startswith("onnxruntime")
-    assert "passed over the NVIDIA GPU" in why
+    assert "the NVIDIA GPU is not used" in why
     assert "quantised for CPUs" in why
-    with pytest.raises(BackendError, match="strict: auto would pass over"):
+    with pytest.raises(BackendError, match="strict: auto would not use"):
         load_backend("auto", models.load_model(), strict=True)
 
 

@@ -58,8 +58,10 @@ def test_unknown_fields_and_minor_versions_are_let_pass() -> None:
 
 def test_what_a_model_requires_is_understood_or_refused() -> None:
     assert Manifest.from_json(changed("requires", [])).requires == ()
+    assert not Manifest.from_json(changed("requires", [])).is_framed
+    assert Manifest.from_json(changed("requires", ["framing-1"])).is_framed
     with pytest.raises(ManifestError, match=r"manifest\.requires: this version does not know 'framing-9'; update acne-edge"):
-        Manifest.from_json(changed("requires", ["framing-9"]))
+        Manifest.from_json(changed("requires", ["framing-1", "framing-9"]))
     for wrong in ("framing-1", [1], {}, ["x"] * 65):
         with pytest.raises(ManifestError, match=r"manifest\.requires"):
             Manifest.from_json(changed("requires", wrong))

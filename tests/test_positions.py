@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from acne_edge.positions import MOST, locate
+from acne_edge.framing import Box
+from acne_edge.positions import MOST, Lesion, locate, moved
 
 MAPS = arrays.arrays(np.float32, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.floats(0, 2, width=32))
 
@@ -85,3 +86,8 @@ def test_lesions_lie_in_the_frame_and_account_for_no_more_than_the_map_holds(les
 def test_a_higher_threshold_only_leaves_lesions_out(lesion_map: np.ndarray, a: float, b: float) -> None:
     few, many = locate(lesion_map, max(a, b)), locate(lesion_map, min(a, b))
     assert few == tuple(lesion for lesion in many if lesion.score >= max(a, b))
+
+
+def test_what_was_found_in_a_part_is_placed_in_the_whole() -> None:
+    (lesion,) = moved([Lesion(0.5, 0.25, 0.75)], Box(100, 40, 300, 80), 400, 100)
+    assert lesion == (0.5, 0.5, 0.75)

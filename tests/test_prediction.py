@@ -23,6 +23,7 @@ from acne_edge import (
     Prediction,
     UsageError,
 )
+from acne_edge.framing import Box
 from acne_edge.positions import Lesion
 from acne_edge.prediction import COLUMNS
 from tests import drawing, schema
@@ -44,6 +45,9 @@ def test_the_published_schema_is_one() -> None:
 def test_a_prediction_keeps_the_schema(prediction: Prediction) -> None:
     schema.check(as_json(prediction.to_dict()))
     schema.check(as_json(prediction.to_dict(lesion_map=True)))
+    cut = replace(prediction, image=ImageSize(640, 480, Box(0, 20, 640, 460)))
+    assert as_json(cut.to_dict())["image"]["crop"] == {"left": 0, "top": 20, "right": 640, "bottom": 460}
+    schema.check(as_json(cut.to_dict()))
     schema.check(as_json(replace(prediction, abstained="low_confidence", path="a.jpg", lesions=()).to_dict()))
     far = as_json(replace(prediction, abstained="unfamiliar", unfamiliarity=1.23456).to_dict())
     schema.check(far)
@@ -63,6 +67,7 @@ def test_a_failure_keeps_the_schema() -> None:
         ("grade_set", []),
         ("lesions", [{"x": 1.2, "y": 0, "score": 0.5}]),
         ("image", {"width": 0, "height": 5}),
+        ("image", {"width": 5, "height": 5, "crop": {"left": 1, "top": 1, "right": 4}}),
         ("model", {"name": "m", "version": "1", "sha256": "x", "backend": "b"}),
         ("abstained", 1),
         ("timings", {"decode": 1.0}),
@@ -254,12 +259,19 @@ def test_json_is_the_dictionary_as_text(prediction: Prediction) -> None:
 
 
 def test_a_row_has_the_figures_and_no_positions(shown: Prediction) -> None:
-    row = replace(
-        shown, abstained="low_confidence", grade=Grade(2, "severe", "no grade"), grade_probs=(0.1, 0.2, 0.6, 0.1)
-    ).to_row()
+    row = replace(shown, grade=Grade(2, "severe", "severe"), grade_probs=(0.1, 0.2, 0.6, 0.1)).to_row()
     assert tuple(row) == COLUMNS
-    assert (row["count"], row["grade"], row["label"], row["text"], row["probability"]) == (2.2, 2, "severe", "no grade", 0.6)
-    assert (row["abstained"], row["error"]) == ("low_confidence", None)
+    assert (row["count"], row["grade"], row["label"], row["text"], row["probability"]) == (2.2, 2, "severe", "severe", 0.6)
+    assert (row["abstained"], row["error"]) == (None, None)
     failed = Failure("a.jpg", ImageNotFoundError("no such file")).to_row()
     assert tuple(failed) == COLUMNS
     assert {key: value for key, value in failed.items() if value is not None} == {"path": "a.jpg", "error": "image_not_found"}
+
+
+def test_a_row_has_no_grade_where_it_is_abstained_on_and_no_count_of_a_blank_frame(shown: Prediction) -> None:
+    unsure = replace(shown, abstained="low_confidence", grade=Grade(2, "severe", "no grade")).to_row()
+    assert [unsure[name] for name in ("grade", "label", "probability", "grade_set")] == [None] * 4
+    assert (unsure["count"], unsure["text"], unsure["abstained"]) == (2.2, "no grade", "low_confidence")
+    blank = replace(shown, abstained="blank", grade=Grade(0, "mild", "no grade")).to_row()
+    assert [blank[name] for name in ("count", "low", "high", "grade", "label", "probability", "grade_set")] == [None] * 7
+    assert (tuple(blank), blank["text"]) == (COLUMNS, "no grade")

@@ -13,11 +13,12 @@ from acne_edge import errors
 
 IMAGE = Path(__file__).parent / "assets" / "drawn_face.png"
 EXTRAS = ("torch", "einops", "safetensors", "sklearn", "scipy", "yaml", "tensorboard", "matplotlib", "onnx", "openvino", "cv2")
-EXTRAS += ("tensorrt", "tensorrt_rtx", "pillow_heif", "pandas", "rich")
+EXTRAS += ("jinja2", "weasyprint", "tensorrt", "tensorrt_rtx", "pillow_heif", "pandas", "rich")
+EXTRAS += ("pydicom", "highdicom", "fhir", "pydantic")
 
 
 HEAVY = ("numpy", "PIL", "onnxruntime", *EXTRAS)
-UNNEEDED = ("concurrent.futures", "importlib.metadata", "importlib.resources", "email", "acne_edge.bench")
+UNNEEDED = ("concurrent.futures", "importlib.metadata", "importlib.resources", "email", "acne_edge.bench", "acne_edge.records")
 ABOUT_THE_PACKAGE = """
 import ctypes, json, sys
 import acne_edge
@@ -89,6 +90,15 @@ def test_the_command_loads_no_extra_no_thread_pool_and_no_package_metadata() -> 
     found = run(COMMAND, "predict", str(IMAGE))
     assert (found["code"], str(IMAGE) in found["printed"]) == (0, True)
     assert not {*EXTRAS, *UNNEEDED} & set(found["modules"])
+
+
+def test_a_record_loads_no_extra(tmp_path: Path) -> None:
+    found = run(COMMAND, "predict", str(IMAGE), "--record", str(tmp_path / "study.jsonl"))
+    assert found["code"] == 0
+    assert not set(EXTRAS) & set(found["modules"])
+    found = run(COMMAND, "check-record", str(tmp_path / "study.jsonl"))
+    assert found["code"] == 0
+    assert "onnxruntime.capi" not in found["modules"]  # to check takes no model
 
 
 def test_predict_opens_no_socket_and_loads_no_extra() -> None:

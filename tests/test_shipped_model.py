@@ -1,4 +1,4 @@
-"""The default model gives what it gave when it was shipped.
+"""The default model still gives the results that it was shipped with.
 
 After a new model: `acne-edge predict tests/assets/drawn_face.png --format jsonl > tests/assets/golden.jsonl`.
 """

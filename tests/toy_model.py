@@ -1,4 +1,4 @@
-"""Models that keep the contract and take no time: an ONNX file that is drawn here, and a random network with one block.
+"""Models that keep the contract and are fast: an ONNX file that is made here, and a random network with one block.
 
 python -m tests.toy_model FILE.onnx     writes the ONNX file
 """
@@ -110,7 +110,7 @@ def make_network(method: str = "fusion", seed: int = 0) -> FusionModel:
 
 
 def make_calibration() -> OutputCalibration:
-    """An output calibration that changes what the heads say."""
+    """An output calibration that changes the heads' probabilities."""
     import torch
 
     from acne_edge.training.model import OutputCalibration

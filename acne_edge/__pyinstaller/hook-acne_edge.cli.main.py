@@ -1,4 +1,4 @@
-"""The modules of the commands, which are imported by name. What those of research need is imported when they run."""
+"""The command modules, which are imported by name. What the research commands need is imported only when they run."""
 
 from acne_edge.cli.main import MODULES
 

@@ -1,4 +1,4 @@
-"""What PyInstaller cannot see: the models and their index, and the modules whose names are put together."""
+"""What PyInstaller cannot see: the models and their index, and the modules whose names are built at run time."""
 
 from PyInstaller.utils.hooks import collect_data_files
 

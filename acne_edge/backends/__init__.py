@@ -26,13 +26,13 @@ def check_backend(choice: str) -> str:
 
 
 def load_backend(choice: str, model: ModelFile, threads: int = 0, strict: bool = False) -> tuple[Backend, str]:
-    """Load a model file into the runtime of that name, and say why that one.
+    """Load a model file into the named runtime; returns the backend and why it was chosen.
 
     `auto` is TensorRT for an engine file, and where there is an NVIDIA GPU and TensorRT takes the model (whose engine is built
-    on first use, in seconds to minutes); else it is ONNX Runtime, with the reason for passing over the GPU, if there is one.
-    With `strict`, passing over a GPU raises, and so does a runtime that runs the model on something else than it stands for.
+    on first use, in seconds to minutes); else it is ONNX Runtime, and the reason says why a GPU is not used, if there is one.
+    With `strict`, ignoring a GPU raises, and so does a runtime that puts the model on another device than `RUNS_ON` says.
 
-    Raises UsageError for an unknown name, BackendError if `strict` refuses, else what the backend raises.
+    Raises UsageError for an unknown name, BackendError if `strict` refuses, and whatever the backend raises.
     """
     backend, why = (
         _auto(model, threads, strict) if check_backend(choice) == "auto" else (_load(choice, model, threads), "asked for")
@@ -54,8 +54,8 @@ def _auto(model: ModelFile, threads: int, strict: bool) -> tuple[Backend, str]:
             return _load("tensorrt", model, threads), f"auto: an NVIDIA GPU ({sign}) that TensorRT runs the model on"
         except AcneEdgeError as error:
             if strict:
-                raise BackendError(f"strict: auto would pass over the NVIDIA GPU ({sign}): {error}") from error
-            why = f"passed over the NVIDIA GPU ({sign}): {error}"
+                raise BackendError(f"strict: auto would not use the NVIDIA GPU ({sign}): {error}") from error
+            why = f"the NVIDIA GPU is not used ({sign}): {error}"
     return _load("onnxruntime", model, threads), f"auto: {why}"
 
 

@@ -1,4 +1,4 @@
-"""What a backend is: a loaded model that turns packed images into its outputs."""
+"""The backend protocol: a loaded model that turns packed images into its outputs."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ ENGINE_MAGIC = b"ACNETRT1"  # an engine file of TensorRT begins with it; see `te
 
 
 def output_names(manifest: Manifest) -> tuple[str, ...]:
-    """The outputs that are read of a model, in the order of `Outputs`; others that its graph has are passed over."""
+    """The outputs that are read of a model, in the order of `Outputs`; others of its graph are ignored."""
     return OUTPUT_NAMES if manifest.familiarity is None else Outputs._fields
 
 
 class Backend(Protocol):
     """A model loaded into one runtime."""
 
-    name: str  # of the runtime and of what it runs on, as in "onnxruntime:CPUExecutionProvider"
+    name: str  # the runtime and the device it uses, as in "onnxruntime:CPUExecutionProvider"
     manifest: Manifest
 
     def run(self, images: ImageArray) -> Outputs:

@@ -1,8 +1,8 @@
-"""Graphs that ONNX Runtime optimised once, kept on disk: optimising takes two thirds of the time that a session takes to start.
+"""A disk cache of the graphs that ONNX Runtime has optimised, because optimising takes two thirds of a session's start.
 
-A graph belongs to one model file, one kind of processor and one version of ONNX Runtime, which its name holds, and to its own
-sha256, which its name holds too and which is checked on every load. The folder must be ours alone, as engine caches must.
-Nothing here is needed: what cannot be read, or written, is passed over. `ACNE_EDGE_GRAPH_CACHE=0` switches it off.
+A file's name holds the model file, the kind of processor and the version of ONNX Runtime that the graph is for. It also holds
+the graph's own sha256, which is checked on every load. Nobody else may write to the folder, as with engine caches.
+The cache is optional: files that cannot be read or written are ignored. `ACNE_EDGE_GRAPH_CACHE=0` switches it off.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from acne_edge.errors import BackendError
 from acne_edge.files import cache_folder, private
 
 SWITCH = "ACNE_EDGE_GRAPH_CACHE"
-KEPT = 4  # graphs; the oldest go
+KEPT = 4  # graphs; the oldest are deleted
 PROCESSOR_KEYS = ("vendor_id", "model name", "flags", "Features", "CPU implementer", "CPU part")
 
 
 class GraphCache:
-    """The place of one model's graphs. `sha256`: of the model file, hexadecimal."""
+    """One model's graphs in the cache. `sha256` is the model file's, in hexadecimal."""
 
     def __init__(self, sha256: str) -> None:
         self._key = hashlib.sha256(f"{sha256}\n{processor()}".encode()).hexdigest()[:32]
@@ -54,7 +54,7 @@ class GraphCache:
         return graphs
 
     def keep(self, runtime: str) -> None:
-        """Give the draft its name, if it was written, and let the oldest graphs go."""
+        """Give the draft its final name, if it was written, and delete the oldest graphs."""
         if self.draft is None:
             return
         try:
@@ -77,7 +77,7 @@ class GraphCache:
 
 
 def processor() -> str:
-    """What tells this machine's kind of processor from another: optimised graphs may depend on it."""
+    """The lines that identify this kind of processor; an optimised graph may depend on it."""
     words = [os.uname().machine] if hasattr(os, "uname") else []
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as stream:

@@ -25,10 +25,10 @@ class OnnxRuntimeBackend:
     Args:
         model: an ONNX file.
         threads: threads inside an operator; 0 lets the runtime choose.
-        sha256: of `model`; with it, the optimised graph is taken from the cache, or kept there.
+        sha256: the hash of `model`, hexadecimal; with it, the optimised graph is read from the cache, or stored there.
 
-    Raises ModelError for bytes that are no ONNX model, refer to other files or do not keep the contract, ManifestError for a bad
-    manifest.
+    Raises ModelError for bytes that are not an ONNX model, refer to other files or break the contract, and ManifestError for a
+    bad manifest.
     """
 
     def __init__(self, model: bytes, threads: int = 0, sha256: str | None = None) -> None:
@@ -48,7 +48,7 @@ class OnnxRuntimeBackend:
         outputs = {output.name: output for output in self._session.get_outputs()}
         self._check_contract(outputs)
         self.name = "onnxruntime:" + self._session.get_providers()[0]
-        # A graph may leave the size of its map open; what has no size cannot be allocated ahead.
+        # A graph may leave the size of its map open; memory without a size cannot be allocated ahead.
         self._bindable = all(isinstance(n, int) for name in self._names for n in outputs[name].shape[1:])
         self._of_thread = threading.local()
 
@@ -122,11 +122,11 @@ def _session(model: bytes, threads: int, sha256: str | None) -> Any:
 
     def start(graph: bytes, optimised: bool = False, draft: str | None = None) -> Any:
         options = ort.SessionOptions()
-        # Left to itself it binds a thread to each core of the machine, also to those that this process may not use.
+        # By default it binds a thread to every core of the machine, including those that this process may not use.
         options.intra_op_num_threads = threads or limited_cpus()
         options.log_severity_level = 4  # errors come back as exceptions; nothing else may write to stderr
-        # Threads wait for the next operator spinning, an eighth faster than asleep; but not for the next frame, which would burn
-        # a battery and a core, nor for the first one, whose decoding needs that core.
+        # Threads spin while they wait for the next operator, which is an eighth faster than sleeping. They must not spin until
+        # the next frame, which would cost battery and a core, nor before the first one, whose decoding needs that core.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         options.add_session_config_entry("session.intra_op.spin_duration_us", "100")
         if optimised:

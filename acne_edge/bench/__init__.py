@@ -1,1 +1,1 @@
-"""How long a photograph takes on this machine: contenders in turn, cold start, throughput, memory."""
+"""Measures speed on this machine: latency of contenders in turn, cold start, throughput, memory."""

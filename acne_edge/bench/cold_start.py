@@ -1,4 +1,4 @@
-"""What starting costs, in processes of their own, and how much memory one takes."""
+"""Measures start-up time in separate processes, and the memory of one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from acne_edge.bench.contenders import cpp_command
 from acne_edge.errors import UsageError
 from acne_edge.grader import AcneGrader
 
-# A small process starts the one that is measured: a child's peak memory counts from its fork, this process's size included.
+# A small process starts the measured one, because a child's peak memory includes the size of the process that forked it.
 _LAUNCH = """
 import json, os, sys, time
 quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
@@ -29,14 +29,14 @@ print(json.dumps([1e3 * (time.perf_counter() - start), usage.ru_maxrss, os.waits
 
 
 def cold_start(image: Path, model: str | None, cpp: Path | None = None, runs: int = 25) -> dict[str, float]:
-    """What starting costs, the bare imports that no program on this runtime gets around included; medians of `runs` rounds.
+    """Start-up times, medians of `runs` rounds, also of the bare imports that every program on this runtime needs.
 
-    `imports_ms`, `help_ms` and `process_ms` are whole processes, in random order: `import numpy, PIL.Image, onnxruntime`,
-    `acne-edge --help` and `acne-edge predict`. `help_ratio` and `process_ratio` are to the imports of the same round. With `cpp`,
-    the path of acne_edge_bench, `cpp_process_ms` is one prediction by the C++ library, and `cpp_ratio` says how many times faster
-    than `acne-edge predict` of the same round that is; both keep optimised graphs in a cache, which a first round fills.
-    `session_ms` and `first_inference_ms` are loading the model, and the first prediction after it, in a process that has
-    imported all that. `peak_rss_mb` is the largest resident memory of the `predict` process, in MB (10^6 bytes).
+    `imports_ms`, `help_ms` and `process_ms` time whole processes, in random order: `import numpy, PIL.Image, onnxruntime`,
+    `acne-edge --help` and `acne-edge predict`. `help_ratio` and `process_ratio` are relative to the imports of the same round.
+    With `cpp`, the path of acne_edge_bench, `cpp_process_ms` times one prediction by the C++ library, and `cpp_ratio` says how
+    many times faster it is than `acne-edge predict` in the same round; a first round fills both caches of optimised graphs.
+    `session_ms` and `first_inference_ms` time loading the model, and the first prediction after that, in a process that has
+    done those imports. `peak_rss_mb` is the largest resident memory of the `predict` process, in MB (10^6 bytes).
     """
     command = [sys.executable, "-m", "acne_edge"]
     processes = {
@@ -50,7 +50,7 @@ def cold_start(image: Path, model: str | None, cpp: Path | None = None, runs: in
         if cpp is not None:
             processes["cpp_process"] = [*cpp_command(cpp, image, model), "--once", "--cache", cache]
         for _ in range(runs + 1):
-            # What ran just before leaves its traces in the processor.
+            # The order is random, because each process warms or cools the processor's caches for the next.
             took = {name: _process(processes[name]) for name in order.sample(list(processes), len(processes))}
             row = {f"{name}_ms": took[name][0] for name in processes}
             row["peak_rss_mb"] = took["process"][1]
@@ -64,7 +64,7 @@ def cold_start(image: Path, model: str | None, cpp: Path | None = None, runs: in
                 row["first_inference_ms"] = 1e3 * (perf_counter() - loaded)
             row["session_ms"] = 1e3 * (loaded - start)
             rows.append(row)
-    return {name: float(np.median([row[name] for row in rows[1:]])) for name in rows[0]}  # the first fills the disk's cache
+    return {name: float(np.median([row[name] for row in rows[1:]])) for name in rows[0]}  # the first round fills the disk cache
 
 
 def _process(command: Sequence[str]) -> tuple[float, float]:

@@ -1,7 +1,7 @@
-"""What is measured: the SDK, the usual script in PyTorch or ONNX Runtime, and the C++ library, photograph by photograph in turn.
+"""The contenders of a benchmark: the SDK, a usual script in PyTorch or ONNX Runtime, and the C++ library, which take turns.
 
-Contenders take turns, so that a machine that warms up or slows down does so for all of them. Speed is quoted as a ratio of
-medians from one run; milliseconds belong to one machine at one moment.
+They take turns photograph by photograph, so that a machine that warms up or slows down affects all alike. Speed is quoted as a
+ratio of medians from one run, because milliseconds hold for one machine at one moment only.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def measure(contenders: Sequence[Contender], photograph: bytes, samples: int, wa
 
 
 def sdk(grader: AcneGrader, name: str) -> Contender:
-    """The SDK as its users call it."""
+    """The SDK, called as users do."""
     return Contender(name, lambda photograph: grader.predict(photograph).timings)
 
 
@@ -103,9 +103,9 @@ def onnx_baseline(model: Path, threads: int) -> Contender:
 
 @contextmanager
 def cpp_library(binary: Path, image: Path, model: str | None, threads: int) -> Iterator[Contender]:
-    """The C++ library as a contender: `acne_edge_bench` predicts `image`, which must be the photograph measured, once a turn.
+    """The C++ library as a contender: `acne_edge_bench` predicts `image`, which must be the measured photograph, once per turn.
 
-    Raises UsageError if `binary` is not that program, or fails.
+    Raises UsageError if `binary` is not that program, or if it fails.
     """
     command = [*cpp_command(binary, image, model), "--threads", str(threads), "--turns"]
     try:
@@ -138,7 +138,7 @@ def cpp_command(binary: Path, image: Path, model: str | None) -> list[str]:
 
 
 def throughput(grader: AcneGrader, photograph: bytes, images: int, rounds: int = 8) -> dict[str, float]:
-    """Images a second of a loop over `predict` and of `predict_many`, in turn, and the median ratio of the rounds."""
+    """Images per second of a loop over `predict` and of `predict_many`, in turn, and the median ratio over the rounds."""
     loops, batches = [], []
     each = max(1, images // rounds)
     for _ in range(rounds + 1):
@@ -150,7 +150,7 @@ def throughput(grader: AcneGrader, photograph: bytes, images: int, rounds: int =
             pass
         batches.append(perf_counter() - looped)
         loops.append(looped - start)
-    del loops[0], batches[0]  # the first batch loads what batches run on
+    del loops[0], batches[0]  # the first batch loads the second session
     return {
         "streams": available_cpus(),
         "loop_images_per_second": each / float(np.median(loops)),

@@ -1,4 +1,4 @@
-"""A photograph to measure on, for machines that have none at hand."""
+"""A drawn photograph to measure speed on, for machines without one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from PIL import Image
 
 
 def drawn_photograph(width: int = 3112, height: int = 3456) -> bytes:
-    """A JPEG of the size of ACNE04's photographs, made of soft noise, for machines that have no photograph at hand.
+    """A JPEG of soft noise as large as ACNE04's photographs, for machines without a photograph.
 
-    Decoding takes the longer the more bits a pixel has. The grain is such that there are as many as in ACNE04's photographs
-    (as distributed for development, 576x640: 1.31, 1.45 and 1.60 at the quartiles), here 1.48: 2.0 MB.
+    Decoding takes longer the more bits a pixel has. The grain gives 1.48 bits a pixel (2.0 MB), like ACNE04's photographs
+    (1.31, 1.45 and 1.60 at the quartiles, in the 576x640 pixels distributed for development).
     """
     rng = np.random.default_rng(0)
     coarse = Image.fromarray(rng.integers(60, 220, (height // 48, width // 48, 3), dtype=np.uint8))

@@ -1,4 +1,4 @@
-"""The whole benchmark: contenders in turn, throughput, cold start, and what they belong to."""
+"""Runs the whole benchmark: contenders in turn, throughput, cold start, and the environment."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 from acne_edge.bench import contenders as entries
 from acne_edge.bench.cold_start import cold_start
-from acne_edge.bench.environment import environment
 from acne_edge.bench.photograph import drawn_photograph
+from acne_edge.environment import environment
 from acne_edge.grader import AcneGrader
 from acne_edge.image import decode
 
@@ -20,7 +20,7 @@ SCHEMA = "1.0"
 
 @dataclass(frozen=True)
 class Settings:
-    """What is measured. Every one of `backends` runs with every number of `threads`; others stand beside the first pair."""
+    """What to measure. Each of `backends` runs with each number of `threads`; the rest is compared with the first pair."""
 
     image: Path | None = None  # None: a drawn 3112x3456 JPEG
     samples: int = 200
@@ -28,20 +28,20 @@ class Settings:
     model: str | None = None  # None: the default model
     backends: tuple[str, ...] = ("auto",)
     threads: tuple[int, ...] = (0,)  # 0: the runtime chooses
-    checkpoint: Path | None = None  # adds full decode + PyTorch eager of it
-    baseline_model: Path | None = None  # adds full decode + ONNX Runtime of this file
+    checkpoint: Path | None = None  # adds full decode + this checkpoint in PyTorch eager
+    baseline_model: Path | None = None  # adds full decode + this file in ONNX Runtime
     openvino_model: Path | None = None  # adds the SDK with this file in OpenVINO
     cpp: Path | None = None  # path of acne_edge_bench: adds the C++ library
 
 
 def run(settings: Settings) -> dict[str, Any]:
-    """Measure everything that the settings name; returns the report (JSON-ready, schema 1.0)."""
+    """Measure everything in the settings; returns the report (JSON-ready, schema 1.0)."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
         image = settings.image
         if image is None:
             image = Path(folder) / "drawn.jpg"
             image.write_bytes(drawn_photograph())
-        decode(image)  # refuses what cannot be benchmarked, with its usual words
+        decode(image)  # raises the usual error for a file that cannot be decoded
         photograph = image.read_bytes()
         threads = settings.threads[0]
         contenders, graders = [], []

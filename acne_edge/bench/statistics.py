@@ -1,4 +1,4 @@
-"""What a list of milliseconds comes to, and whether it is worth quoting."""
+"""Summarises a list of milliseconds, and says whether it is steady enough to quote."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 MIN_SAMPLES_P99 = 100
-MAX_CV = 0.025  # over it, single figures are not worth quoting
+MAX_CV = 0.025  # above it, single figures are too unsteady to quote
 
 
 def summarize(samples: Sequence[float]) -> dict[str, float]:
     """min, mean, p50, p90, p99 and coefficient of variation (standard deviation over mean) of a list of milliseconds.
 
-    p99 is left out under 100 samples: it would be the maximum by another name.
+    p99 needs 100 samples or more; with fewer it would just be the maximum.
     """
     values = np.asarray(samples, np.float64)
     summary = {
@@ -29,7 +29,7 @@ def summarize(samples: Sequence[float]) -> dict[str, float]:
 
 
 def stage_report(name: str, rows: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """A contender's milliseconds by stage over its samples, and a warning where the machine was not quiet."""
+    """A contender's milliseconds by stage, and a warning if the machine was not quiet."""
     stages = {stage: summarize([row[stage] for row in rows]) for stage in rows[0]}
     warnings = []
     if stages["total"]["cv"] > MAX_CV:

@@ -1,4 +1,4 @@
-"""A report of the benchmark as text."""
+"""Formats a benchmark report as text."""
 
 from __future__ import annotations
 

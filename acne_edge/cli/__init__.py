@@ -1,1 +1,1 @@
-"""The command line `acne-edge`: one module a command, put together in `main`."""
+"""The command line `acne-edge`: one module per command, joined in `main`."""

@@ -1,4 +1,4 @@
-"""`acne-edge doctor`: what this machine can do, found out by trying, and what to install for the rest."""
+"""`acne-edge doctor`: tries what this machine can do, and names what to install for the rest."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ import typer
 EXTRAS = {
     "heif": (("pillow_heif",), "read HEIC photographs"),
     "pandas": (("pandas",), "give results as a data frame"),
+    "dicom": (("pydicom", "highdicom"), "read DICOM photographs and write Structured Reports"),
+    "fhir": (("fhir",), "give results as FHIR resources"),
+    "report": (("jinja2", "matplotlib", "weasyprint"), "write pages of a study or a visit"),
     "openvino": (("openvino",), "run on OpenVINO"),
     "tensorrt": (("tensorrt", "cuda"), "build TensorRT engines and run them on an NVIDIA GPU"),
     "tensorrt-rtx": (("tensorrt_rtx", "tensorrt_rtx_bindings"), "build TensorRT engines without a GPU; run them on RTX cards"),
@@ -22,9 +25,9 @@ EXTRAS = {
     "export": (("onnx", "torch"), "export and quantise models"),
     "train": (("torch", "sklearn"), "train"),
 }
-ANY_OF = ("tensorrt-rtx",)  # one of the packages is enough
+ANY_OF = ("tensorrt-rtx",)  # extras of which one package is enough
 IN_A_CHECKOUT = ("export", "calibration")  # folders of the sources that no wheel has
-VENDORS = {"0x10de": "NVIDIA", "0x1002": "AMD", "0x8086": "Intel"}  # of graphics cards, by their PCI numbers
+VENDORS = {"0x10de": "NVIDIA", "0x1002": "AMD", "0x8086": "Intel"}  # makers of graphics cards, by PCI number
 TENSORRT_BY_APT = (
     "TensorRT comes with JetPack, not with pip: sudo apt install python3-libnvinfer, "
     "python3 -m venv --system-site-packages .venv, and there pip install acne-edge 'cuda-python>=12.3,<13' onnx"
@@ -32,7 +35,7 @@ TENSORRT_BY_APT = (
 
 
 def doctor() -> None:
-    """Say what this machine can do, by trying, and what to install for the rest."""
+    """Try what this machine can do, and name what to install for the rest."""
     healthy = True
     for check in diagnose():
         healthy = healthy and check.ok is not False
@@ -44,7 +47,7 @@ def doctor() -> None:
 
 @dataclass(frozen=True)
 class Check:
-    """One finding. `ok` is None for what is absent and optional."""
+    """One finding. `ok` is None for something optional that is missing."""
 
     name: str
     ok: bool | None
@@ -52,11 +55,11 @@ class Check:
 
 
 def diagnose() -> Iterator[Check]:
-    """All findings, each as soon as it is made. A False one means that predictions do not work."""
+    """Yield all findings, each as soon as it is known. `ok` False means that predictions do not work."""
     from acne_edge import __version__, models
     from acne_edge.backends import NVIDIA_DEVICE_FILES
-    from acne_edge.bench.environment import environment
     from acne_edge.cpus import available_cpus, limited_cpus
+    from acne_edge.environment import environment
 
     env = environment()
     yield Check("acne-edge", True, f"{__version__} on Python {platform.python_version()}, {env['system']}")
@@ -81,7 +84,7 @@ def diagnose() -> Iterator[Check]:
 
 
 def installed() -> list[str]:
-    """The extras whose packages are there."""
+    """The extras whose packages are installed."""
     found = []
     for extra, (packages, _) in EXTRAS.items():
         present = [find_spec(package) is not None for package in packages]
@@ -91,7 +94,7 @@ def installed() -> list[str]:
 
 
 def graphics_cards() -> set[str]:
-    """Who made this machine's graphics cards, as far as the system says."""
+    """The makers of this machine's graphics cards, as far as the system reports them."""
     found = set()
     for file in Path("/sys/class/drm").glob("card*/device/vendor"):
         with suppress(OSError):
@@ -100,14 +103,14 @@ def graphics_cards() -> set[str]:
 
 
 def fitting(machine: str, flags: Collection[str], gpu: str | None, cards: Collection[str], extras: Collection[str]) -> str:
-    """Which runtime fits a machine, and the command that installs it where it is missing.
+    """Which runtime fits a machine, and the command that installs it if it is missing.
 
     Args:
         machine: architecture, as `platform.machine` names it.
-        flags: INT8 instructions of the processor, as `bench.environment` names them.
-        gpu: a file by which an NVIDIA GPU with its driver shows; None: there is none.
+        flags: INT8 instructions of the processor, as `environment` names them.
+        gpu: the device file of an NVIDIA GPU with its driver; None: there is none.
         cards: makers of the graphics cards, with or without a driver.
-        extras: those that are installed.
+        extras: names of installed extras.
     """
     if gpu is not None and {"tensorrt", "tensorrt-rtx"} & set(extras):
         return "TensorRT, which is installed: see the line of the NVIDIA GPU"

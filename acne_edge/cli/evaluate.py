@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from acne_edge import console
+from acne_edge.cli import pages
 from acne_edge.cli.options import (
     BackendOption,
     Document,
+    Language,
+    LanguageOption,
     ModelOption,
     OutputOption,
     StrictOption,
@@ -24,10 +27,11 @@ from acne_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from acne_edge.evaluation.labels import Label
+    from acne_edge.evaluation.localisation import Boxes
     from acne_edge.grader import AcneGrader
     from acne_edge.prediction import Failure, Prediction
 
-SHOWN = {  # in the table: what a figure is called there, and its name in the report
+SHOWN = {  # figures of the table: title, and name in the report
     "grades right, %": "accuracy",
     "mean of the grades' recalls, %": "balanced_accuracy",
     "weighted kappa of the grade": "qwk",
@@ -41,8 +45,8 @@ SHOWN = {  # in the table: what a figure is called there, and its name in the re
 
 LEGEND = """\
 count, bias: mean change of the count, without and with its sign, lesions
-grades: grades that change, %; untold: those without a word, % of all
-warned: copies told of although photograph and grade were fine, %
+grades: grades that change, %; unflagged: those that come without a warning, %
+false: false warnings, copies flagged though photograph and grade were fine, %
 right: grades right, %; off: count off by, lesions; graded: not abstained, %
 holds: intervals of graded copies that hold the count, %"""
 
@@ -53,48 +57,60 @@ def evaluate(
         Path,
         typer.Argument(
             metavar="LIST",
-            help="CSV with the columns file, count and perhaps grade; 'name grade count' a line; or an annotated set, .json.",
+            help="CSV with columns file, count and perhaps grade; or lines 'name grade count'; - reads either from stdin; "
+            "or an annotated set, .json.",
         ),
     ],
     model: ModelOption = None,
     backend: BackendOption = "auto",
     threads: ThreadsOption = 0,
     strict: StrictOption = False,
-    by: Annotated[str | None, typer.Option(help="Of an annotated set: whose readings [there is one a photograph].")] = None,
+    by: Annotated[str | None, typer.Option(help="For an annotated set: whose readings to use [the only one].")] = None,
     predictions: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="CSV with a row a photograph: label and prediction beside each other.")
+        Path | None, typer.Option(metavar="FILE", help="CSV with one row per photograph: its label and its prediction.")
     ] = None,
     perturb: Annotated[
         bool,
         typer.Option(
-            "--perturb", help="Judge perturbed copies too (noise, blur, JPEG, borders, screenshots ...); 24 times as long."
+            "--perturb", help="Also judge perturbed copies (noise, blur, JPEG, borders, screenshots ...); takes 24 times as long."
         ),
     ] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="HTML", help="Page to read and print, without faces; needs the extra report.")
+    ] = None,
+    language: LanguageOption = "en",
+    faces: Annotated[
+        bool, typer.Option("--faces", help="Show in the report the photographs that are counted worst, and their names.")
+    ] = False,
     output: Annotated[
-        Document | None, typer.Option("--format", "-f", help="How to print [table on a terminal, else json].")
+        Document | None, typer.Option("--format", "-f", help="Output format [table on a terminal, else json].")
     ] = None,
     file: OutputOption = None,
 ) -> None:
-    """Measure a model on labelled photographs, the way a device runs it.
+    """Measure a model on labelled photographs, exactly as a device runs it.
 
-    Photographs that cannot be used are named on stderr, and the exit code is then 3. A warning says so if the model has learned
-    this very list. The table shows the figures that matter most, with 95 % intervals; JSON has all of them. A figure
-    that does not exist is a dash, or null, with the reason.
+    Photographs that cannot be used are named on stderr, and the exit code is then 3. A warning is logged if the model has learned
+    photographs of the list. The table shows the main figures with 95 % intervals; JSON has all of them. A figure that does not
+    exist is a dash, or null in JSON, with the reason.
     """
-    from acne_edge.evaluation.run import evaluate_list
+    from acne_edge.evaluation.run import evaluate_list, read_set
     from acne_edge.evaluation.tables import to_json
 
     console.log_to_stderr()
+    if faces and report is None:
+        raise UsageError("--faces goes with --report, which is where they are shown")
+    if report is not None:
+        pages.check_target(report, (".html", ".htm"))
     output = output or ("table" if file is None and sys.stdout.isatty() else "json")
     if perturb:
-        if predictions is not None:
-            raise UsageError("--predictions goes with the photographs as they are, not with --perturb")
+        if predictions is not None or report is not None:
+            raise UsageError("--predictions and --report cannot be combined with --perturb")
         with destination(file), open_grader(model, backend, threads, strict) as grader:
             _perturb(grader, images, labels, by, output)
         return
     tally, rows = Tally(), _Rows()
     with destination(file), open_grader(model, backend, threads, strict) as grader:
-        report = evaluate_list(
+        found = evaluate_list(
             grader,
             images,
             labels,
@@ -102,7 +118,10 @@ def evaluate(
             by=by,
             each=rows.add,
         )
-        print(to_json(report, indent=2) if output == "json" else "\n".join(_lines(report)))
+        print(to_json(found, indent=2) if output == "json" else "\n".join(_lines(found)))
+        if report is not None:
+            boxes = read_set(grader, images, labels, by) if faces else None
+            _report(report, found, rows, grader, images, language, boxes)
     if predictions is not None:
         rows.write(predictions)
     if tally.failed:
@@ -112,34 +131,56 @@ def evaluate(
 def _perturb(grader: AcneGrader, images: Path, labels: Path, by: str | None, output: str) -> None:
     """Print how steady the answers are under each perturbation."""
     from acne_edge.evaluation import perturb
-    from acne_edge.evaluation.run import read_set
+    from acne_edge.evaluation.run import list_report, read_set
     from acne_edge.evaluation.tables import number, to_json
 
     known, _ = read_set(grader, images, labels, by)
+    about = list_report(grader, images, labels, known)
     found = perturb.table(*perturb.judge([(grader, images, known)], progress=console.progress))
     if output == "json":
-        print(to_json({"model": vars(grader.model), "images": len(known), "rows": found}, indent=2))
+        print(to_json({"model": vars(grader.model), "list": about, "images": len(known), "rows": found}, indent=2))
         return
     print(f"{grader.model.name} {grader.model.version} on {grader.model.backend}: {len(known)} photographs")
-    print(f"{'':<18}  count   bias  grades untold warned right   off graded holds")
+    print(f"{'':<17}  count   bias  grades unflagged false right   off graded holds")
     for r in found:
         share = {name: number(None if r[name] is None else 100 * r[name], 1) for name in perturb.SHARES}
         print(
-            f"{r['row']:<18} {number(r['change']):>6} {number(r['bias']):>6} {share['changed']:>7} {share['untold']:>6}"
-            f" {share['warned']:>6} {share['accuracy']:>5} {number(r['mae'], 1):>5} {share['graded']:>6} {share['coverage']:>5}"
+            f"{r['row']:<17} {number(r['change']):>6} {number(r['bias']):>6} {share['changed']:>7} {share['untold']:>9}"
+            f" {share['warned']:>5} {share['accuracy']:>5} {number(r['mae'], 1):>5} {share['graded']:>6} {share['coverage']:>5}"
         )
     print(LEGEND)
 
 
+def _report(
+    file: Path,
+    found: dict[str, Any],
+    rows: _Rows,
+    grader: AcneGrader,
+    images: Path,
+    language: Language,
+    labelled: tuple[list[Label], list[Boxes | None]] | None,
+) -> None:
+    """Write the page of `--report`; with faces if there is what is `labelled` in them."""
+    from acne_edge.catalogue import load
+    from acne_edge.files import write
+    from acne_edge.report.study import Study, write_page
+
+    study = Study(found, images, grader.scale, grader.manifest, pages.command())
+    for label, result in rows.results:
+        study.add(label, result)
+    faces = None if labelled is None else {label.name: boxes for label, boxes in zip(*labelled, strict=True)}
+    write(file, write_page(study, load(language), faces, console.progress).encode())
+
+
 class _Rows:
-    """A row a photograph."""
+    """CSV rows, one per photograph."""
 
     def __init__(self) -> None:
-        self._rows: list[dict[str, Any]] = []
+        self.results: list[tuple[Label, Prediction | Failure]] = []
 
     def add(self, label: Label, result: Prediction | Failure) -> None:
         """Take in one photograph."""
-        self._rows.append({"file": label.name, "true_count": label.count, "true_grade": label.grade, **result.to_row()})
+        self.results.append((label, result))
 
     def write(self, path: Path) -> None:
         """All rows as CSV. Raises AcneEdgeError if the file cannot be written."""
@@ -148,11 +189,15 @@ class _Rows:
 
         from acne_edge.files import write
 
-        columns = dict.fromkeys(name for row in self._rows for name in row)
+        rows = [
+            {"file": label.name, "true_count": label.count, "true_grade": label.grade, **result.to_row()}
+            for label, result in self.results
+        ]
+        columns = dict.fromkeys(name for row in rows for name in row)
         text = io.StringIO()
         writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(self._rows)
+        writer.writerows(rows)
         write(path, text.getvalue().encode(errors="surrogateescape"))
 
 

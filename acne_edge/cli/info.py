@@ -17,6 +17,8 @@ from acne_edge.cli.options import (
 )
 from acne_edge.cli.output import destination
 
+LONGEST = 500  # characters of a value in the table; fingerprints are longer
+
 
 def info(
     model: ModelOption = None,
@@ -37,9 +39,11 @@ def info(
 
 
 def _lines(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """A line a value, under its path of names."""
+    """One line per value: its path of names, then the value."""
     for name, value in values.items():
         if isinstance(value, dict):
             yield from _lines(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix + name:<40}  {value if isinstance(value, str) else json.dumps(value)}"
+            text = value if isinstance(value, str) else json.dumps(value)
+            shown = text if len(text) <= LONGEST else f"({len(text)} characters: --format json has them)"
+            yield f"{prefix + name:<40}  {shown}"

@@ -1,7 +1,7 @@
-"""The command `acne-edge`: which commands there are, and the process around them.
+"""The command `acne-edge`: its list of commands, and the process around them.
 
-A command's module is imported only when it is called or help is asked for, and imports what it works with only when it runs, so
-that `--help` is instant and no command pays for another. Exit codes are those of `acne_edge.console`.
+A command's module is imported only for that command or for help, and imports its own dependencies only when it runs. So `--help`
+is instant, and no command is slowed down by another. Exit codes are those of `acne_edge.console`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import typer.core
 
 from acne_edge import console, startup
 
-DEVICE_COMMANDS = ("predict", "watch", "evaluate", "info", "doctor", "bench", "engine")
+DEVICE_COMMANDS = ("predict", "watch", "visit", "check-record", "add-count", "evaluate", "info", "doctor", "bench", "engine")
 RESEARCH_COMMANDS = ("train", "crossval", "refit", "compare", "analyse", "subject-groups")
 MODULES = {
-    **{name: f"acne_edge.cli.{name}" for name in DEVICE_COMMANDS},
+    **{name: f"acne_edge.cli.{name.replace('-', '_')}" for name in DEVICE_COMMANDS},
     **dict.fromkeys(RESEARCH_COMMANDS, "acne_edge.training.command"),
 }
 GROUPS = {"Commands on a device": DEVICE_COMMANDS, "Research commands (extra `train`)": RESEARCH_COMMANDS}
@@ -26,20 +26,21 @@ HELP = "Count acne lesions and grade severity from photographs, on this device, 
 EPILOG = """\b
 Exit codes:
   0    ok
-  1    the system failed (a full disk, say), or a defect of acne-edge itself
+  1    the system failed (for example, a full disk), or a defect in acne-edge
   2    usage: an unknown option, an unreadable list, a missing extra
-  3    some or all photographs failed
+  3    at least one photograph failed
   4    the model was refused, or the runtime cannot run it
-  5    every photograph was abstained on
+  5    no photograph got a grade: all were abstained on
+  6    check-record: a line was changed, or a result is different now
   129, 130, 143    ended by SIGHUP, SIGINT (Ctrl-C), SIGTERM
 """
 
 
 class Commands(typer.core.TyperGroup):
-    """A group whose help lists the commands by what they are for, with all that is said of each."""
+    """A group whose help lists the commands by purpose, each with its whole summary."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write the lists."""
+        """Write the lists of commands."""
         known = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
         for title, names in GROUPS.items():
             rows = [(name, _first_paragraph(known[name])) for name in names if known.get(name)]
@@ -53,7 +54,7 @@ def _first_paragraph(command: Any) -> str:
 
 
 def main() -> None:
-    """Run the command line; errors become one line and an exit code."""
+    """Run the command line; an error becomes one line and an exit code."""
     console.run(lambda args, **how: application(args)(args, prog_name="acne-edge", **how), "acne-edge")
 
 
@@ -70,7 +71,7 @@ def run() -> None:
 
 
 def application(arguments: list[str]) -> typer.Typer:
-    """The command line with the command that `arguments` name first, or with all of them."""
+    """The command line with only the command that `arguments` begin with, or with all of them."""
     app = console.application(HELP, cls=Commands, epilog=EPILOG, add_completion=True)
     app.callback(invoke_without_command=True)(_root)
     named = next((a for a in arguments if not a.startswith("-")), None)

@@ -1,4 +1,4 @@
-"""Predictions as a table, JSON, JSON lines or CSV on stdout or in a file, each as soon as it is there."""
+"""Writes predictions as a table, JSON, JSON lines, CSV or FHIR, to stdout or a file; all but FHIR as soon as they are ready."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from acne_edge.errors import AcneEdgeError, UsageError
 if TYPE_CHECKING:
     from acne_edge.prediction import Failure, Prediction
 
-Format = Literal["table", "json", "jsonl", "csv"]
+Format = Literal["table", "json", "jsonl", "csv", "fhir"]
 
 
 @dataclass
 class Tally:
-    """How many photographs a batch had, and what became of them."""
+    """Counts the photographs of a batch, the failures and the abstentions."""
 
     images: int = 0
     failed: int = 0
     abstained: int = 0
 
     def count(self, results: Iterable[Prediction | Failure]) -> Iterator[Prediction | Failure]:
-        """Pass the results on, counted; name each failure on stderr."""
+        """Pass the results on and count them; name each failure on stderr."""
         for result in results:
             self.images += 1
             if result.ok:
@@ -50,10 +50,10 @@ class Tally:
 
 @contextmanager
 def destination(file: Path | None) -> Iterator[None]:
-    """What is printed inside goes to a file, if one is named; None and `-` are stdout.
+    """Redirects what is printed inside to a file; None and `-` mean stdout.
 
-    It is written line by line to FILE.partial, which takes the file's name when all is well: until then a file that is there
-    already is kept. Raises UsageError for a file that cannot be meant, and OutputError for what the system refuses.
+    Lines are written to FILE.partial, which is renamed to FILE at the end: until then an existing FILE is kept. Raises UsageError
+    for a FILE that is a folder, lacks its folder or is named like a photograph, and OutputError if the system refuses.
     """
     if file is None or str(file) == "-":
         yield
@@ -75,13 +75,13 @@ def destination(file: Path | None) -> Iterator[None]:
         if partial.exists() and not partial.stat().st_size:
             partial.unlink()
         elif partial.exists():
-            _tell(error, f"what was done until then is in {partial}")
+            _tell(error, f"the results until then are in {partial}")
         raise
 
 
 @contextmanager
 def _printing_to(path: Path, name: str) -> Iterator[None]:
-    # The bytes of a photograph's path need not be UTF-8, and go out as they came in.
+    # A photograph's path need not be UTF-8; its bytes are written unchanged.
     stream = path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
     try:
         with redirect_stdout(Lines(stream, name)) as lines:  # type: ignore[type-var]
@@ -104,11 +104,11 @@ def _check(file: Path) -> None:
     if not file.parent.is_dir():
         raise UsageError(f"{file}: no such folder: {file.parent}")
     if is_photograph(file.name):
-        raise UsageError(f"{file}: is called like a photograph; results are text")
+        raise UsageError(f"{file}: named like a photograph, but results are text")
 
 
 def _tell(error: BaseException, more: str) -> None:
-    """Add to what the user is told of an error. Raises another in the place of a signal's, which has no words."""
+    """Add a sentence to an error's message. A signal's exception, which has none, is replaced by one that has."""
     if isinstance(error, KeyboardInterrupt | SystemExit):
         with resumable(more):
             raise error
@@ -119,8 +119,8 @@ def _tell(error: BaseException, more: str) -> None:
 
 
 def write(results: Iterable[Prediction | Failure], output: Format, lesion_map: bool = False) -> None:
-    """Print results in a format; with the lesion map, in JSON only, if it is wanted."""
-    {"table": _table, "json": _json, "jsonl": _jsonl, "csv": _csv}[output](results, lesion_map)
+    """Print results in a format; `lesion_map` adds the lesion map, in JSON only."""
+    {"table": _table, "json": _json, "jsonl": _jsonl, "csv": _csv, "fhir": _fhir}[output](results, lesion_map)
 
 
 def _jsonl(results: Iterable[Prediction | Failure], lesion_map: bool) -> None:
@@ -129,7 +129,7 @@ def _jsonl(results: Iterable[Prediction | Failure], lesion_map: bool) -> None:
 
 
 def _json(results: Iterable[Prediction | Failure], lesion_map: bool) -> None:
-    """A list; it is closed, and can be read, also when the batch is stopped."""
+    """Print a JSON list, which is closed, so that it can be read, even if the batch is stopped."""
     separator = "["
     try:
         for result in results:
@@ -155,13 +155,20 @@ def _csv(results: Iterable[Prediction | Failure], lesion_map: bool) -> None:
         writer.writerow(result.to_row())
 
 
+def _fhir(results: Iterable[Prediction | Failure], lesion_map: bool) -> None:
+    """One bundle, when all is done: its form has no place for what is half there."""
+    from acne_edge.interop.fhir import bundle
+
+    print(bundle(results).model_dump_json(indent=2))
+
+
 HEAD = f"{'lesions':>7}  {'interval':<8}  {'grade':<23}  {'p':<4}  "  # the longest grade is "moderate to very severe"
 
 
 def _table(results: Iterable[Prediction | Failure], lesion_map: bool) -> None:
-    """Aligned columns, a line as soon as its photograph is done; last what has no fixed width, the path and what is wrong.
+    """Print aligned columns, each line as soon as its photograph is done; the path and any problems come last.
 
-    Where the line would be longer than the terminal is wide, what is wrong stands in lines of its own, under the path.
+    If the line would be wider than the terminal, the problems go on lines of their own, under the path.
     """
     print(HEAD + "image  [what is wrong]")
     for result in results:
@@ -173,7 +180,7 @@ def _table(results: Iterable[Prediction | Failure], lesion_map: bool) -> None:
 
 
 def _cells(result: Prediction | Failure) -> tuple[tuple[str, str, str, str], str]:
-    """The four figures of a line, and what is wrong with the photograph."""
+    """The four figures of a line, and the photograph's problems."""
     if not result.ok:
         return ("-", "-", "-", "-"), result.error.code
     wrong = " ".join(result.quality.reasons)
@@ -187,7 +194,7 @@ def _cells(result: Prediction | Failure) -> tuple[tuple[str, str, str, str], str
 
 
 def _wrapped(line: str, wrong: str) -> list[str]:
-    """The lines of one photograph, for a terminal; anything else has no width, and takes one line."""
+    """The lines of one photograph, wrapped for a terminal; other outputs have no width and get one line."""
     if not wrong:
         return [line]
     import shutil

@@ -1,7 +1,7 @@
-"""`acne-edge predict --save DIR`: a picture a photograph, and predictions.jsonl and predictions.csv, as the results come.
+"""`acne-edge predict --save DIR`: writes a picture of each photograph, predictions.jsonl and predictions.csv as results come.
 
-A batch that is killed keeps all that it had finished. `predictions.jsonl` says what that is: a line is written just before its
-picture, so a line whose picture is not there, a line that is cut off, and a line of a photograph that failed are done again.
+A killed batch keeps everything that it had finished, as `predictions.jsonl` records. Each line is written just before its
+picture, so a photograph is done again if its picture is missing, its line is cut off, or it failed.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ PICTURE = ".jpg"
 
 
 class SavedBatch:
-    """A folder that a batch is kept in. A file that is there already is never overwritten, photographs least of all.
+    """The folder of a saved batch. It never overwrites an existing file, so no photograph is ever lost.
 
-    Raises UsageError if the folder holds a batch and `resume` is not set, or holds one that cannot be gone on with; AcneEdgeError
+    Raises UsageError if the folder holds a batch and `resume` is not set, or a batch that cannot be resumed, and AcneEdgeError
     if it cannot be read or written.
     """
 
@@ -42,12 +42,12 @@ class SavedBatch:
         self.folder, self._resume = folder, resume
         self.failed = 0  # pictures that could not be drawn
         self.stdin = b""  # the photograph of a result without a path, or with the path `-`
-        self._done: set[str] = set()  # paths of the photographs that are
-        self._pictures: set[str] = set()  # real paths of theirs
+        self._done: set[str] = set()  # paths of finished photographs
+        self._pictures: set[str] = set()  # real paths of their pictures
         self._made_by: tuple[str, str] | None = None  # the model's sha256, and the scale
         there = next((folder / name for name in (RECORDS, TABLE) if (folder / name).exists()), None)
         if there and not resume:
-            raise UsageError(f"{there}: is there already; go on with the batch by --resume, or name another folder")
+            raise UsageError(f"{there}: exists already; resume the batch with --resume, or name another folder")
         try:
             if (folder / RECORDS).exists():
                 self._tidy()
@@ -55,7 +55,7 @@ class SavedBatch:
             raise self._unusable(error) from error
 
     def missing(self, found: Sequence[Found]) -> list[Found]:
-        """Of what `sources.paths.expand` found, what is not done yet and is no picture of the batch; of `-` nobody knows."""
+        """The found paths (`sources.paths.expand`) that are neither done nor pictures of the batch; `-` is always kept."""
         if not self._done:
             return list(found)
         missing = [
@@ -67,11 +67,11 @@ class SavedBatch:
         return missing
 
     def keep(self, results: Iterable[Prediction | Failure]) -> Iterator[Prediction | Failure]:
-        """Pass results on, each once it is kept."""
+        """Save each result, then pass it on."""
         first = True
         with ExitStack() as self._files:
             for result, picture in self._with_pictures(results):
-                if first:  # a batch that does not begin, for want of a model, leaves no trace
+                if first:  # so that a batch without a usable model leaves nothing behind
                     self._open()
                     first = False
                 self._keep(result, picture)
@@ -95,7 +95,7 @@ class SavedBatch:
         if result.ok:
             made_by = (result.model.sha256, result.scale)
             if self._made_by not in (None, made_by):
-                raise UsageError(f"{self.folder / RECORDS}: is by another model or on another scale; name another folder")
+                raise UsageError(f"{self.folder / RECORDS}: made by another model or on another scale; name another folder")
             self._made_by = made_by
             record["picture"] = self._free_name(result.path) if picture else None
         self._records.write(json.dumps(record) + "\n")
@@ -105,7 +105,7 @@ class SavedBatch:
         self._table.add(record)
 
     def _with_pictures(self, results: Iterable[Prediction | Failure]) -> Iterator[tuple[Prediction | Failure, bytes | None]]:
-        """Each result and its picture, in order. Drawing, which takes longer than predicting, has threads of its own."""
+        """Each result and its picture, in order. Pictures are drawn in threads, because drawing takes longer than predicting."""
         return in_order(lambda result: (result, self._picture(result) if result.ok else None), results, available_cpus(), ahead=1)
 
     def _picture(self, result: Prediction) -> bytes | None:
@@ -117,7 +117,7 @@ class SavedBatch:
             return None
 
     def _free_name(self, path: str | None) -> str:
-        """A name that no file in the folder has: that of the photograph, with a number if need be."""
+        """A name that is free in the folder: the photograph's, with a number if that is taken."""
         stem = "stdin" if path in (None, STDIN) else Path(path).stem
         number, name = 1, f"{stem}.marked{PICTURE}"
         while name.casefold() in self._names:
@@ -127,7 +127,7 @@ class SavedBatch:
         return name
 
     def _tidy(self) -> None:
-        """Leave in both files what is done, and nothing else."""
+        """Remove everything but finished photographs from both files."""
         new_records, new_table = (self.folder / f".{name}.tmp" for name in (RECORDS, TABLE))
         try:
             with new_records.open("w", encoding="utf-8") as records, _open_table(new_table, "w") as table:
@@ -157,7 +157,7 @@ class SavedBatch:
                 except (ValueError, KeyError, TypeError) as error:
                     if line.endswith("\n"):  # only the last one may be cut off
                         raise UsageError(
-                            f"{self.folder / RECORDS}:{number}: is no line of a batch; name another folder"
+                            f"{self.folder / RECORDS}:{number}: not a line of a batch; name another folder"
                         ) from error
 
 
@@ -166,7 +166,7 @@ def _open_table(path: Path, mode: str) -> IO[str]:
 
 
 class _Table:
-    """The CSV file, a row as soon as it is known."""
+    """The CSV file, written row by row."""
 
     def __init__(self, stream: IO[str]) -> None:
         from acne_edge.prediction import COLUMNS
@@ -177,7 +177,7 @@ class _Table:
             self._writer.writeheader()
 
     def add(self, record: dict[str, Any]) -> None:
-        """A row, on the disk."""
+        """Write a row to the disk."""
         from acne_edge.prediction import row
 
         self._writer.writerow(row(record) | {"picture": record.get("picture")})

@@ -1,4 +1,4 @@
-"""What `acne-edge --version` prints: found without importing a runtime or an array."""
+"""The text of `acne-edge --version`, found without importing numpy or a runtime."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from acne_edge.onnx_file import manifest_text
 
 
 def versions() -> str:
-    """Package, shipped models (the first is the default) and runtime, a line each."""
+    """One line each for the package, the shipped models (the first is the default) and the runtime."""
     shipped = ", ".join(f"{name} {_of_model(str(entry['file']))}" for name, entry in models.index().items())
     return f"acne-edge {__version__}\nmodels {shipped}\nONNX Runtime {_of_runtime()}, Python {platform.python_version()}"
 
@@ -27,7 +27,7 @@ def _of_model(file: str) -> str:
 
 
 def _of_runtime() -> str:
-    """By the text of its package, whose import takes longer than everything else here."""
+    """ONNX Runtime's version, read from its source text, because its import takes longer than everything else here."""
     try:
         spec = find_spec("onnxruntime")
         text = files.read(str(spec.origin), 1_000_000).decode() if spec else ""

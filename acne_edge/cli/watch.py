@@ -15,37 +15,43 @@ from acne_edge.cli.options import (
     BackendOption,
     ModelOption,
     QualityOption,
+    RecordOption,
     ScaleOption,
     StrictOption,
     ThreadsOption,
     open_grader,
+    open_record,
 )
 from acne_edge.errors import ImageNotFoundError, MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     from acne_edge.grader import AcneGrader
+    from acne_edge.records.record import Record
     from acne_edge.sources.folder import WatchedFolder
 
 
 def watch(
-    directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Directory that photographs arrive in.")] = None,
+    directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Directory to watch for new photographs.")] = None,
     camera: Annotated[
         str | None, typer.Option(help="Instead: a camera's number, a stream's URL, or a video file (extra `camera`).")
     ] = None,
-    smoothing: Annotated[float, typer.Option(min=0.0, help="Of --camera: time constant in seconds.")] = 2.0,
-    settle: Annotated[float, typer.Option(min=0.0, help="Seconds without a change after which a file is whole.")] = 1.0,
+    smoothing: Annotated[float, typer.Option(min=0.0, help="With --camera: time constant of the smoothing, in seconds.")] = 2.0,
+    settle: Annotated[float, typer.Option(min=0.0, help="Seconds without a change after which a file counts as complete.")] = 1.0,
     model: ModelOption = None,
     scale: ScaleOption = None,
     backend: BackendOption = "auto",
     threads: ThreadsOption = 0,
     strict: StrictOption = False,
     on_poor_quality: QualityOption = "warn",
+    record: RecordOption = None,
 ) -> None:
-    """Predict what arrives in a directory, or a camera shows, as JSONL, until SIGINT or SIGTERM."""
+    """Predict new photographs in a directory, or a camera's frames, as JSONL, until SIGINT or SIGTERM."""
     from threading import Event
 
     if (directory is None) == (camera is None):
-        raise UsageError("watch wants a directory or --camera SOURCE")
+        raise UsageError("watch needs a directory or --camera SOURCE")
+    if camera is not None and record is not None:
+        raise UsageError("--record needs a directory: a camera's frame leaves no file that could be checked later")
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -64,20 +70,25 @@ def watch(
 
     folder = WatchedFolder(directory, settle)
     try:
-        with open_grader(model, backend, threads, strict, scale, on_poor_quality) as grader:
+        with open_record(record) as kept, open_grader(model, backend, threads, strict, scale, on_poor_quality) as grader:
             grader.warmup()
             for path in folder.files(stop):
-                _predict(grader, folder, path)
+                _predict(grader, folder, path, kept)
     finally:
         folder.close()
 
 
-def _predict(grader: AcneGrader, folder: WatchedFolder, path: Path) -> None:
-    result = grader.try_predict(path)
+def _predict(grader: AcneGrader, folder: WatchedFolder, path: Path, record: Record | None) -> None:
+    from acne_edge.image import NotedFile
+
+    source = NotedFile(path)
+    result = grader.try_predict(source)
     error = None if result.ok else result.error
     if isinstance(error, ImageNotFoundError):
         folder.again(path, error.message)
         return
+    if record is not None:
+        record.add(grader, result, source)
     output.write(output.Tally().count([result]), "jsonl")
     if isinstance(error, MissingExtraError):
         folder.passed_over(path)  # it can be predicted when the extra is installed

@@ -1,28 +1,28 @@
-"""The annotated set: what people say of photographs, and where they see lesions. COCO's JSON with a few fields more.
+"""The annotated set: labels of photographs, and the places of lesions. It is COCO JSON with a few more fields.
 
-Any program that reads COCO (CVAT, Label Studio, pycocotools) finds photographs and boxes in it. What COCO has no place for
-stands beside them:
+Any program that reads COCO (CVAT, Label Studio, pycocotools) finds photographs and boxes in it. Fields that COCO lacks are added:
 
     {
       "info": {"description": "...", "format": "acne-edge annotated set", "version": "1.0", "scale": "hayashi"},
       "images": [{"id": 1, "file_name": "visit1/left.jpg", "width": 3112, "height": 3456}],
-      "categories": [{"id": 1, "name": "lesion", "supercategory": "acne", "keypoints": ["centre"], "skeleton": []}],
+      "categories": [{"id": 1, "name": "lesion", "supercategory": "acne"}],
       "readings": [{"id": 1, "image_id": 1, "by": "Dr A", "at": "2026-11-28T10:00:00+00:00",
                     "count": 12, "grade": 1, "marked": true, "note": ""}],
       "annotations": [{"id": 1, "image_id": 1, "reading_id": 1, "category_id": 1, "iscrowd": 0, "point": false,
-                       "bbox": [1502.0, 880.5, 140.0, 122.0], "area": 17080.0,
-                       "keypoints": [1572.0, 941.5, 2], "num_keypoints": 1, "score": 0.87}]
+                       "bbox": [1502.0, 880.5, 140.0, 122.0], "area": 17080.0, "segmentation": [],
+                       "score": 0.87}]
     }
 
-* Lengths are pixels of the photograph, upright, from its upper left corner. `file_name` is a path below the folder of the
+* Lengths are pixels of the upright photograph, from its upper left corner. `file_name` is a path below the folder of the
   photographs, with `/`.
-* A **reading** is what one person, or model, says of one photograph at one time; `by` and `at` (ISO 8601) may be empty. `count`
-  (lesions) and `grade` (index into the grades of the `scale`, from 0) are null where they were not given. `marked` says whether
-  lesions were marked: without, no annotations means that nobody looked; with it, that there are none.
-* An annotation belongs to a reading. `point` says that only the centre was marked, and the box stands there for programs that
-  want one. `score` is there where a model marked.
-* A file of plain COCO, without `readings`, is read as one reading a photograph, whose count is the number of its annotations.
-  Where its `file_name` does not lie below a folder, the name alone counts.
+* A **reading** is the judgement of one photograph by one person or model at one time; `by` and `at` (ISO 8601) may be empty.
+  `count` (lesions) and `grade` (index into the grades of the `scale`, from 0) are null if they were not given. `marked` says
+  whether lesions were marked: if true, no annotations means no lesions; if false, that nobody marked any.
+* An annotation belongs to a reading. `point` says that only the centre was marked; the box is there for programs that need
+  one, and its centre is the point. There are no COCO key points: Label Studio would make two marks of each lesion. `score`
+  exists if a model set the mark.
+* A plain COCO file, without `readings`, is read as one reading per photograph, whose count is the number of its annotations.
+  If its `file_name` is no relative path, only the name is used.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from acne_edge.files import write
 FORMAT, VERSION = "acne-edge annotated set", "1.0"  # a minor version adds fields and changes none
 MAX_BYTES = 512_000_000
 MAX_COUNT, MAX_GRADE = 10_000, 15
-POINT_SIDE = 0.044  # of the box that stands for a point, in shorter sides: as large as the boxes in ACNE04 at the median
+POINT_SIDE = 0.044  # of a point's box, as a share of the shorter side: the median box side in ACNE04
 DECIMALS = 3  # of pixels
 
 
@@ -49,17 +49,17 @@ DECIMALS = 3  # of pixels
 class Mark:
     """One lesion. A point has no width and no height."""
 
-    x: float  # of the centre, 0 at the left edge of the upright photograph and 1 at the right one
-    y: float  # 0 at the top and 1 at the bottom
-    width: float = 0.0  # in widths of the photograph
+    x: float  # of the centre: 0 at the left edge of the upright photograph, 1 at the right edge
+    y: float  # of the centre: 0 at the top, 1 at the bottom
+    width: float = 0.0  # as a share of the photograph's width
     height: float = 0.0  # in heights
     kind: str = "lesion"  # COCO's category
-    score: float | None = None  # where a model marked
+    score: float | None = None  # only for a model's mark
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What one person, or model, says of one photograph at one time."""
+    """The judgement of one photograph by one person or model at one time."""
 
     count: int | None = None  # lesions
     grade: int | None = None  # index into the grades of the set's scale, from 0
@@ -71,7 +71,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class AnnotatedPhotograph:
-    """A photograph and what is said of it."""
+    """A photograph and its readings."""
 
     name: str  # path below the folder of the photographs, with `/`
     width: int  # pixels, upright
@@ -81,12 +81,12 @@ class AnnotatedPhotograph:
 
 @dataclass(frozen=True)
 class AnnotatedSet:
-    """Photographs, each of another name, and what is said of them."""
+    """Photographs with different names, and their readings."""
 
     photographs: tuple[AnnotatedPhotograph, ...]
     scale: str = "hayashi"  # name of the severity scale that grades are given on
     description: str = ""
-    info: Mapping[str, Any] = field(default_factory=dict, compare=False)  # what a file says of itself beside these
+    info: Mapping[str, Any] = field(default_factory=dict, compare=False)  # other fields of the file's `info`
 
 
 def write_annotated(path: Path, annotated: AnnotatedSet) -> None:
@@ -95,7 +95,7 @@ def write_annotated(path: Path, annotated: AnnotatedSet) -> None:
 
 
 def to_coco(annotated: AnnotatedSet) -> dict[str, Any]:
-    """The set in the form that stands at the top of this module."""
+    """The set as the JSON at the top of this module."""
     kinds = sorted({m.kind for p in annotated.photographs for r in p.readings for m in r.marks or ()} | {"lesion"})
     readings: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -123,38 +123,33 @@ def to_coco(annotated: AnnotatedSet) -> dict[str, Any]:
             {"id": number, "file_name": p.name, "width": p.width, "height": p.height}
             for number, p in enumerate(annotated.photographs, 1)
         ],
-        "categories": [
-            {"id": number, "name": kind, "supercategory": "acne", "keypoints": ["centre"], "skeleton": []}
-            for number, kind in enumerate(kinds, 1)
-        ],
+        "categories": [{"id": number, "name": kind, "supercategory": "acne"} for number, kind in enumerate(kinds, 1)],
         "readings": readings,
         "annotations": annotations,
     }
 
 
 def _shape(mark: Mark, photograph: AnnotatedPhotograph) -> dict[str, Any]:
-    """The fields that say where a lesion is. They are rounded so that what is read of them is written as it was."""
+    """The fields of a lesion's place, rounded so that reading and writing them again gives the same."""
     x, y = mark.x * photograph.width, mark.y * photograph.height
     width, height = round(mark.width * photograph.width, DECIMALS), round(mark.height * photograph.height, DECIMALS)
     point = not (width or height)
     if point:
         x, y = round(x, DECIMALS), round(y, DECIMALS)
         width = height = 2 * round(POINT_SIDE / 2 * min(photograph.width, photograph.height), DECIMALS)
-    left, top = round(x - width / 2, DECIMALS), round(y - height / 2, DECIMALS)
-    centre = [round(value, DECIMALS + 1) for value in (left + width / 2, top + height / 2)]
+    left, top = (round(edge, DECIMALS) + 0.0 for edge in (x - width / 2, y - height / 2))  # + 0.0 makes -0.0 a 0.0
     shape = {
         "bbox": [left, top, width, height],
         "area": round(width * height, DECIMALS),
+        "segmentation": [],  # CVAT takes an annotation for a rectangle where this is empty
         "iscrowd": 0,
-        "keypoints": [x, y, 2] if point else [*centre, 2],
-        "num_keypoints": 1,
         "point": point,
     }
     return shape if mark.score is None else {**shape, "score": round(mark.score, 4)}
 
 
 def read_annotated(path: Path) -> AnnotatedSet:
-    """Read an annotated set, or a file of plain COCO. Raises UsageError, naming the field, for anything else."""
+    """Read an annotated set or a plain COCO file. Raises UsageError, naming the field, for anything else."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UsageError(f"{path}: over {MAX_BYTES // 1_000_000} MB; divide it")
@@ -170,7 +165,7 @@ def read_annotated(path: Path) -> AnnotatedSet:
 
 
 def from_coco(root: Any) -> AnnotatedSet:
-    """The set in JSON as it stands at the top of this module, or of plain COCO. Raises UsageError, naming the field."""
+    """The set from JSON as at the top of this module, or from plain COCO. Raises UsageError, naming the field."""
     top = _Object(root, "annotated set")
     info = _Object(root.get("info", {}), "info")
     major = VERSION.split(".")[0]
@@ -200,7 +195,7 @@ def from_coco(root: Any) -> AnnotatedSet:
     plain = readings is None
     photographs = tuple(_photograph(image, tuple(said.get(number, [])), plain) for number, image in images.items())
     if len({p.name for p in photographs}) < len(photographs):
-        raise UsageError("images: two have the same file_name")
+        raise UsageError("images: two of them have the same file_name")
     own = ("description", "format", "version", "scale")
     rest = {key: value for key, value in info.value.items() if key not in own}
     return AnnotatedSet(photographs, info.text("scale", "hayashi"), info.text("description", ""), rest)
@@ -209,14 +204,14 @@ def from_coco(root: Any) -> AnnotatedSet:
 def _by_id(objects: Sequence[_Object]) -> dict[int, _Object]:
     found = {item.integer("id", 0): item for item in objects}
     if len(found) < len(objects):
-        raise UsageError(f"{objects[0].path.partition('[')[0]}: two have the same id")
+        raise UsageError(f"{objects[0].path.partition('[')[0]}: two of them have the same id")
     return found
 
 
 def _photograph(image: _Object, readings: tuple[Reading, ...], plain: bool) -> AnnotatedPhotograph:
     name = image.text("file_name")
-    if plain:  # some programs write where they keep the photographs themselves
-        name = name.replace("\\", "/")
+    if plain:  # some programs write their own path of the photograph
+        name = name.replace("\\", "/").rpartition("?d=")[2]  # Label Studio's address of a file in its local storage
         name = PurePosixPath(name).name if name.startswith("/") or ":" in name or ".." in PurePosixPath(name).parts else name
     parts = PurePosixPath(name).parts
     if not parts or parts[0] == "/" or ".." in parts or "\\" in name or "\0" in name:
@@ -244,9 +239,8 @@ def _mark(annotation: _Object, image: _Object, kinds: Mapping[int, str]) -> Mark
     if category not in kinds:
         raise UsageError(f"{annotation.path}.category_id: no such category")
     width, height = image.integer("width", 1), image.integer("height", 1)
-    keypoints = annotation.numbers("keypoints") if annotation.value.get("keypoints") else []
-    point = annotation.value.get("point", "bbox" not in annotation.value)
-    if point:
+    if "bbox" not in annotation.value:  # plain COCO with key points alone
+        keypoints = annotation.numbers("keypoints") if annotation.value.get("keypoints") else []
         if len(keypoints) != 3:
             raise UsageError(f"{annotation.path}: expected a bbox of four numbers, or keypoints of three for a point")
         x, y, w, h = keypoints[0], keypoints[1], 0.0, 0.0
@@ -254,9 +248,10 @@ def _mark(annotation: _Object, image: _Object, kinds: Mapping[int, str]) -> Mark
         box = annotation.numbers("bbox")
         if len(box) != 4 or min(box[2:]) < 0:
             raise UsageError(f"{annotation.path}.bbox: expected x, y, width, height")
-        x, y, w, h = box[0] + box[2] / 2, box[1] + box[3] / 2, box[2], box[3]
+        x, y = box[0] + box[2] / 2, box[1] + box[3] / 2
+        w, h = (0.0, 0.0) if annotation.value.get("point") else (box[2], box[3])
     if not (0 <= x <= width and 0 <= y <= height):
-        raise UsageError(f"{annotation.path}: its centre lies outside of the photograph's {width}x{height} pixels")
+        raise UsageError(f"{annotation.path}: its centre lies outside the photograph's {width}x{height} pixels")
     score = annotation.value.get("score")
     if score is not None:
         (score,) = annotation.numbers("score")
@@ -264,7 +259,7 @@ def _mark(annotation: _Object, image: _Object, kinds: Mapping[int, str]) -> Mark
 
 
 class _Object:
-    """Typed access to a JSON object, with its place in every error."""
+    """Typed access to a JSON object; every error names the field."""
 
     def __init__(self, value: Any, path: str) -> None:
         if not isinstance(value, dict):

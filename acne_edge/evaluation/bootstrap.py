@@ -1,4 +1,4 @@
-"""How far a figure can be trusted: the one bootstrap behind every interval of this project."""
+"""The bootstrap behind every 95 % interval of this project."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-Figure: TypeAlias = "dict[str, float | None]"  # value, low, high; None where there is none
+Figure: TypeAlias = "dict[str, float | None]"  # value, low, high; None for a figure that does not exist
 
 REPEATS = 1000
 LEVEL = 0.95
@@ -21,11 +21,11 @@ def bootstrap(
     level: float = LEVEL,
     seed: int = 0,
 ) -> dict[str, Figure]:
-    """Percentile bootstrap over `n` photographs: {name: {value, low, high}} of what `figures(indices)` returns.
+    """Percentile bootstrap over `n` photographs: {name: {value, low, high}} for each figure that `figures(indices)` returns.
 
     `figures` gets indices int64 [n] into the photographs: first all of them, then `repeats` samples drawn with replacement. The
-    same `n` and `seed` give the same samples, so that two models measured at these indices are compared photograph by photograph.
-    A figure that does not exist is nan there; here it is None, and samples without it are left out of its percentiles.
+    same `n` and `seed` give the same samples, so that two models can be compared photograph by photograph. A figure that does
+    not exist is nan in `figures` and None in the result; samples without it are left out of its percentiles.
 
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13.
     """

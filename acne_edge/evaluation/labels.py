@@ -1,27 +1,30 @@
-"""Labels of photographs: one reader for everything that trains on them or measures by them."""
+"""Reads labels of photographs, for training and for measuring."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from acne_edge.errors import UsageError
 
-MAX_BYTES = 64_000_000  # of a list: two million photographs
-SEPARATORS = (",", ";", "\t")  # of the columns of a table
+MAX_BYTES = 64_000_000  # about two million photographs
+STDIN = "-"  # in the place of a list's path
+SEPARATORS = (",", ";", "\t")  # between columns of a table
 
 
 @dataclass(frozen=True)
 class Label:
-    """What people say of one photograph."""
+    """The label of one photograph, given by people."""
 
-    name: str  # of the photograph's file
+    name: str  # the photograph's file name
     grade: int  # index into the scale's labels, from 0
     count: int  # lesions
+    source: str = field(default="", compare=False)  # where the photograph is from, if the labels say so
 
 
 class Labelled(Protocol):
@@ -29,7 +32,7 @@ class Labelled(Protocol):
 
     @property
     def name(self) -> str:
-        """Of the photograph's file."""
+        """The photograph's file name."""
 
     @property
     def grade(self) -> int:
@@ -41,32 +44,33 @@ class Labelled(Protocol):
 
 
 class Bands(Protocol):
-    """As much of a `grading.SeverityScale` as labels need."""
+    """The part of a `grading.SeverityScale` that labels need."""
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The grades' names, from the mildest on."""
+        """The grades' names, mildest first."""
 
     def grade(self, count: float) -> int:
         """The grade of a count."""
 
 
 def read_labels(path: Path, scale: Bands | None = None) -> list[Label]:
-    """Read labels as people have them, in UTF-8; a byte order mark and the line ends of Windows do no harm.
+    """Read a list of labels in UTF-8; a byte order mark and Windows line ends are accepted.
 
-    * A table whose first line names the columns `file` and `count`, and perhaps `grade`, in any order, among others, parted by
-      commas, semicolons or tabs. A grade is a number from 0 or one of the scale's names; where there is none, it is that of
-      the count. Only this form can hold names with spaces, in quotes where they hold the separator.
-    * A list as ACNE04 has it: `name grade count` a line.
+    * A table, separated by commas, semicolons or tabs. Its first line names the columns `file`, `count` and, optionally, `grade`,
+      in any order and among others. A grade is a number from 0 or one of the scale's names; if it is empty, it follows from
+      the count. Only a table can have names with spaces; names that contain the separator need quotes.
+      An optional column `source` says where a photograph comes from: a clinic, a camera.
+    * A list like ACNE04's, with one line `name grade count` per photograph.
 
-    File names are not labels: 42 prefixes in ACNE04 disagree with its lists.
+    Grades in file names are not used: 42 of them in ACNE04 disagree with its lists.
 
     Args:
-        path: the file.
-        scale: of the grades; needed for grades by name and for photographs without one.
+        path: the file; `-` is stdin.
+        scale: the grades' scale; needed for grades by name and for photographs without a grade.
 
-    Raises UsageError, naming the line, if the file is missing, no regular file, too long or empty, names a photograph twice in a
-    table, or a line is not of its form.
+    Raises UsageError if the file is missing, not a regular file, too long or empty, and, naming the line, if a line is malformed
+    or a table names a photograph twice.
     """
     lines = _text(path).splitlines()
     first = next((line for line in lines if line.strip()), "")
@@ -108,13 +112,14 @@ def _from_table(path: Path, lines: list[str], separator: str, scale: Bands | Non
         if not name or not _is_number(count):
             raise UsageError(f"{where}: expected a file and a whole count, found {separator.join(cells)[:60]!r}")
         if name in rows:
-            raise UsageError(f"{where}: {name} stands in an earlier line too; leave one of them")
-        rows[name] = Label(name, _grade(where, values.get("grade", ""), int(count), scale), int(count))
+            raise UsageError(f"{where}: {name} is in an earlier line too; keep one of them")
+        grade = _grade(where, values.get("grade", ""), int(count), scale)
+        rows[name] = Label(name, grade, int(count), values.get("source", ""))
     return list(rows.values())
 
 
 def _grade(where: str, text: str, count: int, scale: Bands | None) -> int:
-    """The grade that a text says, by number or name, or the count's where it says nothing."""
+    """The grade in a text, by number or name; the count's if the text is empty."""
     if _is_number(text):
         return int(text)
     if scale is None:
@@ -129,7 +134,7 @@ def _grade(where: str, text: str, count: int, scale: Bands | None) -> int:
 
 
 def _names(cells: list[str]) -> list[str]:
-    """Names of columns, however they are written."""
+    """Column names without regard to case and spaces."""
     return [cell.strip().strip('"').strip().lower() for cell in cells]
 
 
@@ -137,14 +142,24 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < 10
 
 
+def _stdin() -> bytes:
+    return sys.stdin.buffer.read(MAX_BYTES + 1) if sys.stdin else b""
+
+
+def _bytes(path: Path) -> bytes:
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path}: a list is a regular file, and this is none")
+    with path.open("rb") as stream:
+        return stream.read(MAX_BYTES + 1)
+
+
 def _text(path: Path) -> str:
     try:
-        if path.exists() and not path.is_file():
-            raise UsageError(f"{path}: a list is a regular file, and this is none")
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        data = _stdin() if str(path) == STDIN else _bytes(path)
     except (OSError, ValueError) as error:  # ValueError: a name with a null character
         raise UsageError(f"{path}: cannot read the list file ({getattr(error, 'strerror', None) or error})") from error
+    if str(path) == STDIN and data.lstrip()[:1] == b"{":
+        raise UsageError(f"{path}: stdin is read as a list or a table; an annotated set is read from a .json file")
     if len(data) > MAX_BYTES:
         raise UsageError(f"{path}: the list is over {MAX_BYTES // 1_000_000} MB; divide it")
     try:
@@ -154,6 +169,6 @@ def _text(path: Path) -> str:
 
 
 def list_hash(labels: Iterable[Labelled]) -> str:
-    """sha256 over the sorted `name grade count` lines: names a set of labelled photographs without holding it."""
+    """sha256 over the sorted `name grade count` lines, hexadecimal: it identifies a labelled set without containing it."""
     lines = sorted(f"{label.name} {label.grade} {label.count}" for label in labels)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

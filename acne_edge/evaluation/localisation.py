@@ -1,4 +1,4 @@
-"""How well positions agree with the boxes that people drew around lesions. Pure functions of arrays."""
+"""Measures how well positions agree with boxes that people drew around lesions. Pure functions of arrays."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Boxes = NDArray[np.floating]  # [n, 4] of (xmin, ymin, xmax, ymax) in 0..1 of the frame; a point is a box without size
+Boxes = NDArray[np.floating]  # [n, 4]: (xmin, ymin, xmax, ymax) in 0..1 of the frame; a point is a box of size 0
 
 RULE = "centre inside the box widened by half a cell of the map on every side; best first, each takes the nearest box still free"
-LOWEST = 0.01  # the least score of positions that an average precision is made of; what lies below adds nothing to it
+LOWEST = 0.01  # lowest score of the positions in an average precision; lower ones would add almost nothing
 
 
 def match(lesions: ArrayLike, boxes: Boxes, slack: float) -> NDArray[np.bool_]:
-    """Which of the lesions [n, 3] of (x, y, score) hit a box, by RULE.
+    """Which of the lesions [n, 3], each (x, y, score), hit a box by RULE.
 
     Args:
         lesions: centres in 0..1 of the frame and their scores, in any order.
         boxes: see `Boxes`.
-        slack: by how much boxes are widened on every side, in 0..1 of the frame: half a cell of the map.
+        slack: how much to widen boxes on every side, in 0..1 of the frame; half a cell of the map.
     """
     lesions = np.asarray(lesions, np.float64).reshape(-1, 3)
     hit = np.zeros(len(lesions), bool)
@@ -38,17 +38,17 @@ def match(lesions: ArrayLike, boxes: Boxes, slack: float) -> NDArray[np.bool_]:
 def localisation(
     lesions: Sequence[ArrayLike], boxes: Sequence[Boxes], slack: float, threshold: float | None = None
 ) -> dict[str, Any]:
-    """Average precision of positions, and F1, precision and recall at a threshold of the score, by RULE.
+    """Average precision of positions, and F1, precision and recall at a score threshold, by RULE.
 
     Args:
-        lesions: of each photograph [n, 3] of (x, y, score); for the average precision, down to the score LOWEST.
-        boxes: of each photograph, one a lesion.
+        lesions: for each photograph [n, 3], each (x, y, score); for the average precision, down to the score LOWEST.
+        boxes: for each photograph, one box per lesion.
         slack: see `match`.
-        threshold: the least score that counts for F1; None takes the one with the best F1, which flatters unless it was
-            found on other photographs.
+        threshold: the lowest score that counts for F1; None takes the one with the best F1, which is optimistic unless it is
+            then used on other photographs.
 
-    Average precision is the area under the precision over the recall, the precision made non-increasing (Everingham et al., IJCV
-    2010, as in 2010 and after). Without a box it, recall and F1 are nan; without a position, precision is.
+    Average precision is the area under the precision-recall curve, with precision made non-increasing (Everingham et al., IJCV
+    2010; the rule since VOC 2010). Without boxes, average precision, recall and F1 are nan; without positions, precision is.
     """
     found = [np.asarray(places, np.float64).reshape(-1, 3) for places in lesions]
     scores = np.concatenate([places[:, 2] for places in found])

@@ -1,7 +1,7 @@
-"""Figures of merit for grades and counts, in the form of the acne-grading literature. All pure functions of arrays.
+"""Figures of merit for grades and counts, as the acne-grading literature defines them. All are pure functions of arrays.
 
-A figure that does not exist for the photographs at hand (the sensitivity of a grade that none of them has) is nan here, so that
-arrays of figures can be computed with; it is null in every JSON (`tables.to_json`), and `outcome.REASONS` says why.
+A figure that does not exist for the given photographs (the sensitivity of a grade that none of them has) is nan here, so that
+arrays of figures stay numeric. It is null in every JSON (`tables.to_json`), and `outcome.REASONS` says why.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def confusion_matrix(truth: ArrayLike, predicted: ArrayLike, grades: int) -> NDArray[np.int64]:
-    """[grades, grades] counts; row = true grade, column = predicted grade."""
+    """Numbers of photographs [grades, grades]; row = true grade, column = predicted grade."""
     matrix = np.zeros((grades, grades), np.int64)
     np.add.at(matrix, (np.asarray(truth), np.asarray(predicted)), 1)
     return matrix
 
 
 def quadratic_kappa(matrix: NDArray[np.int64]) -> float:
-    """Quadratic weighted kappa (Cohen 1968) of a confusion matrix; nan when one grade is all there is."""
+    """Quadratic weighted kappa (Cohen 1968) of a confusion matrix; nan if truth and prediction have one and the same grade."""
     n = len(matrix)
     weight = (np.arange(n)[:, None] - np.arange(n)) ** 2
     expected = np.outer(matrix.sum(1), matrix.sum(0)) / max(matrix.sum(), 1)
@@ -65,12 +65,12 @@ def count_metrics(truth: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
 def agreement(ratings: ArrayLike) -> float:
     """ICC(2,1), the agreement of single raters drawn at random, of `ratings` [n photographs, k raters] (Shrout and Fleiss 1979).
 
-    In a two-way analysis of variance with the mean squares BMS between photographs, JMS between raters and EMS of what is left:
+    A two-way analysis of variance gives the mean squares BMS between photographs, JMS between raters and EMS of the residual:
 
         ICC(2,1) = (BMS - EMS) / (BMS + (k - 1) EMS + k (JMS - EMS) / n)
 
-    Psychological Bulletin 86, 420-428, case 2. Unlike a correlation, it falls where one rater always counts more. It is nan for
-    fewer than two photographs or raters, and where all ratings are equal.
+    (Psychological Bulletin 86, 420-428, case 2). Unlike a correlation, it is lower if one rater always counts more. It is nan
+    for fewer than two photographs or raters, and if all ratings are equal.
     """
     x = np.asarray(ratings, np.float64)
     n, k = x.shape
@@ -85,9 +85,9 @@ def agreement(ratings: ArrayLike) -> float:
 
 
 def limits_of_agreement(truth: ArrayLike, predicted: ArrayLike) -> tuple[float, float]:
-    """The 95 % limits of agreement (Bland and Altman, Lancet 1986): mean difference -+ 1.96 standard deviations, in lesions.
+    """The 95 % limits of agreement, in lesions (Bland and Altman, Lancet 1986): mean difference -+ 1.96 standard deviations.
 
-    If differences are distributed normally, 95 % of them lie between. Both are nan for fewer than two photographs.
+    95 % of normally distributed differences lie between them. Both are nan for fewer than two photographs.
     """
     error = np.asarray(predicted, np.float64) - np.asarray(truth, np.float64)
     if len(error) < 2:
@@ -105,10 +105,10 @@ def expected_calibration_error(truth: ArrayLike, probs: NDArray[np.floating], bi
 
 
 def ece_if_calibrated(probs: NDArray[np.floating], bins: int = 10, repeats: int = 500, seed: int = 0) -> float:
-    """The ECE to expect of as many images if the probabilities [N, G] were right: what chance alone puts into the bins.
+    """The ECE that chance alone would give as many images if the probabilities [N, G] were exactly right.
 
-    It is the mean over grades drawn from `probs` (consistency resampling: Bröcker and Smith 2007). An ECE means something by
-    how far it is above this.
+    It is the mean over grades drawn from `probs` (consistency resampling: Bröcker and Smith 2007). Only the part of an ECE above
+    this is miscalibration.
     """
     rng, confidence = np.random.default_rng(seed), np.sort(probs.max(1))
     parts = np.array_split(np.arange(len(confidence)), bins)
@@ -118,9 +118,9 @@ def ece_if_calibrated(probs: NDArray[np.floating], bins: int = 10, repeats: int 
 
 
 def risk_coverage(right: ArrayLike, confidence: ArrayLike) -> dict[str, Any]:
-    """Error among the most confident images, from all of them down (El-Yaniv and Wiener, JMLR 2010), and the area under it.
+    """Error among the most confident images, for every share of them (El-Yaniv and Wiener, JMLR 2010), and the area under it.
 
-    Returns `coverage` and `risk`, rising in coverage, and `aurc`.
+    Returns `coverage` and `risk`, both in order of rising coverage, and `aurc`.
     """
     order = np.argsort(-np.asarray(confidence, np.float64), kind="stable")
     wrong = 1.0 - np.asarray(right, np.float64)[order]

@@ -1,17 +1,17 @@
-"""Labels of photographs beside what a device says of them, and the one place that turns both into figures.
+"""Holds labels and a device's results side by side, and turns them into figures; nothing else does.
 
-A figure is named the same everywhere: in what `evaluate` prints, in the tables of the studies, in an analysis and in the card.
+A figure has the same name everywhere: in the output of `evaluate`, in tables of studies, in an analysis and in the model card.
 `figures` computes them, `with_intervals` adds 95 % bootstrap intervals, `summary` arranges them for a manifest, and `changes`
-tells what another version of a model changes. Their names:
+compares two versions of a model. Their names:
 
-* `accuracy`, `balanced_accuracy`, `qwk` (quadratic weighted kappa), `recall_0` and so on: of the grade, shares of 1.
-* `accuracy_head`, `accuracy_count`: of the grade head, and of the count distribution summed over the bands, before any
-  calibration; only where the network's outputs are known.
-* `mae`, `rmse`, `bias`, `loa_low` and `loa_high` (limits of agreement): of the count, lesions.
+* `accuracy`, `balanced_accuracy`, `qwk` (quadratic weighted kappa), `recall_0` and so on: figures of the grade, in 0..1.
+* `accuracy_head`, `accuracy_count`: accuracy of the grade head, and of the count distribution summed over the bands, before
+  any calibration; only if the network's outputs are known.
+* `mae`, `rmse`, `bias`, `loa_low` and `loa_high` (limits of agreement): errors of the count, in lesions.
 * `icc`: ICC(2,1), the agreement of count and label.
-* `interval_coverage`, `interval_width`, `grade_set_coverage`, `grade_set_size`: of the count interval and the grade set.
-* `abstained`: share of photographs on which no grade is given.
-* `ece`: expected calibration error of the grade's probability; `ece_if_calibrated`: what chance alone would make of it.
+* `interval_coverage`, `interval_width`, `grade_set_coverage`, `grade_set_size`: figures of the count interval and the grade set.
+* `abstained`: share of photographs without a grade.
+* `ece`: expected calibration error of the grade's probability; `ece_if_calibrated`: the error that chance alone would give.
 
 A figure that does not exist is nan in `figures`, and None (null in JSON) in `with_intervals` and `summary`; `REASONS` says why.
 """
@@ -44,7 +44,7 @@ from acne_edge.grading import HAYASHI, Interpretation
 from acne_edge.prediction import Prediction
 
 REASONS = {
-    "qwk": "all photographs are of one grade and were given that grade",
+    "qwk": "all photographs have one grade and were given that grade",
     "recall": "no photograph is of this grade",
     "SE": "no photograph is of this grade",
     "precision": "no photograph was given this grade",
@@ -53,16 +53,16 @@ REASONS = {
     "icc": "it takes two photographs or more, and counts that are not all equal",
     "limits_of_agreement": "they take two photographs or more",
     "loa": "they take two photographs or more",
-    "ece": "an ECE has no bootstrap interval: a photograph that is drawn twice makes it larger",
+    "ece": "an ECE has no bootstrap interval, because photographs drawn twice make it larger",
     "MAE": "no photograph is of this grade",
     "RMSE": "no photograph is of this grade",
 }
-"""Why a figure may not exist, by the beginning of its name."""
+"""Why a figure may not exist, keyed by the beginning of its name."""
 
 
 @dataclass(frozen=True)
 class Graded(Rows):
-    """Count and grade of N photographs, by people and by a device: as much as it takes to compare two versions of a model."""
+    """True and predicted counts and grades of N photographs: all that comparing two versions of a model needs."""
 
     true_grade: NDArray[np.int64]  # [N], index into the scale's labels
     true_count: NDArray[np.int64]  # [N], lesions
@@ -75,7 +75,7 @@ class Graded(Rows):
 
 @dataclass(frozen=True)
 class Outcome(Graded):
-    """All that a device says of N photographs, beside what people say."""
+    """All results of a device for N photographs, and their labels."""
 
     low: NDArray[np.int64]  # [N], ends of the count interval, both included
     high: NDArray[np.int64]  # [N]
@@ -87,7 +87,7 @@ class Outcome(Graded):
 
     @staticmethod
     def of_outputs(data: LabelledOutputs, results: Sequence[Interpretation]) -> Outcome:
-        """From the outputs as the network gives them, and what a device makes of each."""
+        """From the network's outputs with their labels, and the device's interpretation of each."""
         low, high = np.array([r.interval for r in results]).T
         return Outcome(
             true_grade=data.grades,
@@ -141,10 +141,10 @@ def figures(o: Outcome) -> dict[str, float]:
 
 
 def with_intervals(outcomes: Sequence[Outcome], repeats: int = REPEATS) -> dict[str, Figure]:
-    """All figures, each with its `value` and the `low` and `high` end of a 95 % bootstrap interval over photographs.
+    """All figures, each with `value`, and `low` and `high` of a 95 % bootstrap interval over photographs.
 
-    Several `outcomes` are of the same photographs in the same order, by constants fitted in as many ways; a figure is then their
-    mean. `ece` and `ece_if_calibrated` have no interval (`REASONS`).
+    Several `outcomes` must have the same photographs in the same order, with constants fitted in different ways; a figure is
+    then their mean. `ece` and `ece_if_calibrated` have no interval (`REASONS`).
     """
     found = bootstrap(lambda index: mean([figures(o.take(index)) for o in outcomes]), len(outcomes[0]), repeats)
     for name, value in mean([calibration(o) for o in outcomes]).items():
@@ -153,7 +153,7 @@ def with_intervals(outcomes: Sequence[Outcome], repeats: int = REPEATS) -> dict[
 
 
 def calibration(o: Outcome) -> dict[str, float]:
-    """How far the grade's probability is from how often it is right, and how far chance alone would put it."""
+    """`ece` and `ece_if_calibrated` of the grade's probability."""
     return {
         "ece": expected_calibration_error(o.true_grade, o.grade_probs),
         "ece_if_calibrated": ece_if_calibrated(o.grade_probs),
@@ -184,7 +184,7 @@ def summary(o: Outcome) -> dict[str, Any]:
 
 
 def per_grade(o: Outcome) -> list[dict[str, float | None]]:
-    """The literature's table: precision, SE, SP, YI, MAE and RMSE of each grade, and last their average over the grades."""
+    """The literature's table: precision, SE, SP, YI, MAE and RMSE of each grade, and their average over the grades last."""
     metrics = grade_metrics(o.true_grade, o.grade, o.grade_probs.shape[1])["per_grade"]
     rows = []
     for g in range(o.grade_probs.shape[1]):
@@ -195,11 +195,11 @@ def per_grade(o: Outcome) -> list[dict[str, float | None]]:
 
 
 def changes(before: Graded, after: Graded) -> dict[str, float]:
-    """What another version of a model changes for the worse on the same photographs, by the names of the INT8 gate's budget.
+    """How much worse another version of a model is on the same photographs, with the names of the INT8 gate's budget.
 
-    `accuracy_drop`, `grade_flips` (photographs whose grade is another, rightly or wrongly) and `qwk_drop` are shares of 1,
-    `mae_increase` is in lesions; a negative one is a gain. Where one grade is all there is and all that is given, kappa is
-    undefined; that is full agreement, and counts as 1.
+    `accuracy_drop`, `grade_flips` (photographs whose grade differs, right or wrong) and `qwk_drop` are in 0..1, `mae_increase`
+    is in lesions; a negative value is a gain. If all grades, true and predicted, are the same, kappa is undefined and counts
+    as 1, full agreement.
     """
     grades = int(max(before.true_grade.max(), before.grade.max(), after.grade.max())) + 1
     kappas = [quadratic_kappa(confusion_matrix(v.true_grade, v.grade, grades)) for v in (before, after)]
@@ -214,9 +214,10 @@ def changes(before: Graded, after: Graded) -> dict[str, float]:
 
 
 def changes_with_intervals(pairs: Sequence[tuple[Graded, Graded]], repeats: int = REPEATS, views: int = 1) -> dict[str, Figure]:
-    """`changes` of each pair of versions, on average over the pairs, with 95 % intervals: both versions on the same samples.
+    """The mean of `changes` over pairs of versions, with 95 % intervals; each sample is the same for both versions.
 
-    Of P photographs `views` times, all in one view and then all in the next, a photograph is drawn with all its views.
+    The arrays hold P photographs `views` times, all in one view and then all in the next; a photograph is drawn with all its
+    views.
     """
     rows = np.arange(len(pairs[0][0])).reshape(views, -1)
 
@@ -228,7 +229,7 @@ def changes_with_intervals(pairs: Sequence[tuple[Graded, Graded]], repeats: int 
 
 
 def notes(values: Mapping[str, Any]) -> dict[str, str]:
-    """Why figures that are None in a JSON-ready result do not exist: by their path in it, parts joined by dots."""
+    """Reasons for the figures that are None in a JSON-ready result; the keys are their paths, joined by dots."""
     return {".".join(path): _reason(path) for path in _nulls(values, ())}
 
 

@@ -1,8 +1,8 @@
-"""How steady answers are: a labelled set judged once as it is and once for each perturbation of its photographs.
+"""Measures how steady answers are: a labelled set is judged once unchanged and once with each perturbation.
 
-A copy is *told* of when its result carries a quality reason or an abstention, or is a failure; a grade that changes on a copy
-without that is the failure that nobody notices. Several networks may judge, each the photographs that it did not learn; their
-photographs count as one set, and one that stands in several lists is judged once.
+A copy is flagged (`told`) if its result has a quality reason or an abstention, or is a failure. A grade that changes on an
+unflagged copy is an error that nobody notices. Several networks may judge, each the photographs that it was not trained on; the
+photographs then count as one set, and one that is in several lists is judged once.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ SHARES = (
     "graded",
     "graded_accuracy",
     "coverage",
-)  # 0..1; the other figures are lesions
+)  # in 0..1; the other figures are lesions
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What one row's copies gave; arrays over photographs. Of a failure, count and grade are those of nobody: nan and -1."""
+    """The results of one row's copies, as arrays over photographs. A failure has the count nan and the grade -1."""
 
     count: NDArray[np.float64]  # lesions
     grade: NDArray[np.int64]
@@ -48,7 +48,7 @@ class Judged:
 
     @staticmethod
     def of(results: Sequence[Prediction | Failure], labels: Sequence[Label]) -> Judged:
-        """From results and the labels of the same photographs."""
+        """From the results and labels of the same photographs."""
         rows = [
             (r.count, r.grade.index, bool(r.quality.reasons or r.abstained), r.abstained is None,
              r.count_interval.low <= label.count <= r.count_interval.high)
@@ -65,14 +65,14 @@ def judge(
     perturbations: Sequence[Perturbation] = PERTURBATIONS,
     progress: Callable[[Iterator[Any], str, int], Iterator[Any]] | None = None,
 ) -> tuple[list[Label], dict[str, Judged]]:
-    """Judge each set's photographs by its grader, as they are and perturbed: the labels judged, and a `Judged` a row.
+    """Judge each set's photographs with its grader, unchanged and perturbed; returns their labels, and a `Judged` per row.
 
     Args:
-        sets: grader, folder of the photographs, labels; a photograph that an earlier set had is passed over.
+        sets: grader, folder of the photographs, labels; photographs of an earlier set are skipped.
         perturbations: the rows after the first.
         progress: wraps the photographs, as `console.progress` does.
 
-    Raises ImageError for a photograph that cannot be decoded as it is.
+    Raises ImageError for a photograph that cannot be decoded.
     """
     kept: list[Label] = []
     results: dict[str, list[Prediction | Failure]] = {name: [] for name in (UNCHANGED, *(p.name for p in perturbations))}
@@ -93,12 +93,12 @@ def judge(
 
 
 def table(labels: Sequence[Label], judged: dict[str, Judged]) -> list[dict[str, Any]]:
-    """A row a perturbation, shares in 0..1, counts in lesions, null where there is nothing to take a mean of.
+    """One row per perturbation: shares in 0..1, counts in lesions, None for a mean over nothing.
 
     `change`, `bias`: mean |change| and mean change of the count. `changed`: grades that differ from the unperturbed photograph's.
-    `untold`: those of them without a word, as a share of all. `warned`: told copies among those whose grade did not change and
-    whose photograph was not told of as it is. `accuracy` and `mae` over all photographs that gave a result, `graded_accuracy` and
-    `graded_mae` over those that were graded, `coverage` of the count interval over the latter.
+    `untold`: those among them that were not flagged, as a share of all. `warned`: false warnings, flagged copies among those
+    whose grade is unchanged and whose photograph was not flagged. `accuracy` and `mae` cover all photographs with a result;
+    `graded_accuracy`, `graded_mae` and `coverage` (of the count interval) cover those with a grade.
     """
     truth_grade = np.array([label.grade for label in labels])
     truth_count = np.array([label.count for label in labels], np.float64)

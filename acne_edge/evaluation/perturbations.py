@@ -1,8 +1,7 @@
-"""What devices, messengers and people do to photographs, as seeded copies of one: the instrument that robustness is judged by.
+"""Perturbs photographs as devices, messengers and people do, with a fixed seed, to measure robustness.
 
-Each perturbation is a pure function of the decoded photograph and a generator. Strengths are fixed here, so that two models, or
-two versions of one, are judged by the same copies. Sizes are shares of the photograph, so that a large one and a small one are
-harmed alike.
+Each perturbation is a pure function of the decoded photograph and a generator. Strengths are fixed here, so that all models are
+judged on the same copies. Sizes are shares of the photograph, so that large and small ones suffer alike.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ FILL = (0, 0, 0)
 
 @dataclass(frozen=True)
 class Perturbation:
-    """One row of the table: a copy that still shows the same skin, so that a good answer stays what it was."""
+    """One row of the table: a copy that shows the same skin, so that the right answer stays the same."""
 
     name: str
     apply: Effect  # RGB image, generator -> RGB image
-    keeps_all: bool = True  # every lesion is still in the frame; where not, the label of the whole does not hold for the copy
+    keeps_all: bool = True  # whether every lesion stays in the frame; if not, the label does not hold for the copy
 
     def copy(self, image: Image.Image, name: str) -> Image.Image:
-        """The perturbed copy of an RGB photograph. What is random in it follows from `name`, the photograph's own."""
+        """The perturbed copy of an RGB photograph; randomness is seeded by `name`, the photograph's own."""
         seed = hashlib.sha256(f"{self.name}\n{name}".encode()).digest()
         return self.apply(image, np.random.default_rng(int.from_bytes(seed[:8], "little")))
 
@@ -51,7 +50,7 @@ def defocus(share: float) -> Effect:
 
 
 def motion(share: float) -> Effect:
-    """Blur along a line in a random direction, as long as `share` of the short side."""
+    """Motion blur in a random direction, as long as `share` of the short side."""
 
     def apply(image: Image.Image, rng: np.random.Generator) -> Image.Image:
         length = share * min(image.size)
@@ -78,7 +77,7 @@ def webp(quality: int) -> Effect:
 
 
 def exposure(gain: float) -> Effect:
-    """Every value times `gain`, cut off at white."""
+    """Every value times `gain`, clipped at white."""
     return lambda image, rng: _image(np.asarray(image, np.float32) * gain)
 
 
@@ -89,17 +88,17 @@ def white_balance(warmth: float) -> Effect:
 
 
 def transposed(method: Image.Transpose) -> Effect:
-    """Mirrored, or turned by a right angle."""
+    """Mirrored, or rotated by 90 degrees."""
     return lambda image, rng: image.transpose(method)
 
 
 def rotated(degrees: float) -> Effect:
-    """Held askew by up to `degrees` either way; corners are filled with black."""
+    """Rotated by up to `degrees` either way; corners are filled with black."""
     return lambda image, rng: image.rotate(rng.uniform(-degrees, degrees), Image.Resampling.BICUBIC)
 
 
 def cropped(share: float) -> Effect:
-    """`share` of both sides cut off, at random places."""
+    """Cropped by `share` of width and height, at a random place."""
 
     def apply(image: Image.Image, rng: np.random.Generator) -> Image.Image:
         width, height = (round(side * (1 - share)) for side in image.size)
@@ -110,7 +109,7 @@ def cropped(share: float) -> Effect:
 
 
 def border(share: float, colour: tuple[int, int, int]) -> Effect:
-    """A border all around, each side `share` of the photograph's."""
+    """A border all around, as wide as `share` of the photograph's side."""
 
     def apply(image: Image.Image, rng: np.random.Generator) -> Image.Image:
         x, y = round(share * image.width), round(share * image.height)
@@ -122,7 +121,7 @@ def border(share: float, colour: tuple[int, int, int]) -> Effect:
 
 
 def letterbox(width: int, height: int) -> Effect:
-    """Black bars that fill the frame up to an aspect ratio, as video and galleries add."""
+    """Black bars that fill the frame up to an aspect ratio, as video players and galleries add."""
 
     def apply(image: Image.Image, rng: np.random.Generator) -> Image.Image:
         ratio = width / height
@@ -139,7 +138,7 @@ def letterbox(width: int, height: int) -> Effect:
 
 
 def scaled(long_side: int) -> Effect:
-    """Sent as a small picture, `long_side` pixels at most."""
+    """Scaled down to at most `long_side` pixels."""
 
     def apply(image: Image.Image, rng: np.random.Generator) -> Image.Image:
         factor = long_side / max(image.size)
@@ -152,7 +151,7 @@ def scaled(long_side: int) -> Effect:
 
 
 def screenshot(dark: bool) -> Effect:
-    """A phone's screen with the photograph in a chat: status bar, title bar, bubble, text, input bar; 1080 x 2340, JPEG."""
+    """A screenshot of a phone's chat with the photograph (status bar, title, bubble, text, input bar), 1080 x 2340, JPEG."""
 
     def apply(image: Image.Image, rng: np.random.Generator) -> Image.Image:
         back, bar, text, bubble = (
@@ -221,6 +220,6 @@ def _again(image: Image.Image, kind: str, **options: int) -> Image.Image:
 
 
 def _held_edges(image: Image.Image, moved: Image.Image, x: float, y: float) -> Image.Image:
-    """A shifted image whose margin, where nothing was shifted in, is the unshifted one's."""
+    """A shifted image whose empty margin is filled from the unshifted one."""
     inside = Image.new("L", image.size, 255).transform(image.size, Image.Transform.AFFINE, (1, 0, x, 0, 1, y))
     return Image.composite(moved, image, inside)

@@ -1,4 +1,4 @@
-"""Arrays over the same photographs, kept together."""
+"""Keeps arrays over the same photographs together."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rows:
-    """Base of dataclasses whose fields are arrays [N, ...] over the same N photographs, or None where nothing is known."""
+    """Base of dataclasses whose fields are arrays [N, ...] over the same N photographs, or None if unknown."""
 
     def take(self, index: NDArray[np.integer]) -> Self:
-        """The photographs at `index`, int [n], in that order; one may come several times."""
+        """The photographs at `index`, int [n], in that order; an index may occur several times."""
         return type(self)(*(_each(getattr(self, field.name), index) for field in fields(self)))
 
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:
-        """The photographs of all parts, in order. What one part does not know is not known of the whole."""
+        """The photographs of all parts, in order. A field that is None in one part is None in the whole."""
         columns = ([getattr(part, field.name) for part in parts] for field in fields(cls))
         return cls(*(None if any(values is None for values in column) else np.concatenate(column) for column in columns))
 

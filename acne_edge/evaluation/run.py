@@ -1,4 +1,4 @@
-"""A model measured on labelled photographs, through the whole path that a device runs."""
+"""Measures a model on labelled photographs, through the whole path that a device runs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from acne_edge.errors import ImageError, UsageError
 from acne_edge.evaluation.annotated import Mark, read_annotated
 from acne_edge.evaluation.bootstrap import REPEATS
 from acne_edge.evaluation.labels import Label, list_hash, read_labels
+from acne_edge.evaluation.learned import learned as count_learned
 from acne_edge.evaluation.localisation import Boxes
 from acne_edge.evaluation.outcome import Outcome, notes, summary, with_intervals
 from acne_edge.evaluation.tables import strict
@@ -30,6 +31,7 @@ LEARNED = {
     "train": "was trained on exactly this list",
     "val": "has its constants fitted on exactly this list",
 }
+HOW_SOME = {"train": "has learned {}", "val": "has its constants fitted on {}"}
 
 
 def evaluate_list(
@@ -41,35 +43,33 @@ def evaluate_list(
     by: str | None = None,
     each: Callable[[Label, Prediction | Failure], None] | None = None,
 ) -> dict[str, Any]:
-    """Predict every photograph that `labels` names, in the folder `images`, and compare.
+    """Predict every photograph that `labels` names in the folder `images`, and compare with the labels.
 
-    `labels` is a list file, or an annotated set (.json; `evaluation.annotated`). Where that has several readings of a
-    photograph, `by` names whose counts. A reading without a grade has that of its count.
+    `labels` is a list file or an annotated set (.json; `evaluation.annotated`). If that has several readings of a photograph,
+    `by` names whose to use. A reading without a grade gets its count's.
 
     Returns a JSON-ready dictionary:
 
     * `model`: what was measured, and on which backend.
-    * `list`: its `sha256` (`labels.list_hash`), and `learned`: `train` or `val` if it is that list of the model, else null.
-      A model knows its lists by their sha256 alone, so that a list which shares only some photographs with them goes unnoticed.
+    * `list`: its `sha256` (`labels.list_hash`); `learned`: `train` or `val` if it is that list of the model, else null; and
+      `photographs`: how many of its photographs the model has learned (`train`) or has its constants from (`val`), by file
+      content, or null if the model's manifest does not say (`evaluation.learned`).
     * `images`: how many were measured; `failed`: how many could not be used; `failures`: which, with an error code and message.
     * `grade`, `count`, `interval`, `grade_set`, `ece`, `ece_if_calibrated`, `abstained`: figures as in a manifest's `metrics`.
     * `figures`: the same by name (`evaluation.outcome`), each with `value`, `low` and `high` of a 95 % bootstrap interval.
-    * `positions`: of an annotated set with marks, `evaluation.localisation` of the photographs that were marked; F1,
+    * `positions`: only for an annotated set with marks: `evaluation.localisation` on the marked photographs, with F1,
       precision and recall at the model's own threshold.
     * `notes`: for each figure that is null, why it does not exist.
 
-    A list that the model has learned is named in a warning of the log. `follow` gets the results as they come, and how many there
-    will be, and passes them on: to show progress, or to name failures. `repeats` is how many samples the bootstrap draws.
-    `each` is called with every photograph's label and result, in the order of the list.
+    A warning is logged if the model has learned photographs of this list. `follow` gets the results as they come, and their
+    number, and passes them on, to show progress or to name failures. `repeats` is the number of bootstrap samples. `each` is
+    called with every photograph's label and result, in the order of the list.
 
-    Raises UsageError for a list that cannot be read or does not fit the model's scale, and where the folder holds none of its
+    Raises UsageError for a list that cannot be read or does not fit the model's scale, and if the folder holds none of its
     photographs; ImageError if none can be used.
     """
     rows, boxes = read_set(grader, images, labels, by)
-    learned = _learned(grader.manifest, rows)
-    if learned:
-        what = f"{labels}: {grader.model.name} {LEARNED[learned]}"
-        logger.warning("%s: its figures do not tell how good it is on other photographs", what)
+    about = list_report(grader, images, labels, rows)
     results: Results = grader.predict_many(images / label.name for label in rows)
     found = list(follow(results, len(rows)) if follow else results)
     for row, r in zip(rows, found, strict=True):
@@ -87,7 +87,7 @@ def evaluate_list(
         measured["positions"] = strict(measure_positions(maps, drawn, grader.manifest.positions.threshold))
     return {
         "model": vars(grader.model),
-        "list": {"sha256": list_hash(rows), "learned": learned},
+        "list": about,
         "images": len(done),
         "failed": len(failures),
         "failures": [{name: r.to_dict()[name] for name in ("path", "error")} for r in failures],
@@ -103,7 +103,7 @@ def _why_no_positions(measured: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def read_set(grader: AcneGrader, images: Path, labels: Path, by: str | None) -> tuple[list[Label], list[Boxes | None]]:
-    """The labels in `labels`, as `evaluate_list` takes them, and the boxes, or None, of each photograph.
+    """The labels in `labels` (see `evaluate_list`), and each photograph's boxes or None.
 
     Raises UsageError for labels that cannot be read, or do not fit the grader's scale or the folder.
     """
@@ -120,7 +120,7 @@ def read_set(grader: AcneGrader, images: Path, labels: Path, by: str | None) -> 
 
 
 def _read_set(scale: SeverityScale, path: Path, by: str | None) -> tuple[list[Label], list[Boxes | None]]:
-    """The labels of an annotated set, and the boxes of the photographs whose lesions were marked."""
+    """The labels of an annotated set, and the boxes of photographs with marked lesions."""
     annotated = read_annotated(path)
     rows: list[Label] = []
     boxes: list[Boxes | None] = []
@@ -144,8 +144,23 @@ def _boxes(marks: Sequence[Mark]) -> Boxes:
     return np.concatenate([places[:, :2] - places[:, 2:] / 2, places[:, :2] + places[:, 2:] / 2], axis=1)
 
 
+def list_report(grader: AcneGrader, images: Path, labels: Path, rows: Sequence[Label]) -> dict[str, Any]:
+    """The part `list` of a report. Warns in the log of photographs that the model has learned."""
+    listed = _learned(grader.manifest, rows)
+    counts = count_learned(grader.manifest.training, (images / label.name for label in rows))
+    some = [HOW_SOME[part].format(number) for part, number in (counts or {}).items() if number]
+    what = ""
+    if some:
+        what = f"of these {len(rows)} photographs, {grader.model.name} {' and '.join(some)}"
+    elif listed:
+        what = f"{grader.model.name} {LEARNED[listed]}"
+    if what:
+        logger.warning("%s: %s: the figures flatter, and do not tell how good it is on other photographs", labels, what)
+    return {"sha256": list_hash(rows), "learned": listed, "photographs": counts}
+
+
 def _learned(manifest: Manifest, rows: Sequence[Label]) -> str | None:
-    """The first of the model's own lists that this one is, as far as their hashes tell."""
+    """The first of the model's own lists whose hash this list has; None if there is none."""
     lists = manifest.training.get("lists")
     own = lists if isinstance(lists, dict) else {}
     digest = list_hash(rows)

@@ -1,4 +1,4 @@
-"""Figures as strict JSON and as cells of Markdown tables."""
+"""Formats figures as strict JSON and as cells of Markdown tables."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-SHARES = ("accuracy", "balanced", "recall", "interval_coverage")  # printed in percent, by the beginning of their names
+SHARES = ("accuracy", "balanced", "recall", "interval_coverage")  # figures whose names begin so are printed in percent
 
 
 def strict(value: Any) -> Any:
-    """The value with None where it holds nan, which JSON does not know: a figure that does not exist."""
+    """The value with None in place of nan, which JSON lacks; it marks a figure that does not exist."""
     if isinstance(value, Mapping):
         return {key: strict(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -20,24 +20,24 @@ def strict(value: Any) -> Any:
 
 
 def to_json(value: Any, indent: int = 1) -> str:
-    """Strict JSON of figures, as every command here prints and writes it, without a line end. Raises ValueError for infinity."""
+    """Figures as strict JSON without a final line end, as every command writes them. Raises ValueError for infinity."""
     return json.dumps(strict(value), indent=indent, allow_nan=False)
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """A figure in a table; a dash for one that does not exist."""
+    """A figure for a table; a dash if it does not exist."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 
 def cell(name: str, figure: Mapping[str, float | None]) -> str:
-    """The figure `name` with its interval, if it has one: `82.4 [80.1, 84.5]`; accuracies, recalls and coverage in percent."""
+    """The figure `name` with its interval, if any, as in `82.4 [80.1, 84.5]`; accuracies, recalls and coverage in percent."""
     percent = name.startswith(SHARES)
     value, low, high = (number(v if v is None or not percent else 100 * v, 1 if percent else 2) for v in _ends(figure))
     return value if name == "ece" or figure["low"] is None else f"{value} [{low}, {high}]"
 
 
 def changes_line(changes: Mapping[str, Mapping[str, float | None]]) -> str:
-    """What another version changes (`outcome.changes_with_intervals`), on one line."""
+    """The changes of another version (`outcome.changes_with_intervals`), on one line."""
     return "  ".join(name + " {} [{}, {}]".format(*map(_signed, _ends(change))) for name, change in changes.items())
 
 

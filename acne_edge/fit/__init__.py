@@ -1,6 +1,6 @@
-"""Constants that are fitted, with numpy alone, on outputs for photographs that the network was not trained on.
+"""Fits constants, with numpy alone, on outputs for photographs that the network was not trained on.
 
-`outputs` holds such outputs with their labels; `constants` chooses from them how a count and a grade are read off, and fits the
-temperature, the conformal quantiles and the abstention threshold. `positions` fits the
-threshold of positions. What torch or scikit-learn fits is in `training.calibrate`.
+`outputs` holds such outputs with their labels. `constants` chooses how to read a count and a grade from them, and fits the
+temperature, the conformal quantiles and the abstention threshold. `positions` fits the threshold of positions. Fits that need
+torch or scikit-learn are in `training.calibrate`.
 """

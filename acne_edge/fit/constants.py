@@ -1,6 +1,6 @@
-"""How a count and a grade are read off the outputs, and how sure a device may be of them.
+"""Fits how a count and a grade are read from the outputs, and how sure a device may be of them.
 
-All of it is fitted on photographs that the network was not trained on, by numpy alone.
+Everything is fitted with numpy alone, on photographs that the network was not trained on.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from acne_edge.fit.outputs import LabelledOutputs
 from acne_edge.grading import HAYASHI, CountDecoding, Uncertainty, combine_grades, count_scores, decode_count, temper
 
-LEVEL = 0.9  # share of photographs that intervals and grade sets are to cover
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the lesion map, or of the grade head, to choose from
+LEVEL = 0.9  # share of photographs that intervals and grade sets should cover
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # candidate shares of the lesion map, and of the grade head
 
 
 def conformal_quantile(scores: NDArray[np.floating], level: float) -> float:
@@ -22,7 +22,7 @@ def conformal_quantile(scores: NDArray[np.floating], level: float) -> float:
 
 
 def fit_decoding(data: LabelledOutputs) -> CountDecoding:
-    """The statistic and the shares of lesion map and grade head with the least count error and the best grade likelihood."""
+    """Choose the count statistic and map share with the least count error, and the head share with the best grade likelihood."""
     choices = [CountDecoding(statistic, share) for statistic in ("mean", "median") for share in SHARES]
     errors = [np.abs(decode_counts(data, c) - data.counts).mean() for c in choices]
     best = choices[int(np.argmin(errors))]
@@ -32,15 +32,15 @@ def fit_decoding(data: LabelledOutputs) -> CountDecoding:
 
 
 def fit_temperature(probs: NDArray[np.floating], grades: NDArray[np.int64]) -> float:
-    """The temperature, of 200 in 0.3..4, at which the grades [N] are likeliest by the probabilities [N, G] (Guo et al. 2017)."""
+    """The temperature (of 200 in 0.3..4) that makes the grades [N] likeliest under the probabilities [N, G] (Guo et al. 2017)."""
     temperatures = np.exp(np.linspace(np.log(0.3), np.log(4.0), 200))
     return float(temperatures[int(np.argmin([_likelihood_loss(temper(probs, t), grades) for t in temperatures]))])
 
 
 def fit_uncertainty(data: LabelledOutputs, decoding: CountDecoding, level: float, fitted_on: str) -> Uncertainty:
-    """Temperature by likelihood, then conformal quantiles of the count and of the tempered grade at `level`.
+    """Fit the temperature by likelihood, then conformal quantiles of the count and of the tempered grade at `level`.
 
-    The abstention threshold is the confidence under which grades were wrong more often than right.
+    The abstention threshold is the confidence below which grades were wrong more often than right.
     """
     probs = _grade_probs(data, decoding)
     temperature = fit_temperature(probs, data.grades)

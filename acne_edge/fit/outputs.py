@@ -1,4 +1,4 @@
-"""A network's outputs for labelled photographs, and the files that keep those of cross-validations."""
+"""Holds a network's outputs for labelled photographs, and stores those of a cross-validation in files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class LabelledOutputs(Rows):
 
     @staticmethod
     def of(outputs: Mapping[str, NDArray[np.float32]], labels: Sequence[Labelled]) -> LabelledOutputs:
-        """From the network's `grade_probs`, `count_probs` and `lesion_map` [N, h, w] of the photographs, and their labels."""
+        """From the network's `grade_probs`, `count_probs` and `lesion_map` [N, h, w] for the photographs, and their labels."""
         return LabelledOutputs(
             outputs["grade_probs"].astype(np.float64),
             outputs["count_probs"].astype(np.float64),
@@ -43,7 +43,7 @@ class LabelledOutputs(Rows):
         )
 
     def interpret(self, decoding: CountDecoding, uncertainty: Uncertainty) -> list[Interpretation]:
-        """What a device would make of each photograph's outputs."""
+        """Each photograph's result, as a device would compute it from the outputs."""
         return [
             interpret(grade, count, lesions, native=HAYASHI, scale=HAYASHI, decoding=decoding, uncertainty=uncertainty)
             for grade, count, lesions in zip(self.grade_probs, self.count_probs, self.lesions, strict=True)
@@ -52,16 +52,16 @@ class LabelledOutputs(Rows):
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """What runs of the same settings predict for the photographs of the folds that each had not seen."""
+    """Predictions of runs with the same settings, each for the photographs that it held out."""
 
     data: LabelledOutputs
-    names: list[str]  # [N] of the photographs
+    names: list[str]  # [N], the photographs' file names
     folds: NDArray[np.int64]  # [N]
-    settings: dict[str, Any]  # of the runs, but for those that differ between them
+    settings: dict[str, Any]  # that all runs share
 
     @staticmethod
     def join(runs: Mapping[int, tuple[LabelledOutputs, Sequence[str]]], settings: dict[str, Any]) -> OutOfFold:
-        """From each fold's outputs and the names of its photographs; one that stands in several folds is kept of the first."""
+        """From each fold's outputs and photograph names; a photograph in several folds is taken from the first."""
         names = [name for _, of_fold in runs.values() for name in of_fold]
         folds = np.repeat(list(runs), [len(of_fold) for _, of_fold in runs.values()])
         once = first_of_each(names)
@@ -69,7 +69,7 @@ class OutOfFold:
         return OutOfFold(data, [names[i] for i in once], folds[once], settings)
 
     def save(self, path: Path) -> None:
-        """Write an `.npz` file, outputs as float32."""
+        """Write an `.npz` file with float32 outputs."""
         d = self.data
         arrays = {name: getattr(d, name).astype(np.float32) for name in OUTPUTS}
         labels = {"grades": d.grades, "counts": d.counts, "folds": self.folds, "names": np.array(self.names)}
@@ -77,7 +77,7 @@ class OutOfFold:
 
     @staticmethod
     def load(path: Path) -> OutOfFold:
-        """Read what `save` wrote. Raises UsageError for anything else."""
+        """Read a file that `save` wrote. Raises UsageError for any other file."""
         try:
             with np.load(io.BytesIO(path.read_bytes())) as file:
                 grade_probs, count_probs, lesions = (file[name].astype(np.float64) for name in OUTPUTS)
@@ -87,12 +87,12 @@ class OutOfFold:
             raise UsageError(f"{path}: not out-of-fold predictions of acne-edge crossval ({error})") from error
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        """Raise UsageError, naming what differs, unless a run has the settings of these, but for what it held out."""
+        """Raise UsageError, naming the differences, unless a run has these settings, apart from what it held out."""
         differs = [f"{k} is {settings.get(k)!r}, not {v!r}" for k, v in self.settings.items() if settings.get(k) != v]
         if differs:
-            raise UsageError(f"the out-of-fold predictions are of other settings than the run's: its {'; '.join(differs)}")
+            raise UsageError(f"the out-of-fold predictions come from other settings than the run's: its {'; '.join(differs)}")
 
 
 def first_of_each(names: Sequence[str]) -> NDArray[np.int64]:
-    """Where each name stands first, in order: some photographs of ACNE04 stand on two test lists."""
+    """Index of each name's first occurrence, in order; some photographs of ACNE04 are on two test lists."""
     return np.sort(np.unique(names, return_index=True)[1])

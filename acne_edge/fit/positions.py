@@ -1,4 +1,4 @@
-"""The threshold of positions: fitted, and what it is worth, on photographs that the network has not learned."""
+"""Fits the threshold of positions, and measures positions, on photographs that the network was not trained on."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from acne_edge.positions import PositionDecoding, locate
 def measure_positions(
     maps: Iterable[NDArray[np.float32]], boxes: Sequence[Boxes | None], threshold: float | None = None
 ) -> dict[str, Any]:
-    """`evaluation.localisation` of what is located in lesion maps [h, w]; photographs without boxes (None) are passed over.
+    """`evaluation.localisation` of the lesions found in lesion maps [h, w]; photographs without boxes (None) are skipped.
 
     Args:
-        maps: one a photograph, all of one size.
-        boxes: float [n, 4] in 0..1 of the frame, or None where nobody drew any.
+        maps: one per photograph, all of one size.
+        boxes: float [n, 4] in 0..1 of the frame, or None if nobody drew any.
         threshold: the least score that counts for F1, precision and recall; None takes the one with the best F1.
     """
     known = [(lesion_map, b) for lesion_map, b in zip(maps, boxes, strict=True) if b is not None]
@@ -32,7 +32,7 @@ def measure_positions(
 def fit_positions(
     maps: Iterable[NDArray[np.float32]], boxes: Sequence[Boxes | None], fitted_on: str
 ) -> tuple[PositionDecoding, dict[str, Any]]:
-    """The threshold with the best F1, rounded to three digits, and what it is worth on the same photographs.
+    """The threshold with the best F1, rounded to three digits, and the figures that it gives on the same photographs.
 
     See `measure_positions` for `maps` and `boxes`; `fitted_on` names the photographs.
     """

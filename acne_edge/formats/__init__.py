@@ -1,5 +1,5 @@
-"""What image files say of their pixels before these are decoded: size, orientation, colour profile.
+"""Reads image headers before pixels are decoded: size, orientation, colour profile.
 
-Pillow reads headers too, but it stops at oddities that do the pixels no harm, warns through filters that belong to the host, and
-knows no limits of time. The JPEG and EXIF readers here are those of the C library, rule by rule.
+Pillow reads headers too, but it stops at harmless oddities, warns through the host's warning filters, and has no time limits.
+The JPEG and EXIF readers here follow the same rules as those of the C library.
 """

@@ -14,7 +14,7 @@ XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 
 
 class Metadata(NamedTuple):
-    """What stands in a file beside its pixels; empty where it has none."""
+    """A file's metadata; empty where it has none."""
 
     exif: bytes = b""  # a TIFF file
     xmp: bytes = b""
@@ -22,7 +22,7 @@ class Metadata(NamedTuple):
 
     @property
     def orientation(self) -> int:
-        """1..8; XMP counts where EXIF says nothing, and what is no orientation is 1, upright."""
+        """The orientation, 1..8. XMP is used where EXIF gives none; any other value becomes 1, upright."""
         value = exif_orientation(self.exif) or xmp_orientation(self.xmp)
         return value if 1 <= value <= 8 else 1
 
@@ -31,7 +31,7 @@ NOTHING = Metadata()
 
 
 def exif_orientation(tiff: bytes) -> int:
-    """1..8, or 0 if the block says nothing. What is no orientation counts as 1."""
+    """The orientation, 1..8, or 0 if the block gives none. Any other value becomes 1."""
     if not tiff:
         return 0
     order = BYTE_ORDERS.get(tiff[:2])
@@ -49,7 +49,7 @@ def exif_orientation(tiff: bytes) -> int:
             if kind not in INTEGERS or count == 0:
                 return 1
             integer = struct.Struct(order + INTEGERS[kind])
-            # A value of more than four bytes stands elsewhere; of several only the first is meant.
+            # A value of more than four bytes is stored elsewhere; only the first of several values counts.
             place = struct.unpack_from(order + "L", tiff, entry + 8)[0] if integer.size * count > 4 else entry + 8
             (value,) = integer.unpack_from(tiff, place)
             return value if 1 <= value <= 8 else 1
@@ -65,14 +65,14 @@ def xmp_orientation(xmp: bytes) -> int:
 
 
 def bare(exif: bytes) -> bytes:
-    """The TIFF file in an EXIF block that may begin with its name, as in a JPEG; some writers put that there twice."""
+    """The TIFF file in an EXIF block, which in a JPEG begins with a name; some writers repeat the name."""
     while exif.startswith(NAME):
         exif = exif[len(NAME) :]
     return exif
 
 
 def from_hexadecimal(text: bytes) -> bytes:
-    """EXIF as ImageMagick writes it into a PNG, in hexadecimal behind an empty line, a name and a length; else nothing."""
+    """EXIF as ImageMagick writes it into a PNG: hexadecimal after an empty line, a name and a length; empty for other text."""
     try:
         return bytes.fromhex(b"".join(text.split(b"\n")[3:]).decode("ascii"))
     except ValueError:

@@ -1,7 +1,7 @@
-"""The header of a JPEG, segment by segment, as libjpeg reads it; as in `cpp_bench/src/jpeg_header.cc`.
+"""Reads the header of a JPEG, segment by segment, as libjpeg and `cpp_bench/src/jpeg_header.cc` do.
 
-libjpeg itself then decodes the pixels, here and in the C library. What is decided before it, is decided here, so that both decide
-the same: what is refused for its kind or its cost, and what its EXIF, XMP and ICC segments say.
+libjpeg then decodes the pixels, here and in the C library. Everything before that is decided here, so that both agree: which
+files are refused for their kind or cost, and what the EXIF, XMP and ICC segments say.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from acne_edge.errors import ImageDecodeError
 from acne_edge.formats.exif import NAME, Metadata
 
 START = b"\xff\xd8\xff"
-MARKER = re.compile(rb"\xff[^\x00\xff]")  # FF 00 is a byte of data, FF FF is filling
+MARKER = re.compile(rb"\xff[^\x00\xff]")  # FF 00 is a byte of data, FF FF is padding
 STANDALONE = {0x01, *range(0xD0, 0xDA)}  # markers without a length: TEM, the restarts, the image's start and end
 BASELINE, EXTENDED, PROGRESSIVE, ARITHMETIC, PROGRESSIVE_ARITHMETIC = 0xC0, 0xC1, 0xC2, 0xC9, 0xCA
 DECODED = (BASELINE, EXTENDED, PROGRESSIVE, ARITHMETIC, PROGRESSIVE_ARITHMETIC)
@@ -22,24 +22,24 @@ START_OF_IMAGE, END_OF_IMAGE, START_OF_SCAN, APP1, APP2 = 0xD8, 0xD9, 0xDA, 0xE1
 XMP, ICC = b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
 
 MAX_SEGMENTS = 10_000  # a profile may take 255, a depth map a few hundred
-MAX_SCANS = 200  # real files have about ten; thousands of them are meant to keep a device busy
-MAX_SCANNED = 2_000_000_000  # pixels times scans: a hundred megapixels in twenty scans
+MAX_SCANS = 200  # real files have about ten; thousands are an attack on the device's time
+MAX_SCANNED = 2_000_000_000  # pixels times scans, as in 100 megapixels in 20 scans
 
 
 class JpegHeader(NamedTuple):
-    """What the decoder will meet."""
+    """What a JPEG's header says."""
 
     width: int  # pixels
     height: int
     components: int  # 1 grey, 3 colour, 4 inks
-    buffered: int  # bytes of coefficients that libjpeg holds until the last scan is read; 0 for a file of one scan
+    buffered: int  # bytes of coefficients that libjpeg keeps until the last scan; 0 for a file with one scan
     metadata: Metadata
 
 
 def read_header(data: bytes) -> JpegHeader:
-    """Read all that comes before the pixels, and count the scans.
+    """Read everything before the pixels, and count the scans.
 
-    Raises ImageDecodeError: cut short in the header, a kind of JPEG that is not decoded here, or more scans than MAX_SCANS.
+    Raises ImageDecodeError if the header is cut short, the kind of JPEG is not supported, or it has over MAX_SCANS scans.
     """
     frame, progressive, notes, position = b"", False, _Notes(), len(START) - 1
     for _ in range(MAX_SEGMENTS):
@@ -67,7 +67,7 @@ def read_header(data: bytes) -> JpegHeader:
 
 
 def _segment(data: bytes, position: int) -> tuple[int, bytes, int]:
-    """The next segment's marker, its body, and where it ends. What stands before its marker is passed over, as libjpeg does."""
+    """The next segment's marker, body and end. Bytes before its marker are skipped, as libjpeg does."""
     found = MARKER.search(data, position)
     if found is None:
         raise ImageDecodeError("image data is damaged or cut short (in its header)")
@@ -95,7 +95,7 @@ def _checked_frame(marker: int, body: bytes) -> bytes:
 
 
 def _coefficients(frame: bytes) -> int:
-    """Bytes of the frame's DCT coefficients: two each, 64 a block, whole minimum coded units."""
+    """Bytes of the frame's DCT coefficients: 2 a coefficient, 64 coefficients a block, in whole minimum coded units."""
     height, width = int.from_bytes(frame[1:3], "big"), int.from_bytes(frame[3:5], "big")
     samplings = [(value >> 4, value & 15) for value in frame[7::3]]
     across, down = max(h for h, _ in samplings), max(v for _, v in samplings)
@@ -104,7 +104,7 @@ def _coefficients(frame: bytes) -> int:
 
 
 def _check_scans(data: bytes, position: int, pixels: int) -> None:
-    """Refuse a file whose scans would take too long. Counts to its end; where it is damaged, libjpeg will say so."""
+    """Refuse a file whose scans would take too long. Counting stops where the file is damaged, which libjpeg reports."""
     scans = 1
     for _ in range(MAX_SEGMENTS):
         found = MARKER.search(data, position)
@@ -121,7 +121,7 @@ def _check_scans(data: bytes, position: int, pixels: int) -> None:
 
 
 class _Notes:
-    """Collects metadata, which may be cut in several segments."""
+    """Collects metadata, which may be split over several segments."""
 
     def __init__(self) -> None:
         self._exif: list[bytes] = []
@@ -140,7 +140,7 @@ class _Notes:
             self._profile.setdefault(number, body[len(ICC) + 2 :])
 
     def metadata(self) -> Metadata:
-        """What was found; of a profile that lacks a part, nothing."""
+        """The collected metadata, without a profile that lacks a part."""
         whole = sorted(self._profile) == list(range(1, self._parts + 1))
         profile = b"".join(self._profile[number] for number in sorted(self._profile)) if whole else b""
         return Metadata(b"".join(self._exif), self._xmp, profile)

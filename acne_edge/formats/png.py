@@ -1,4 +1,4 @@
-"""A PNG without its remarks: comments and animations of any size, which Pillow would read, are left out."""
+"""Strips a PNG to its pixels. Comments and animations, which may be huge and which Pillow would read, are left out."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from acne_edge.errors import ImageDecodeError
 from acne_edge.formats.exif import Metadata, bare, from_hexadecimal
 
 START = b"\x89PNG\r\n\x1a\n"
-ANCILLARY = 0x20  # bit of a chunk's first letter: small letters mark what a reader may pass over
-TRANSPARENCY = b"tRNS"  # the one that is part of the pixels
-MAX_CHUNKS = 100_000  # of the pixels; a hundred megapixels in pieces of 8 kB are under 50 000
+ANCILLARY = 0x20  # bit of a chunk's first letter: lower case marks chunks that a reader may skip
+TRANSPARENCY = b"tRNS"  # the one ancillary chunk that changes the pixels
+MAX_CHUNKS = 100_000  # chunks of pixels; 100 megapixels in chunks of 8 kB are under 50 000
 MAX_TEXT = 1_000_000  # bytes of EXIF or XMP, unpacked
 
 
 class Png(NamedTuple):
-    """The chunks that make the pixels, as a file of its own."""
+    """A file with only the chunks that make the pixels, and the metadata beside it."""
 
     width: int  # pixels
     height: int
@@ -27,7 +27,7 @@ class Png(NamedTuple):
 
 
 def read_png(data: bytes) -> Png:
-    """Take a PNG apart. Raises ImageDecodeError where it does not begin with a header."""
+    """Parse a PNG. Raises ImageDecodeError if it does not begin with a header."""
     if data[12:16] != b"IHDR" or len(data) < 33:
         raise ImageDecodeError("image data is damaged or cut short (no header)")
     width, height = struct.unpack_from(">2L", data, 16)
@@ -60,19 +60,19 @@ def read_png(data: bytes) -> Png:
 
 
 def _text(kind: bytes, body: bytes) -> tuple[bytes, bytes]:
-    """Keyword and text of a text chunk; unpacked, where the keyword is one that is read here."""
+    """Keyword and text of a text chunk; the text is unpacked only for keywords that are read here."""
     name, _, text = body.partition(b"\0")
     if not name.startswith((b"XML:", b"Raw ")):
         return name, b""
     if kind == b"iTXt":
-        packed, translated = text[:1] == b"\1", text[2:].partition(b"\0")[2]  # behind the language
-        text = translated.partition(b"\0")[2]  # behind the keyword in that language
+        packed, translated = text[:1] == b"\1", text[2:].partition(b"\0")[2]  # after the language
+        text = translated.partition(b"\0")[2]  # after the keyword in that language
         return name, _inflated(text, MAX_TEXT) if packed else text
     return name, _inflated(text[1:], MAX_TEXT) if kind == b"zTXt" else text
 
 
 def _inflated(packed: bytes, most: int) -> bytes:
-    """Unpacked, or nothing if that is damaged or longer than `most`."""
+    """The unpacked bytes; empty if they are damaged or more than `most`."""
     try:
         stream = zlib.decompressobj()
         unpacked = stream.decompress(packed, most)

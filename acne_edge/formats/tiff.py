@@ -1,7 +1,7 @@
-"""A TIFF with only those fields of its first page that make the pixels.
+"""Strips a TIFF to those fields of its first page that make the pixels.
 
-Pillow reads every field, and warns of the odd ones; TIFF writers put odd things there. What Pillow opens as 16 bits may be 12, or
-black for the highest value, so that is read here too.
+Pillow reads every field and warns about odd ones, which TIFF writers often produce. What Pillow opens as 16 bits may be 12, or
+may use the highest value for black, so both are read here too.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ SINGLE = {WIDTH, LENGTH, COMPRESSION, PHOTOMETRIC, 266, ORIENTATION, 277, 278, 2
 LISTS = {BITS, STRIPS, 279, 292, 293, 320, TILES, 325, 332, 338, 339, 347, 512, 513, 514, 519, 520, 521, 529, 530, 531, 532}
 UNUSED = 65000  # a private field's number
 MAX_ENTRIES = 1000
-MAX_PIECES = 200_000  # strips or tiles; more are meant to keep a device busy
+MAX_PIECES = 200_000  # strips or tiles; more are an attack on the device's time
 
 
 class Tiff(NamedTuple):
-    """The first page, and what Pillow does not tell of it."""
+    """The first page, and what Pillow does not report about it."""
 
     page: io.BytesIO
-    bits: int  # a sample, of the first one
+    bits: int  # per sample, for the first sample of a pixel
     white_is_zero: bool
 
 
 def read_tiff(data: bytes) -> Tiff:
-    """Take the first page. Raises ImageDecodeError for a directory that is damaged or runs out of the file."""
+    """Read the first page. Raises ImageDecodeError for a directory that is damaged or extends beyond the file."""
     try:
         return _first_page(data)
     except (struct.error, OverflowError) as error:
@@ -76,25 +76,25 @@ class _Field(NamedTuple):
     tag: int
     kind: int
     number: int  # of values
-    value: bytes  # the values, if they fit, or their place in the file
-    order: str  # of bytes, as in struct
+    value: bytes  # the values, if they fit, else their offset in the file
+    order: str  # byte order, as in struct
 
     @property
     def size(self) -> int:
-        """Bytes of all values."""
+        """Total bytes of the values."""
         return SIZES.get(self.kind, 0) * self.number
 
     @property
     def place(self) -> int:
-        """Where the values stand in the file if they do not fit into the entry."""
+        """Offset of the values in the file, for values that do not fit into the entry."""
         return int.from_bytes(self.value, "little" if self.order == "<" else "big")
 
     def is_needed(self, data: bytes) -> bool:
-        """Whether the field makes the pixels. Raises ImageDecodeError if it does and cannot be read, or means too much work."""
+        """Whether the pixels depend on the field. Raises ImageDecodeError if they do and it cannot be read or costs too much."""
         if self.tag not in SINGLE and self.tag not in LISTS and self.tag != PROFILE:
             return False
         whole = self.size > 0 and (self.size <= len(self.value) or self.place + self.size <= len(data))
-        if not whole and self.tag != PROFILE:  # which must not cost the photograph
+        if not whole and self.tag != PROFILE:  # a bad profile must not make the photograph unreadable
             raise ImageDecodeError(f"image data is damaged or cut short (field {self.tag})")
         if self.tag in (STRIPS, TILES) and self.number > MAX_PIECES:
             raise ImageDecodeError(f"TIFF of more than {MAX_PIECES} strips or tiles")

@@ -1,4 +1,4 @@
-"""The size of a WebP's canvas, which Pillow allocates, several times over, before one can ask it."""
+"""Reads the size of a WebP's canvas, because Pillow allocates the canvas several times before it reports the size."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Results and annotations in the forms that other programs read and write."""
+"""Results and annotations in formats that other programs read and write."""

@@ -1,4 +1,4 @@
-"""Predictions as COCO's JSON, for programs in which people correct marks (CVAT, Label Studio), and back.
+"""Converts predictions to and from COCO JSON, for programs in which people correct marks (CVAT, Label Studio).
 
     from acne_edge import AcneGrader
     from acne_edge.interop import coco
@@ -7,8 +7,8 @@
         coco.write("marks.json", grader.predict_many("photos"), root="photos")
     corrected = coco.read("corrected.json")          # as exported; an `AnnotatedSet`
 
-The form is that of `acne_edge.evaluation.annotated`. A lesion is a point; a box of the usual size stands around it, because most
-programs correct boxes.
+The format is that of `acne_edge.evaluation.annotated`. A lesion is a point; it also gets a box of the usual size, because most
+programs edit boxes.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 
 def annotated(results: Iterable[Prediction | Failure], root: str | os.PathLike[str] | None = None) -> AnnotatedSet:
-    """Predictions as an annotated set: of each photograph one reading, by the model, with `marks` and the rounded count.
+    """Predictions as an annotated set: one reading per photograph, by the model, with `marks` and the rounded count.
 
     Args:
-        results: of photographs with paths, each once; failures are left out.
+        results: predictions of photographs with paths, each path once; failures are left out.
         root: the folder that names are relative to; None leaves the name of the file alone.
 
-    Raises UsageError for a prediction without a path or on another scale than the first, for a path outside of `root`, and for
-    two photographs of one name.
+    Raises UsageError for a prediction without a path or on another scale than the first, for a path outside `root`, and for
+    two photographs with one name.
     """
     photographs: list[AnnotatedPhotograph] = []
     scale = ""
@@ -65,18 +65,18 @@ def annotated(results: Iterable[Prediction | Failure], root: str | os.PathLike[s
 def write(
     path: str | os.PathLike[str], results: Iterable[Prediction | Failure], root: str | os.PathLike[str] | None = None
 ) -> None:
-    """Write what `annotated` makes of predictions. Raises what it does, and AcneEdgeError if the file cannot be written."""
+    """Write predictions as `annotated` converts them. Raises what it does, and AcneEdgeError if the file cannot be written."""
     write_annotated(Path(path), annotated(results, root))
 
 
 def read(path: str | os.PathLike[str]) -> AnnotatedSet:
-    """Read a file of COCO as annotation programs export it, or an annotated set. Raises UsageError, naming the field."""
+    """Read a COCO file as annotation programs export it, or an annotated set. Raises UsageError, naming the field."""
     return read_annotated(Path(path))
 
 
 def _name(path: str | None, root: str | os.PathLike[str] | None) -> str:
     if path in (None, "-"):
-        raise UsageError("a prediction of bytes or pixels has no name; predict files")
+        raise UsageError("a prediction from bytes or pixels has no file name; predict files")
     if root is None:
         return os.path.basename(path)
     relative = Path(os.path.relpath(path, root)).as_posix()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def to_dataframe(results: Iterable[Prediction | Failure]) -> pd.DataFrame:
-    """One row a result, as `to_row` gives it, in the columns of the CSV; what a result does not have is missing.
+    """A data frame with one row per result and the columns of the CSV (`to_row`); absent values are missing.
 
     Raises MissingExtraError without pandas.
     """

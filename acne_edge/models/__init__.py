@@ -1,4 +1,4 @@
-"""The models that ship with the package: `index.json` lists each with its sha256 and size, checked on every load."""
+"""The models in the package. `index.json` lists each with its sha256 and size, which are checked on every load."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MAX_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model's bytes and what names them."""
+    """A model's bytes, with its name and hash."""
 
     name: str
     data: bytes
-    sha256: str  # of `data`, hexadecimal
+    sha256: str  # hash of `data`, hexadecimal
 
 
 @cache
@@ -34,7 +34,7 @@ def index() -> dict[str, dict[str, object]]:
 def load_model(model: str | os.PathLike[str] | None = None) -> ModelFile:
     """Read a shipped model by name (None: the default), or a model file by path.
 
-    Raises ModelIntegrityError if a shipped file is not the listed one, ModelError if the file cannot be read.
+    Raises ModelIntegrityError if a shipped file differs from the listed one, and ModelError if the file cannot be read.
     """
     listed = index()
     if model is None:

@@ -1,1 +1,1 @@
-"""Pictures, with Pillow alone: of pixels, positions and strings, so that a prediction can draw itself."""
+"""Draws pictures from pixels, positions and strings, with Pillow alone, so that a prediction can draw itself."""

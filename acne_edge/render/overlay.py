@@ -1,4 +1,4 @@
-"""Marks, map and caption over a photograph."""
+"""Draws marks, a heat map and a caption on a photograph."""
 
 from __future__ import annotations
 
@@ -15,25 +15,22 @@ from acne_edge.errors import AcneEdgeError, UsageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-RADIUS = 0.022  # of a ring, in shorter sides: half of what the boxes in ACNE04 measure at the median
+RADIUS = 0.022  # of a ring, as a share of the shorter side: half of the median box side in ACNE04
 LEAST_RADIUS = 5.0  # pixels
-LINE, CASING = 0.13, 0.32  # breadth of the two strokes, in radii
+LINE, CASING = 0.13, 0.32  # width of the two strokes, as a share of the radius
 LEAST_LINE, LEAST_CASING = 1.3, 3.4  # pixels
-LIGHT, DARK = (255, 255, 255), (10, 10, 30)  # each legible on what the other is not, whatever colours an eye can tell apart
-SMOOTH = 8  # how many times larger a ring is drawn, and then reduced, because Pillow's lines have hard edges
+LIGHT, DARK = (255, 255, 255), (10, 10, 30)  # on any background at least one is legible, with any kind of colour vision
+SMOOTH = 8  # a ring is drawn this many times larger and then reduced, because Pillow's lines have hard edges
 HEAT = (40, 165, 255)  # skin is never blue
-FULL_HEAT = 0.5  # lesions in a cell, from which on the heat map is as opaque as it gets
+FULL_HEAT = 0.5  # lesions in a cell at which the heat map reaches its highest opacity
 OPACITY = 0.62
-TYPE = 0.026  # size of the type, in widths
+TYPE = 0.026  # type size, as a share of the width
 LEAST_TYPE = 12  # pixels
-HEADLINE = 1.35  # size of the first line, in those of the others
+HEADLINE = 1.35  # size of the first line, relative to the others
 PAPER, INK = (24, 24, 28), (245, 245, 245)
 SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
-OPTIONS: dict[str, dict[str, Any]] = {
-    "JPEG": {"quality": 92, "subsampling": 0},  # full colour resolution: rings are thin
-    "PNG": {},
-    "WEBP": {"quality": 92},
-}
+QUALITY = 92  # of JPEG and WebP
+OPTIONS: dict[str, dict[str, Any]] = {"JPEG": {"subsampling": 0}, "PNG": {}, "WEBP": {}}  # full colour resolution: rings are thin
 
 
 def draw(
@@ -41,17 +38,21 @@ def draw(
     marks: Sequence[tuple[float, float]] = (),
     caption: Sequence[str] = (),
     heat: NDArray[np.floating] | None = None,
+    boxes: Sequence[tuple[float, float, float, float]] = (),
+    heated: tuple[float, float, float, float] | None = None,
 ) -> Image.Image:
-    """A new picture: the photograph with rings around places, over a heat map, and a caption below it.
+    """Returns a new picture: the photograph with a heat map, rings around places, and a caption below it.
 
-    The photograph keeps its resolution and is not hidden by the caption, so the picture is higher. It takes over nothing of
-    `photograph.info`, where a camera says when, where and by whom it was used.
+    The photograph keeps its resolution; the caption is added below, so the picture is taller. Nothing of `photograph.info` is
+    kept, because cameras store time, place and owner there.
 
     Args:
-        photograph: of mode RGB.
+        photograph: mode RGB.
         marks: centres (x, y) in 0..1 of the frame.
         caption: lines; the first is set in larger type. Characters that Pillow's own font lacks become question marks.
-        heat: [h, w], lesions in each cell of a grid over the frame; from FULL_HEAT on a cell is as opaque as it gets.
+        heat: [h, w], expected lesions in each cell of a grid; opacity is highest from FULL_HEAT on.
+        boxes: (left, top, right, bottom) in 0..1 of the frame, drawn as rectangles in the same two strokes.
+        heated: the rectangle under the grid: left, top, right, bottom in 0..1 of the frame; None: the whole frame.
     """
     lines = _set(caption, photograph.width)
     margin = lines[0].font.size * 0.6 if lines else 0.0
@@ -60,7 +61,11 @@ def draw(
     picture.paste(photograph, (0, 0))
     if heat is not None:
         tint = Image.fromarray((255 * OPACITY * np.clip(heat / FULL_HEAT, 0, 1)).astype(np.uint8))
-        picture.paste(HEAT, (0, 0, *photograph.size), tint.resize(photograph.size, Image.Resampling.BICUBIC))
+        left, top, right, bottom = (
+            round(share * side) for share, side in zip(heated or (0, 0, 1, 1), 2 * photograph.size, strict=True)
+        )
+        picture.paste(HEAT, (left, top, right, bottom), tint.resize((right - left, bottom - top), Image.Resampling.BICUBIC))
+    _frame(picture, boxes, photograph.size)
     _ring(picture, marks, photograph.size)
     write, y = ImageDraw.Draw(picture), photograph.height + margin
     for line in lines:
@@ -69,25 +74,28 @@ def draw(
     return picture
 
 
-def encode(picture: Image.Image, suffix: str, profile: bytes = b"") -> bytes:
-    """The picture as a file of the kind that the suffix names (`.jpg`, `.png`, `.webp`), with a colour profile and nothing else.
+def encode(picture: Image.Image, suffix: str, profile: bytes = b"", quality: int = QUALITY) -> bytes:
+    """The picture as the bytes of a file of the suffix's kind (`.jpg`, `.png`, `.webp`), with a colour profile and nothing else.
 
-    Raises UsageError for another suffix, AcneEdgeError for a picture that is too long for files of that kind.
+    `quality` is that of JPEG and WebP, 1..95.
+
+    Raises UsageError for another suffix, and AcneEdgeError for a picture too large for that kind of file.
     """
     kind = SUFFIXES.get(suffix.lower())
     if kind is None:
         raise UsageError(f"pictures are saved as {', '.join(SUFFIXES)}, not as {suffix or 'a file without a suffix'!r}")
     stream = io.BytesIO()
     try:
-        picture.save(stream, kind, **OPTIONS[kind], **({"icc_profile": profile} if profile else {}))
-    except (OSError, ValueError) as error:  # JPEG and WebP have longest sides
+        options = OPTIONS[kind] | ({} if kind == "PNG" else {"quality": quality})
+        picture.save(stream, kind, **options, **({"icc_profile": profile} if profile else {}))
+    except (OSError, ValueError) as error:  # JPEG and WebP limit the length of a side
         width, height = picture.size
         raise AcneEdgeError(f"a picture of {width}x{height} pixels cannot be saved as {kind} ({error})") from error
     return stream.getvalue()
 
 
 def _ring(picture: Image.Image, marks: Sequence[tuple[float, float]], size: tuple[int, int]) -> None:
-    """Rings in two strokes. All dark ones come first, so that where rings meet each light one is whole."""
+    """Draw rings in two strokes, all dark ones first, so that light ones stay whole where rings overlap."""
     radius = max(LEAST_RADIUS, RADIUS * min(size))
     for colour, breadth in ((DARK, max(LEAST_CASING, CASING * radius)), (LIGHT, max(LEAST_LINE, LINE * radius))):
         stamp = _stamp(radius, breadth)
@@ -96,8 +104,24 @@ def _ring(picture: Image.Image, marks: Sequence[tuple[float, float]], size: tupl
             picture.paste(colour, (*at, at[0] + stamp.width, at[1] + stamp.height), stamp)
 
 
+def _frame(picture: Image.Image, boxes: Sequence[tuple[float, float, float, float]], size: tuple[int, int]) -> None:
+    """Rectangles in two strokes, as the rings are drawn; what lies outside of the photograph is cut off."""
+    radius = max(LEAST_RADIUS, RADIUS * min(size))
+    pen = ImageDraw.Draw(picture)
+    for colour, breadth in ((DARK, max(LEAST_CASING, CASING * radius)), (LIGHT, max(LEAST_LINE, LINE * radius))):
+        for left, top, right, bottom in boxes:
+            reach = breadth / 2
+            corners = (
+                max(0, left * size[0] - reach),
+                max(0, top * size[1] - reach),
+                min(size[0] - 1, right * size[0] + reach),
+                min(size[1] - 1, bottom * size[1] + reach),
+            )
+            pen.rectangle(corners, outline=colour, width=max(1, round(breadth)))
+
+
 def _stamp(radius: float, breadth: float) -> Image.Image:
-    """A ring of that radius, at the middle of its stroke, as a mask with soft edges."""
+    """A mask of a ring with soft edges; `radius` is at the middle of its stroke."""
     side = 2 * math.ceil(radius + breadth / 2 + 1)
     large = Image.new("L", (side * SMOOTH, side * SMOOTH))
     outer, inner = (SMOOTH * (radius + sign * breadth / 2) for sign in (1, -1))
@@ -108,7 +132,7 @@ def _stamp(radius: float, breadth: float) -> Image.Image:
 
 
 class _Line:
-    """A line of the caption, set."""
+    """A line of the caption, typeset."""
 
     def __init__(self, text: str, font: ImageFont.FreeTypeFont) -> None:
         self.text, self.font = text, font
@@ -116,7 +140,7 @@ class _Line:
 
 
 def _set(caption: Sequence[str], width: int) -> list[_Line]:
-    """The caption in Pillow's own font, broken between words where it is wider than the picture."""
+    """Typeset the caption in Pillow's own font, broken between words where it is wider than the picture."""
     size = max(LEAST_TYPE, round(TYPE * width))
     lines = []
     for number, text in enumerate(caption):
@@ -136,9 +160,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     try:
         font = ImageFont.load_default(size)
     except ImportError as error:
-        raise AcneEdgeError(
-            "this build of Pillow has no FreeType, which sets the caption; install the wheel of Pillow"
-        ) from error
+        raise AcneEdgeError("this build of Pillow has no FreeType, which the caption needs; install the Pillow wheel") from error
     assert isinstance(font, ImageFont.FreeTypeFont)
     return font
 

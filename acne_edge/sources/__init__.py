@@ -1,1 +1,1 @@
-"""Where photographs come from: paths, a folder that they arrive in, a camera."""
+"""Where photographs come from: paths, a watched folder, a camera."""

@@ -1,11 +1,10 @@
-"""Cameras, network streams and video files, frame by frame. Needs the extra `camera`.
+"""Reads cameras, network streams and video files frame by frame. Needs the extra `camera`.
 
-A live source gives its newest frame: a thread reads it all the time and keeps one frame, so a slow network never lags behind
-what is in front of the lens. A video file gives every frame, in order, as fast as they are predicted, so that a run can be
-repeated.
+A live source gives its newest frame: a thread reads all the time and keeps one frame, so predictions never lag behind. A video
+file gives every frame, in order, as fast as they are predicted, so that a run can be repeated.
 
-A live source that is not there, or goes away, is tried again after 0.5 s, 1 s, 2 s ... up to 30 s, until the caller stops; the
-logger says that it is gone, and that it is back.
+A live source that is missing or goes away is tried again after 0.5 s, 1 s, 2 s ... up to 30 s, until the caller stops. The
+logger says when it is gone and when it is back.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds between tries to reach a source that is gone
+FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds between attempts to reach a lost source
 SMOOTHING = 2.0  # seconds, the default time constant
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame. Of a live source, `index` also counts the frames that were passed over."""
+    """One frame. For a live source, `index` also counts the frames that were skipped."""
 
     index: int  # from 0
     time: float  # seconds since the first frame
@@ -63,7 +62,7 @@ class Smoothed:
 
 @dataclass(frozen=True)
 class StreamResult:
-    """What one frame gave. `result` is of that frame alone; `smoothed` is None until a frame of good quality was seen."""
+    """The result of one frame alone, and the smoothed values, which are None until the first frame of good quality."""
 
     index: int
     time: float  # seconds
@@ -80,11 +79,11 @@ class StreamResult:
 
 
 class Smoother:
-    """A first-order low-pass filter over count and grade probabilities, for frames that come at any times.
+    """A first-order low-pass filter over count and grade probabilities, for frames at irregular times.
 
-    The state moves towards each new value by 1 - exp(-dt / tau), dt the time since the last one: the exact response of a
-    low-pass of time constant `tau` seconds to values that are held. Probabilities stay probabilities, because the new state is a
-    weighted mean. After a pause of several tau the past has no weight left. `tau` 0 does not smooth.
+    Each new value moves the state towards it by the share 1 - exp(-dt / tau), where dt is the time since the last value. This
+    is the exact response of a low-pass with time constant `tau` (seconds) to a held value. Probabilities still sum to 1, because
+    the new state is a weighted mean. `tau` 0 does not smooth.
     """
 
     def __init__(self, tau: float, labels: tuple[str, ...]) -> None:
@@ -95,7 +94,7 @@ class Smoother:
         self._time = 0.0
 
     def update(self, time: float, prediction: Prediction) -> None:
-        """Take in a prediction made at `time` seconds."""
+        """Add a prediction made at `time` seconds; returns the new state."""
         new = np.array([prediction.count, *prediction.grade_probs])
         if self._state is None or self._tau == 0:
             self._state = new
@@ -105,7 +104,7 @@ class Smoother:
 
     @property
     def value(self) -> Smoothed | None:
-        """The state; None before the first prediction."""
+        """The current state; None before the first prediction."""
         if self._state is None:
             return None
         count, *probs = map(float, self._state)
@@ -117,8 +116,8 @@ class Camera:
     """A source of frames.
 
     Args:
-        source: number of a camera, URL of a stream, device such as /dev/video0, or path of a video file.
-        open_capture: makes an object like `cv2.VideoCapture` of the source.
+        source: camera number, stream URL, device such as /dev/video0, or path of a video file.
+        open_capture: opens the source and returns an object like `cv2.VideoCapture`.
 
     Raises MissingExtraError without the extra `camera`.
     """
@@ -138,7 +137,7 @@ class Camera:
         self._open = open_capture or _opencv()
 
     def frames(self, stop: Event) -> Iterator[Frame]:
-        """Frames until `stop` is set, or a file ends. Raises ImageDecodeError for a file that is no video."""
+        """Yield frames until `stop` is set or the file ends. Raises ImageDecodeError for a file that is not a video."""
         return self._newest(stop) if self.live else self._every(stop)
 
     def _every(self, stop: Event) -> Iterator[Frame]:
@@ -155,7 +154,7 @@ class Camera:
                     return
                 position = capture.get(POSITION) / 1000
                 start = start if index else position
-                # Phones record at a variable rate, so a frame says itself when it was taken; where it does not, the rate counts.
+                # Phones record at a variable rate, so a frame's own time counts; without one, the file's rate does.
                 later = position - start > time and math.isfinite(position)
                 time = position - start if later else time + step * (index > 0)
                 yield Frame(index, time, _rgb(bgr))
@@ -177,7 +176,7 @@ class Camera:
             reader.join(timeout=5)  # a read may hang in the driver; the thread does not keep the process
 
     def _read(self, slot: _Slot, done: Event) -> None:
-        """Keep the newest frame in the slot; come back to a source that was lost."""
+        """Keep the newest frame in the slot; reopen a lost source."""
         index, wait, start, lost = 0, FIRST_WAIT, None, None
         try:
             while not done.is_set():
@@ -208,7 +207,7 @@ class Camera:
 
 
 class _Slot:
-    """Room for one frame; a newer one takes the place of an older one."""
+    """Holds one frame; a newer one replaces it."""
 
     def __init__(self) -> None:
         self._frame: Frame | None = None
@@ -216,19 +215,19 @@ class _Slot:
         self._filled = Condition()
 
     def put(self, frame: Frame) -> None:
-        """Take in a frame; one that was not taken is gone."""
+        """Store a frame; an older one that nobody took is lost."""
         with self._filled:
             self._frame = frame
             self._filled.notify()
 
     def fail(self, error: Exception) -> None:
-        """Raise `error` to whoever takes next."""
+        """Raise `error` in the next `take`."""
         with self._filled:
             self._error = error
             self._filled.notify()
 
     def take(self, timeout: float) -> Frame | None:
-        """The newest frame that was not taken yet; None if there is none in `timeout` seconds."""
+        """Wait for the newest frame that was not taken yet; None if none comes within `timeout` seconds."""
         with self._filled:
             if self._frame is None and self._error is None:
                 self._filled.wait(timeout)
@@ -243,7 +242,7 @@ RATE, POSITION = 5, 0  # OpenCV's CAP_PROP_FPS, CAP_PROP_POS_MSEC
 
 
 def _opencv() -> Callable[[str | int], Any]:
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what is wrong is said here, once
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # errors are reported here, once
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     try:
         import cv2
@@ -254,7 +253,7 @@ def _opencv() -> Callable[[str | int], Any]:
 
 
 def _rgb(bgr: Any) -> ImageArray:
-    """OpenCV's frame, uint8 [H, W, 3] BGR or [H, W] grey, as RGB."""
+    """Convert OpenCV's frame, uint8 [H, W, 3] BGR or [H, W] grey, to uint8 [H, W, 3] RGB."""
     return np.ascontiguousarray(bgr[..., ::-1]) if bgr.ndim == 3 else np.repeat(bgr[..., None], 3, axis=2)
 
 

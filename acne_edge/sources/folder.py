@@ -1,7 +1,7 @@
-"""Folders watched for new photographs: each file once, never half-written, across restarts.
+"""Watches folders for new photographs: each file is given once, never half-written, also across restarts.
 
-Files are polled, because network shares and removable cards - where capture devices write - do not notify. Which files are
-photographs is said in `acne_edge.sources.paths`; what was done is kept by `acne_edge.sources.journal`.
+Files are polled, because network shares and removable cards, where cameras write, send no notifications. `sources.paths` says
+which files are photographs; `sources.journal` remembers which are done.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from acne_edge.sources.paths import JUNK, SUFFIXES, walk
 
 logger = logging.getLogger(__name__)
 
-FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds between tries of a photograph that cannot be read
+FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds between attempts to read a photograph
 
 
 class _Seen(NamedTuple):
     stamp: Stamp
     since: float  # when it was first seen with this stamp
-    changed: int  # ctime in ns: a change of its rights is seen here alone
+    changed: int  # ctime in ns, which also changes with the file's permissions
 
 
 class _Unread(NamedTuple):
@@ -41,9 +41,9 @@ class _Unread(NamedTuple):
 class WatchedFolder:
     """New photographs under a folder.
 
-    A file is given out when its size and modification time have not changed for `settle` seconds; one that changes later is
-    given out again. What `done` was told of is remembered, so a restart repeats nothing; what `again` was told of is given out
-    again after 1 s, 2 s, ... 60 s, and at once when its rights change.
+    A file is given out when its size and modification time have not changed for `settle` seconds. If it changes later, it is
+    given out again. Files passed to `done` are remembered, so a restart repeats nothing. Files passed to `again` are given out
+    again after 1 s, 2 s, ... 60 s, and at once if their permissions change.
 
     Raises UsageError if there is no such folder, or its journal cannot be used.
     """
@@ -64,7 +64,7 @@ class WatchedFolder:
         self._journal = Journal(self.directory)
 
     def files(self, stop: Event) -> Iterator[Path]:
-        """Settled new files, oldest first, until `stop` is set. Call `done`, `passed_over` or `again` for each."""
+        """Yield settled new files, oldest first, until `stop` is set. Call `done`, `passed_over` or `again` for each."""
         self._introduce()
         while not stop.is_set():
             for name in self._ready():
@@ -110,25 +110,25 @@ class WatchedFolder:
             self._journal.add(name, seen.stamp)
 
     def passed_over(self, path: Path) -> None:
-        """Do not give a file out again before a restart."""
+        """Do not give out a file again before a restart."""
         name = self._name(path)
         seen = self._seen.pop(name, None)
         if seen is not None:
             self._passed[name] = seen.stamp
 
     def again(self, path: Path, reason: object) -> None:
-        """Give out a file again later, because it cannot be read yet; the log says so once."""
+        """Give out a file again later, because it cannot be read yet; one log line says so."""
         name = self._name(path)
         seen, before = self._seen.get(name), self._unread.get(name)
         if seen is None:
             return
         if before is None and os.path.lexists(path):
-            logger.warning("%s: %s; it is tried again until it can be read", path, reason)
+            logger.warning("%s: %s; trying again until it can be read", path, reason)
         wait = min(2 * before.wait, LONGEST_WAIT) if before else FIRST_WAIT
         self._unread[name] = _Unread(seen.changed, wait, self.clock() + wait)
 
     def close(self) -> None:
-        """Let another process watch the folder."""
+        """Release the folder, so that another process can watch it."""
         self._journal.close()
 
     def _name(self, path: Path) -> str:
@@ -137,16 +137,16 @@ class WatchedFolder:
     def _cannot_read(self, error: OSError) -> str:
         folder = os.fsdecode(error.filename)
         if folder not in self._closed_folders:
-            logger.warning("%s: the folder cannot be read (%s); it is tried again until it can", folder, error.strerror)
+            logger.warning("%s: the folder cannot be read (%s); trying again until it can", folder, error.strerror)
         return folder
 
     def _introduce(self) -> None:
-        """Say what is watched and what is not, so that nothing is waited for in vain."""
+        """Log what is watched and what is ignored, so that nobody waits for a file that never counts."""
         others: list[str] = []
         names = [name for name, _ in walk(self.directory, on_other=others.append)]
         known = sum(self._journal.get(name) is not None for name in names)
         logger.info("watching %s for files that end in %s", self.directory, " ".join(SUFFIXES))
-        logger.info("ignored: names that begin with a dot, folders called %s, what is no file", " ".join(sorted(JUNK)))
+        logger.info("ignored: names that begin with a dot, folders named %s, anything that is not a file", " ".join(sorted(JUNK)))
         kinds = Counter(os.path.splitext(name)[1].lower() or os.path.basename(name) for name in others)
         such = ": " + ", ".join(f"{n} {kind}" for kind, n in kinds.most_common(5)) if kinds else ""
         logger.info("there now: %d photographs, of which %d are done; %d names ignored%s", len(names), known, len(others), such)

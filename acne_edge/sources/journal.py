@@ -1,9 +1,9 @@
-"""What a watch has done, so that a restart repeats nothing: one line is appended for each photograph.
+"""Remembers which photographs a watch has done, so that a restart repeats none: one line is appended for each.
 
-The file lies in the user's folder for state (`$XDG_STATE_HOME/acne-edge/watch` on Linux, by default in `~/.local/state`), because
-a watched folder may be read-only, or a share that others watch too. Its first line names the folder; each other one is
-`[name, size in bytes, modification time in ns]`, and the last one of a name holds. A line that was cut short by a crash does not
-count. Where nothing can be written, a warning says so, once, and what was done is known until the end of the process only.
+The file is in the user's folder for state (`$XDG_STATE_HOME/acne-edge/watch` on Linux, by default in `~/.local/state`), because
+a watched folder may be read-only, or a share that others watch too. Its first line names the folder; each other line is
+`[name, size in bytes, modification time in ns]`, and a name's last line counts. A line that a crash cut short is ignored. If
+the file cannot be written, one warning says so, and the process remembers only until it ends.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ logger = logging.getLogger(__name__)
 Stamp: TypeAlias = tuple[int, int]  # size in bytes, modification time in ns
 
 FORMAT = 1
-OLD_NAME = ".acne-edge-watch.json"  # where it was at first: in the watched folder itself
-MAX_BYTES = 1 << 30  # some ten million photographs
-SLACK = 1000  # lines more than twice as many as photographs, from which on the file is written anew
+OLD_NAME = ".acne-edge-watch.json"  # of earlier versions, in the watched folder itself
+MAX_BYTES = 1 << 30  # about ten million photographs
+SLACK = 1000  # the file is rewritten when it has this many more than two lines per photograph
 
 
 class Journal:
-    """The photographs of one folder that were done, with the stamp that each had.
+    """The finished photographs of one folder, each with its stamp.
 
-    Raises UsageError for a file that is no journal, and while another process has the same folder's open.
+    Raises UsageError for a file that is not a journal, and while another process has the same folder's journal open.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -43,7 +43,7 @@ class Journal:
         self._lock: int | None = None
         try:
             if self._path is None:
-                raise OSError("no folder for state: HOME is not set; set XDG_STATE_HOME")
+                raise OSError("no folder for state, because HOME is not set; set XDG_STATE_HOME")
             os.makedirs(self._path.parent, mode=0o700, exist_ok=True)
             self._lock = _locked(self._path.with_suffix(".lock"), folder)
         except OSError as error:
@@ -64,7 +64,7 @@ class Journal:
         return len(self._stamps)
 
     def get(self, name: str) -> Stamp | None:
-        """The stamp with which a photograph was done."""
+        """The stamp of a finished photograph; None if it is not finished."""
         return self._stamps.get(name)
 
     def add(self, name: str, stamp: Stamp) -> None:
@@ -88,7 +88,7 @@ class Journal:
             self._rewrite()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file and release its lock."""
         for descriptor in (self._descriptor, self._lock):
             if descriptor is not None:
                 os.close(descriptor)
@@ -99,7 +99,7 @@ class Journal:
         return self._lines > 2 * len(self._stamps) + SLACK
 
     def _load(self, folder: Path) -> bool:
-        """Read the file, or that of an older version; whether its last line is cut short."""
+        """Read the file, or an older version's; returns whether its last line is cut short."""
         if self._path is not None and os.path.exists(self._path):
             lines = _content(self._path).split(b"\n")
             try:
@@ -122,7 +122,7 @@ class Journal:
         return False
 
     def _rewrite(self) -> None:
-        """Write the file anew, with one line a photograph."""
+        """Rewrite the file with one line per photograph."""
         assert self._path is not None
         try:
             files.write(self._path, self._header.encode() + b"".join(map(_line, self._stamps, self._stamps.values())))
@@ -145,7 +145,7 @@ class Journal:
     def _forgetful(self, error: Exception) -> None:
         where = f"{self._path}: " if self._path is not None and isinstance(error, OSError) else ""
         reason = getattr(error, "strerror", None) or error
-        logger.warning("what is predicted cannot be remembered; a restart will repeat it (%s%s)", where, reason)
+        logger.warning("cannot remember which photographs are done; a restart will repeat them (%s%s)", where, reason)
 
 
 _NO_JOURNAL = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
@@ -171,11 +171,11 @@ def _content(path: Path) -> bytes:
 
 def _unusable(path: Path, error: BaseException) -> UsageError:
     reason: Any = getattr(error, "strerror", None) or ("nested too deeply" if isinstance(error, RecursionError) else error)
-    return UsageError(f"{path}: cannot be read as the state of a watch; delete it to begin anew ({reason})")
+    return UsageError(f"{path}: cannot be read as the state of a watch; delete it to start again ({reason})")
 
 
 def _locked(path: Path, folder: Path) -> int:
-    """An open descriptor of a file that one process at a time can have."""
+    """Open and lock a file; returns its descriptor. Only one process at a time can have the lock."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
     try:
         import fcntl
@@ -183,7 +183,7 @@ def _locked(path: Path, folder: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
-        raise UsageError(f"{folder}: is watched by another process already; each photograph is predicted once") from error
+        raise UsageError(f"{folder}: is watched by another process already; two would predict each photograph twice") from error
     except (ImportError, OSError):  # no locks on this system, or on its file system
         pass
     return descriptor

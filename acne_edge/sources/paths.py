@@ -1,16 +1,16 @@
-"""Paths as people type them: files, folders, globs, and `-` for bytes on stdin. And which files of a folder are photographs.
+"""Expands paths as people type them (files, folders, globs, `-` for stdin), and decides which files in a folder are photographs.
 
-The rule, for everything that looks into folders (`predict`, `watch`, `evaluate`, lists for training). A file is a photograph if
+One rule holds for everything that searches folders (`predict`, `watch`, `evaluate`, training). A file is a photograph if
 
-* its name ends in one of `SUFFIXES`, in capitals or not;
-* neither it nor a folder between it and the one that was named is hidden (a name that begins with a dot: `.Trash-1000`,
-  `.thumbnails`, macOS' `._IMG.jpg`) or one of `JUNK`, where systems keep what was thrown away and small copies;
+* its name ends in one of `SUFFIXES`, in upper or lower case;
+* neither it nor a folder between it and the named one is hidden (a name that begins with a dot: `.Trash-1000`,
+  `.thumbnails`, macOS' `._IMG.jpg`) or one of `JUNK`, where systems keep deleted files and thumbnails;
 * it is a regular file: pipes, sockets and devices are not.
 
-Links are followed: to a file, unless that file is met anyway; to a folder, unless it is walked anyway or holds the folder that
-was named. So a photograph comes once however many links lead to it, and a circle ends. Two hard links are two photographs.
+Links are followed, but each file and folder is taken once, and a link to a folder that contains the named one is ignored. So a
+photograph comes once however many links lead to it, and circles end. Two hard links are two photographs.
 
-A path that is named itself is taken at its word, whatever it is called.
+A file that is named explicitly is always taken, whatever its name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from typing import TypeAlias
 from acne_edge.errors import ImageNotFoundError
 
 HEIF_SUFFIXES = (".heic", ".heif", ".hif")
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", *HEIF_SUFFIXES)
+DICOM_SUFFIX = ".dcm"
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", *HEIF_SUFFIXES, DICOM_SUFFIX)
 JUNK = frozenset((
     "@eadir", "thumbnails", "thumbs", "__macosx",  # small copies and attributes: Synology, cameras and viewers, macOS' archives
     "#recycle", "@recycle", "$recycle.bin", "recycler", "recycled", "trash", "lost+found",  # thrown away, or fallen off
@@ -36,22 +37,22 @@ OnError: TypeAlias = "Callable[[OSError], None]"
 
 
 def photographs(folder: str | os.PathLike[str], on_error: OnError | None = None) -> list[str]:
-    """The photographs anywhere under a folder, by the rule above, sorted. `on_error` is told of folders that cannot be read."""
+    """The photographs anywhere under a folder, by the rule above, sorted. `on_error` is called for unreadable folders."""
     return sorted(os.path.join(folder, name) for name, _ in walk(folder, on_error))
 
 
 def walk(
     folder: str | os.PathLike[str], on_error: OnError | None = None, on_other: Callable[[str], None] | None = None
 ) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """The photographs anywhere under a folder, in no order: the name relative to it, and the entry.
+    """The photographs anywhere under a folder, unsorted: each one's relative name and directory entry.
 
-    `on_error` is told of folders that cannot be read, `on_other` of the names that are no photographs.
+    `on_error` is called for folders that cannot be read, `on_other` for names that are not photographs.
     """
     return _Walk(on_error or (lambda error: None), on_other or (lambda name: None)).of(os.fspath(folder))
 
 
 class _Walk:
-    """One walk through a folder. Files and folders first, then what the links among them add."""
+    """One walk through a folder: files and folders first, then those that only links lead to."""
 
     def __init__(self, on_error: OnError, on_other: Callable[[str], None]) -> None:
         self._on_error, self._on_other = on_error, on_other
@@ -60,7 +61,7 @@ class _Walk:
         self._links: list[tuple[str, os.DirEntry[str]]] = []
 
     def of(self, folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        """The photographs under a folder, each once: the name relative to it, and the entry."""
+        """The photographs under a folder, each once: its relative name and directory entry."""
         above = os.path.realpath(folder)
         while above != os.path.dirname(above):  # a link to one of them leads round in a circle
             above = os.path.dirname(above)
@@ -105,7 +106,7 @@ class _Walk:
                 self._on_error(error)
 
     def _enter(self, folder: str) -> bool:
-        """Whether the folder is one that was not walked yet. What cannot be looked at is walked, so that it is complained of."""
+        """Whether the folder was not walked yet. An unreadable folder is walked too, so that its error is reported."""
         try:
             status = os.stat(folder)
         except OSError:
@@ -124,19 +125,19 @@ class _Walk:
 
 
 def is_photograph(name: str) -> bool:
-    """Whether a file's name has an ending of photographs."""
+    """Whether a file's name ends like a photograph's."""
     return name.lower().endswith(SUFFIXES)
 
 
 def is_junk(name: str) -> bool:
-    """Whether a name is hidden, or that of a folder which systems keep for themselves."""
+    """Whether a name is hidden, or a system folder's."""
     return name.startswith(".") or name.lower() in JUNK
 
 
 def expand(paths: list[str]) -> list[tuple[str, ImageNotFoundError | None]]:
-    """Folders and globs to the photographs in them, in order; `-` and names of files stay as they are.
+    """Expand folders and globs to the photographs in them, in order; `-` and names of files are passed on unchanged.
 
-    With each path comes None, or the error of what holds no photograph, cannot be looked into, or is not there.
+    Each path comes with None, or with the error of a folder or glob without photographs, an unreadable folder or a missing path.
     """
     found: list[tuple[str, ImageNotFoundError | None]] = []
 
@@ -153,7 +154,7 @@ def expand(paths: list[str]) -> list[tuple[str, ImageNotFoundError | None]]:
         elif os.path.isdir(path):
             found += [(inside, None) for inside in photographs(path, unreadable)]
             if len(found) == before:
-                wrong(path, f"folder without photographs ({' '.join(SUFFIXES)})")
+                wrong(path, f"the folder holds no photographs ({' '.join(SUFFIXES)})")
         elif os.path.lexists(path):
             found.append((path, None))
         elif GLOB.search(path):
@@ -173,7 +174,7 @@ def _missing(path: str) -> str:
 
 
 def _matches(pattern: str, on_error: OnError) -> list[str]:
-    """The photographs that match a glob, and those in the folders that do, each once; junk only where the glob names it."""
+    """Photographs that match a glob or are in folders that match, each once; junk only if the glob names it."""
     from glob import glob
 
     junk = JUNK - set(re.split(r"[/\\]", pattern.lower()))

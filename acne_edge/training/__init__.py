@@ -1,1 +1,1 @@
-"""Training of the network on ACNE04. Needs the extra `train`; nothing on the device path imports this package."""
+"""Trains the network on ACNE04. Needs the extra `train`; nothing on the device path imports this package."""

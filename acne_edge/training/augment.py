@@ -1,4 +1,4 @@
-"""Random views of a batch whose lesions are recounted exactly: a lesion that leaves the view leaves the label too."""
+"""Draws random views of a batch and recounts their lesions exactly: a lesion outside the view is not in its label."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Augmentation:
     shift: float = 0.05  # of the frame, either way
     aspect: float = 0.1  # relative, either way: devices stretch frames of any shape to a square
     flip: bool = True  # left-right
-    zoom: float = 0.0  # share of images seen as a crop of 35..80 % of the side instead
-    mix: float = 0.0  # share of views a rectangle of which comes from another view
-    colour: float = 0.15  # brightness and contrast, relative; a third of it per channel
+    zoom: float = 0.0  # share of images that are cropped to 35..80 % of the side instead
+    mix: float = 0.0  # share of views with a rectangle from another view
+    colour: float = 0.15  # brightness and contrast, relative; a third of that per channel
 
     def matrices(self, n: int, generator: torch.Generator) -> Tensor:
         """Random affine maps float32 [n, 2, 3] from view to frame coordinates, both in -1..1 (as F.affine_grid wants them)."""
@@ -46,8 +46,8 @@ class Augmentation:
     def rectangles(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """For each view another one, int64 [n], and the rectangle taken from it, float32 [n, 4]: (x0, y0, x1, y1) in 0..1.
 
-        It covers 10..60 % of the view, and nothing in the share of views that stay as they are. CutMix (Yun et al., ICCV 2019)
-        weighs two labels by area; here the lesions are recounted.
+        The rectangle covers 10..60 % of the view; in views that are not mixed it is empty. CutMix (Yun et al., ICCV 2019)
+        weights two labels by area; here the lesions are recounted.
         """
 
         def uniform(low: float, high: float) -> Tensor:
@@ -72,7 +72,7 @@ class Augmentation:
 
 
 def warp(images: Tensor, matrices: Tensor, size: int) -> Tensor:
-    """Sample views [N, 3, size, size] of images [N, 3, H, W]; what lies outside the frame is 0, the mean colour."""
+    """Sample views [N, 3, size, size] from images [N, 3, H, W]; pixels outside the frame are 0, the mean colour."""
     grid = F.affine_grid(matrices, [images.shape[0], 3, size, size], align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 

@@ -1,7 +1,7 @@
-"""Fits, by torch and scikit-learn, the calibration of the outputs that goes into a model file, and with it all constants.
+"""Fits, with torch and scikit-learn, the output calibration that goes into a model file, and all constants with it.
 
-`Postprocessing` is everything between a network's outputs and a result: their calibration, how count and grade are read off them,
-and the uncertainty (`fit.constants`). `cross_fitted` shows what it is worth on photographs that it, too, has not seen.
+`Postprocessing` is everything between a network's outputs and a result: output calibration, the reading of count and grade, and
+the uncertainty (`fit.constants`). `cross_fitted` gives results for photographs that no constant was fitted on.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from acne_edge.fit.outputs import OUTPUTS, LabelledOutputs
 from acne_edge.grading import CountDecoding, Interpretation, Uncertainty
 from acne_edge.training.model import OutputCalibration
 
-# Rare grades weigh n^-CLASS_WEIGHT_POWER in their calibration: of severe faces, more are found at the same accuracy.
+# A grade weighs n^-CLASS_WEIGHT_POWER in the calibration: more severe faces are found at the same accuracy.
 CLASS_WEIGHT_POWER = 0.25
-# Of the standard deviation of what the calibration reads, all of it logarithms; those of the shipped network are .9 and more.
-# What hardly differs between images tells nothing, and to standardise it would be to blow up the rounding of the runtime.
+# The least standard deviation of a calibration feature (all are logarithms); the shipped network's are .9 and more. A feature
+# that hardly varies carries no information, and standardising it would magnify the runtime's rounding errors.
 LEAST_SPREAD = 0.05
 
 
 def calibrated(data: LabelledOutputs, calibration: OutputCalibration) -> LabelledOutputs:
-    """The same photographs with the probabilities that `calibration` makes of the outputs."""
+    """The same photographs with calibrated probabilities."""
     with torch.inference_mode():
         outputs = (torch.tensor(getattr(data, name)).float() for name in OUTPUTS)
         grade_probs, count_probs = (t.softmax(1).numpy().astype(np.float64) for t in calibration(*outputs))
@@ -38,10 +38,11 @@ def calibrated(data: LabelledOutputs, calibration: OutputCalibration) -> Labelle
 
 
 def fit_calibration(data: LabelledOutputs) -> OutputCalibration:
-    """Grades by the best penalised likelihood, counts by the least penalised continuous ranked probability score.
+    """Fit the grades by penalised likelihood, and the counts by the penalised continuous ranked probability score.
 
-    The score is the sum over k of (F(k) - [count <= k])^2, F the predicted distribution function (Gneiting and Raftery 2007,
-    eq. 20). Grades stay as they are where one is missing from the data. Fit it on images that training has not seen.
+    The score is the sum over k of (F(k) - [count <= k])^2, where F is the predicted distribution function (Gneiting and Raftery
+    2007, eq. 20). If a grade is missing from the data, grades are not calibrated. `data` must be images that training has not
+    seen.
     """
     calibration = OutputCalibration(data.grade_probs.shape[1], data.count_probs.shape[1])
     grade_probs, count_probs, lesions = (torch.tensor(getattr(data, name)) for name in OUTPUTS)
@@ -60,7 +61,7 @@ def fit_calibration(data: LabelledOutputs) -> OutputCalibration:
 
 
 def _fit_count(calibration: OutputCalibration, logarithms: Tensor, amount: Tensor, counts: Tensor) -> None:
-    """Fit sharpness and weights of the counts, which are smooth in the count: four functions of it, by `amount` or not."""
+    """Fit the sharpness and weights of the counts; both are smooth functions of the count, with or without `amount`."""
     k = torch.arange(logarithms.shape[1], dtype=torch.float64)
     share = k / k[-1]
     smooth = torch.stack([torch.log1p(k), share.sqrt(), share, share**2], 1)
@@ -90,7 +91,7 @@ def _fit_count(calibration: OutputCalibration, logarithms: Tensor, amount: Tenso
 
 @dataclass(frozen=True)
 class Postprocessing:
-    """All that is fitted on images that training has not seen."""
+    """Everything that is fitted on images that training has not seen."""
 
     calibration: OutputCalibration
     decoding: CountDecoding
@@ -98,34 +99,34 @@ class Postprocessing:
 
     @staticmethod
     def fit(data: LabelledOutputs, level: float, fitted_on: str) -> Postprocessing:
-        """Fit each on what the ones before make of the network's outputs `data`."""
+        """Fit each step to the results of the steps before it, starting from the network's outputs `data`."""
         calibration = fit_calibration(data)
         better = calibrated(data, calibration)
         decoding = fit_decoding(better)
         return Postprocessing(calibration, decoding, fit_uncertainty(better, decoding, level, fitted_on))
 
     def interpret(self, data: LabelledOutputs) -> list[Interpretation]:
-        """What a device would make of each image's outputs as the network gives them."""
+        """Each image's result, as a device would compute it from the network's raw outputs."""
         return calibrated(data, self.calibration).interpret(self.decoding, self.uncertainty)
 
     def outcome(self, data: LabelledOutputs) -> Outcome:
-        """The same beside the labels, to be measured."""
+        """The same results together with the labels, ready to be measured."""
         return Outcome.of_outputs(data, self.interpret(data))
 
 
 def cross_fits(
     data: LabelledOutputs, level: float = LEVEL, seed: int = 0, folds: int = 5
 ) -> Iterator[tuple[NDArray[np.int64], Postprocessing]]:
-    """The images of each fold, all grades alike in each, and the constants fitted on the other folds."""
+    """Yield each fold's images, stratified by grade, and the constants fitted on the other folds."""
     for fit, test in StratifiedKFold(folds, shuffle=True, random_state=seed).split(data.grades, data.grades):
         yield test, Postprocessing.fit(data.take(fit), level, "cross-fit")
 
 
 def cross_fitted(data: LabelledOutputs, level: float = LEVEL, seed: int = 0, judged: LabelledOutputs | None = None) -> Outcome:
-    """What a device would make of each image, by constants fitted on the other folds of `data`: the images in their order.
+    """Each image's result, in order, with constants fitted on the other folds of `data`.
 
-    `judged` are the outputs for the same images, in the same order, of another version of the network, to be read by the same
-    constants, as the files that ship are; none: `data` themselves.
+    `judged` may hold another version's outputs for the same images in the same order. They are then interpreted with the same
+    constants, as in shipped files. None: `data` itself is interpreted.
     """
     judged = data if judged is None else judged
     fitted = list(cross_fits(data, level, seed))

@@ -1,4 +1,4 @@
-"""Checkpoints: safetensors files (no pickle), written so that a kill at any moment leaves the last whole one."""
+"""Checkpoints: safetensors files (no pickle), written so that a kill at any moment leaves the last complete one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from acne_edge.training.model import FusionModel, ModelConfig
 
 
 def save(path: Path, tensors: dict[str, Tensor], info: dict[str, Any]) -> None:
-    """Write tensors and a JSON header atomically: the old file stays until the new one is whole on the disk.
+    """Write tensors and a JSON header atomically: the old file stays until the new one is complete on the disk.
 
     Raises AcneEdgeError if it cannot be written.
     """
@@ -34,7 +34,7 @@ def save(path: Path, tensors: dict[str, Tensor], info: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `save` wrote. Raises UsageError if the file is missing, damaged, or not a checkpoint of acne-edge."""
+    """Read a file that `save` wrote. Raises UsageError if it is missing, damaged, or not an acne-edge checkpoint."""
     try:
         with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call,unused-ignore]
             info = json.loads((file.metadata() or {})["acne_edge"])
@@ -46,9 +46,9 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def load_network(path: Path) -> FusionModel:
-    """The network of a checkpoint `model.safetensors`, float32, in evaluation mode.
+    """The network from a checkpoint `model.safetensors`, float32, in evaluation mode.
 
-    Raises UsageError for a file that is no checkpoint, or one of another architecture.
+    Raises UsageError for a file that is not a checkpoint, or has another architecture.
     """
     tensors, info = load(path)
     try:
@@ -56,7 +56,7 @@ def load_network(path: Path) -> FusionModel:
         model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split()[:24])
-        raise UsageError(f"{path}: the checkpoint is of another architecture ({reason})") from error
+        raise UsageError(f"{path}: the checkpoint has another architecture ({reason})") from error
     return model.eval()
 
 
@@ -66,5 +66,5 @@ def prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def unprefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Those of the tensors whose names begin with `prefix.`, without it."""
+    """The tensors whose names begin with `prefix.`, with that removed."""
     return {k[len(prefix) + 1 :]: v for k, v in tensors.items() if k.startswith(prefix + ".")}

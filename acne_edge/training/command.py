@@ -1,6 +1,6 @@
 """The commands of `acne-edge` that train and compare.
 
-They need the extra `train`; their help does not: what a command works with is imported when it runs.
+They need the extra `train`; their help does not, because a command imports its dependencies only when it runs.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from acne_edge.training.config import Protocol, TrainConfig
 
 Format = Literal["table", "json"]
 DataOption = Annotated[Path, typer.Option("--data", help="ACNE04 in the layout of its distribution.")]
-DeviceOption = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto: a GPU where there is one.")]
-FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print what was found.")]
-ConfigOption = Annotated[Path | None, typer.Option(help="YAML of any of these settings; the command line wins.")]
-FIGURES = {  # where each stands in a run's metrics; grades by both heads together, by the grade head, by the count
+DeviceOption = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes a GPU if there is one.")]
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="Output format.")]
+ConfigOption = Annotated[Path | None, typer.Option(help="YAML file with any of these settings; the command line wins.")]
+FIGURES = {  # path of each figure in a run's metrics; grades by both heads together, by the grade head, by the count
     "accuracy": ("grade", "combined", "accuracy"),
     "head": ("grade", "head", "accuracy"),
     "count": ("grade", "count", "accuracy"),
@@ -55,7 +55,7 @@ def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def _research(command: str) -> Iterator[None]:
-    """Around a command: the log on stderr, and one line for a package that is missing."""
+    """Around a command: logs to stderr, and reports a missing package on one line."""
     console.log_to_stderr()
     try:
         yield
@@ -65,10 +65,10 @@ def _research(command: str) -> Iterator[None]:
 
 @contextmanager
 def _resumable(*flags: str) -> Iterator[None]:
-    """Around work that goes on where it was stopped, by the same command with `flags`: one that is interrupted says so."""
+    """Around work that the same command with `flags` can resume: if it is interrupted, the error says so."""
     given = [a for a in sys.argv[1:] if a != "--overwrite"]
     again = shlex.join(["acne-edge", *given, *(flag for flag in flags if flag not in given)])
-    with console.resumable(f"what is done is kept; to go on: {again}"):
+    with console.resumable(f"finished work is kept; to resume: {again}"):
         yield
 
 
@@ -81,20 +81,18 @@ def train(
         typer.Option(help="Directory of the ImageNet weights, or the model.safetensors of an earlier run [none: from scratch]."),
     ] = None,
     config: ConfigOption = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run that was stopped, or prolong it by a larger --epochs.")
-    ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Train anew where there is a run already; it is lost.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume a stopped run, or prolong it with a larger --epochs.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there already; it is lost.")] = False,
     device: DeviceOption = "auto",
     output_format: FormatOption = "table",
     **settings: Any,
 ) -> None:
     """Train the network on ACNE04 (extra `train`).
 
-    It ends with figures of what was held out. An epoch of 1082 to 1165 photographs took 100 to 145 seconds on two Zen 3 cores
-    (256 pixels, float32, 2026-11): the default run takes about an hour there. A run may be stopped at any time; with --resume
-    it goes on to the same weights. A larger --epochs then prolongs it: the rate rises again to where a run of so many epochs
-    has it at that point, and falls from there.
+    It ends with figures for the photographs that were held out. The default run takes about an hour: an epoch of 1082 to 1165
+    photographs took 100 to 145 seconds (two Zen 3 cores, 256 pixels, float32, 2026-11). You may stop a run at any time;
+    --resume continues it to the same weights. A larger --epochs then prolongs it: the learning rate rises again to its value
+    at that point of the longer run, and falls from there.
     """
     with _research("train"):
         from acne_edge.evaluation.tables import to_json
@@ -118,25 +116,24 @@ def crossval(
     data: DataOption,
     weights: Annotated[
         Path | None,
-        typer.Option(help="Directory of the ImageNet weights, or of an earlier crossval to go on from [none: from scratch]."),
+        typer.Option(help="Directory of the ImageNet weights, or of an earlier crossval to continue [none: from scratch]."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Directory of the runs and the tables.")] = Path("runs/crossval"),
     study: Annotated[list[str] | None, typer.Option(help="Rows to compare (repeatable) [methods].")] = None,
-    row: Annotated[list[str] | None, typer.Option(help="Train these rows of the studies only (repeatable) [all].")] = None,
+    row: Annotated[list[str] | None, typer.Option(help="Train only these rows of the studies (repeatable) [all].")] = None,
     fold: Annotated[list[int] | None, typer.Option(min=1, max=4, help="Fold to train and table (repeatable) [1 2 3 4].")] = None,
     protocol: Annotated[
-        Protocol | None, typer.Option(help="official: ACNE04's folds; grouped: photographs of one person in one fold [official].")
+        Protocol | None, typer.Option(help="official: ACNE04's folds; grouped: each person in one fold [official].")
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML of settings that all rows share.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file with settings that all rows share.")] = None,
     device: DeviceOption = "auto",
-    tables_only: Annotated[bool, typer.Option("--tables-only", help="Train nothing; tables of what is finished.")] = False,
+    tables_only: Annotated[bool, typer.Option("--tables-only", help="Train nothing; print tables of finished runs.")] = False,
     output_format: FormatOption = "table",
 ) -> None:
-    """Compare settings on the folds, resumably (extra `train`).
+    """Compare settings by cross-validation (extra `train`).
 
-    Tables are printed, and written as Markdown and JSON. A run of 18 epochs of 873 photographs took about half an hour on two
-    Zen 3 cores (256 pixels, float32, 2026-11), and there is one a row and fold. The same command goes on where it was
-    stopped.
+    Tables are printed, and written as Markdown and JSON. Each row and fold is one run, which takes about half an hour (18 epochs
+    of 873 photographs, two Zen 3 cores, 256 pixels, float32, 2026-11). The same command resumes where it was stopped.
     """
     with _research("crossval"):
         from acne_edge.evaluation.tables import to_json
@@ -175,15 +172,15 @@ def refit(
     earlier: Annotated[Path, typer.Argument(help="Directory of a finished run that held photographs out.")],
     data: DataOption,
     out: Annotated[Path, typer.Option(help="Directory of the runs.")] = Path("runs/refit"),
-    config: Annotated[Path | None, typer.Option(help="YAML of settings, over those of the earlier run.")] = None,
-    parts: Annotated[int, typer.Option(min=2, help="Runs that measure, each without a part of what was held out.")] = 2,
+    config: Annotated[Path | None, typer.Option(help="YAML file with settings that replace the earlier run's.")] = None,
+    parts: Annotated[int, typer.Option(min=2, help="Measuring runs, each without one part of the held-out photographs.")] = 2,
     device: DeviceOption = "auto",
     output_format: FormatOption = "table",
 ) -> None:
-    """Go on from a run with what it held out (extra `train`).
+    """Continue a run with the photographs that it held out (extra `train`).
 
-    Once without each part of it, to measure, and last with all. Three runs of 14 epochs of 1082 to 1165 photographs took 85
-    minutes on two Zen 3 cores (256 pixels, float32, 2026-11). The same command goes on where it was stopped.
+    One run leaves out each part of them, to measure; the last run takes all. Three runs took 85 minutes (14 epochs of 1082 to
+    1165 photographs, two Zen 3 cores, 256 pixels, float32, 2026-11). The same command resumes where it was stopped.
     """
     with _research("refit"):
         from acne_edge.evaluation.tables import to_json
@@ -198,19 +195,19 @@ def refit(
             typer.echo(to_json({"run": str(out / "all"), "metrics": metrics}, indent=2))
             return
         _print_figures("run", metrics)
-        typer.echo(f"{out / 'all'}: the run on all photographs; {Run(out).out_of_fold}: what the others predict")
+        typer.echo(f"{out / 'all'}: the run on all photographs; {Run(out).out_of_fold}: what the other runs predict")
 
 
 def analyse(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Finished runs; what several held out is taken together.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Finished runs, measured together.")],
     data: DataOption,
-    part: Annotated[Literal["val", "test"], typer.Option(help="Which photographs; test for runs on folds.")] = "val",
+    part: Annotated[Literal["val", "test"], typer.Option(help="Which held-out photographs; test for runs on folds.")] = "val",
     output_format: FormatOption = "table",
 ) -> None:
-    """Where runs see lesions, and what they rely on (extra `train`).
+    """Analyse where runs see lesions and what they rely on (extra `train`).
 
-    Also what they make of clear skin, how far their probabilities hold, and whether they read the source of a photograph; minutes
-    on two cores. `--format json` is what `python -m export card` reads.
+    Also: what they count on clear skin, how well calibrated they are, and whether they detect the source of a photograph. Takes
+    minutes on two cores. `python -m export card` reads the output of `--format json`.
     """
     with _research("analyse"):
         from acne_edge.evaluation.tables import to_json
@@ -224,16 +221,16 @@ def analyse(
 
 
 def compare(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="out_of_fold.npz of crossvals, the baseline first.")],
-    out: Annotated[Path | None, typer.Option(help="JSON results, too.")] = None,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files out_of_fold.npz, the baseline first.")],
+    out: Annotated[Path | None, typer.Option(help="Also write JSON results here.")] = None,
     output_format: FormatOption = "table",
 ) -> None:
-    """What settings are worth, photographs paired (extra `train`).
+    """Compare finished runs photograph by photograph (extra `train`).
 
-    On the photographs that both predicted without having learned them, with 95 % bootstrap intervals.
+    Uses the photographs that all of them predicted without training on them; with 95 % bootstrap intervals.
     """
     if len(files) < 2:
-        raise UsageError("give two files or more: what to compare with, and what to compare")
+        raise UsageError("give two files or more: the baseline, then those to compare with it")
     with _research("compare"):
         from acne_edge.evaluation.tables import to_json
         from acne_edge.files import write
@@ -249,11 +246,11 @@ def compare(
 def subject_groups(
     data: DataOption,
     weights: Annotated[Path, typer.Option(help="Directory of the ImageNet weights.")],
-    out: Annotated[Path, typer.Option(help="CSV of file and group.")] = Path("subject_groups.csv"),
+    out: Annotated[Path, typer.Option(help="CSV with the columns file and group.")] = Path("subject_groups.csv"),
 ) -> None:
-    """Group photographs of one person or session (extra `train`).
+    """Group photographs that show one person or session (extra `train`).
 
-    By the similarity of ImageNet features and by neighbouring numbers, for the grouped protocol; minutes on two cores.
+    Groups follow from similar ImageNet features and neighbouring numbers, for the grouped protocol. Takes minutes on two cores.
     """
     with _research("subject-groups"):
         from acne_edge.training import data as acne04
@@ -268,7 +265,7 @@ def subject_groups(
 
 
 def _print_figures(what: str, metrics: Mapping[str, Any]) -> None:
-    """A row of figures for each part or run that was measured; accuracies in percent."""
+    """Print a row of figures for each measured part or run; accuracies in percent."""
     if not metrics:
         typer.echo("nothing was held out, so there are no figures")
         return
@@ -283,7 +280,7 @@ def _print_figures(what: str, metrics: Mapping[str, Any]) -> None:
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of nested results with their names; curves, which are lists, are left to JSON."""
+    """The leaves of nested results with their names; lists (curves) are only in the JSON."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{above}{name}: ")

@@ -1,5 +1,5 @@
-"""Every setting of a training run: its default, its meaning and its bounds. A YAML file stands over the defaults, the command
-line over both.
+"""Every setting of a training run: default, meaning and bounds. A YAML file overrides the defaults, and the command line
+overrides both.
 
 Imports no torch, so that a command line can explain the settings without it.
 """
@@ -24,52 +24,52 @@ Optimizer = Literal["adam", "sgd"]
 METHODS: tuple[str, ...] = get_args(Method)
 LOSSES: tuple[str, ...] = get_args(Loss)
 
-RENAMED = {("loss", "report"): "ldl-grade"}  # settings of earlier runs, which are still read
-MAX_YAML = 100_000  # bytes; settings take one or two thousand
+RENAMED = {("loss", "report"): "ldl-grade"}  # old values of settings, which are still read
+MAX_YAML = 100_000  # bytes; real settings take one or two thousand
 MAX_SIDE = 4096  # pixels
 EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "a word", tuple: "a list of whole numbers"}
 
 _brief = reprlib.Repr()
-_brief.maxlevel = 2  # lists in lists in lists, by a YAML file's anchors, may be endless
+_brief.maxlevel = 2  # with anchors, a YAML file may nest lists without end
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The settings of one run; the resolved set is saved with it and in every checkpoint.
+    """The settings of one run; the resolved settings are saved with it and in every checkpoint.
 
-    The annotations say what a setting means; the command line has that from here.
+    The annotations are also the help texts of the command line.
     """
 
     method: Annotated[Method, "Network: both branches, or one of them."] = "fusion"
-    batch_size: Annotated[int, "Photographs a training step."] = 32
-    batch_size_test: Annotated[int, "Photographs a batch in evaluation."] = 32
+    batch_size: Annotated[int, "Photographs per training step."] = 32
+    batch_size_test: Annotated[int, "Photographs per batch in evaluation."] = 32
     lr: Annotated[float, "Peak learning rate."] = 2e-4
     weight_decay: Annotated[float, "Weight decay; none on norms, biases and embeddings."] = 0.05
     num_workers: Annotated[int, "Threads that decode photographs."] = 2
     num_classes: Annotated[int, "Grades; ACNE04 has four."] = 4
     cross_validation: Annotated[int, "Fold 1..4 to hold out for testing; 0: all photographs, no test list."] = 0
-    protocol: Annotated[Protocol, "Folds: official, ACNE04's; grouped, with photographs of one person on one side."] = "official"
-    denoise: Annotated[Denoiser, "Filter on every photograph, for the ablation: devices do not filter."] = "none"
+    protocol: Annotated[Protocol, "Folds: official are ACNE04's; grouped keep each person on one side."] = "official"
+    denoise: Annotated[Denoiser, "Filter every photograph, for the ablation; devices do not filter."] = "none"
     image_rotation: Annotated[float, "Random rotation, degrees either way."] = 20.0
-    image_resize: Annotated[int, "Pixels a side at which photographs are kept, before augmentation."] = 288
-    train_size: Annotated[int, "Pixels a side of the network's input."] = 256
-    epochs: Annotated[int, "Passes over the training photographs. With --resume, more than the run had prolong it."] = 28
+    image_resize: Annotated[int, "Pixels per side of photographs in memory, before augmentation."] = 288
+    train_size: Annotated[int, "Pixels per side of the network's input."] = 256
+    epochs: Annotated[int, "Passes over the training photographs. With --resume, a larger number prolongs the run."] = 28
     lr_steps: Annotated[tuple[int, ...], "Epoch at which the rate halves (repeatable); none: one cycle with cosine decay."] = ()
-    sigma: Annotated[float, "Width of the label distribution, lesions."] = 3.0
+    sigma: Annotated[float, "Standard deviation of the label distribution, lesions."] = 3.0
     lam: Annotated[float, "Weight between the parts of the loss, 0..1; of the grade in ldl, lds, l2 and ce."] = 0.6
     loss: Annotated[Loss, "Loss of grade and count; ldl-grade is ldl with more weight on the grade head."] = "ldl"
     density_weight: Annotated[float, "Weight of the lesion map's Poisson loss."] = 0.1
-    zoom: Annotated[float, "Share of training views that are recounted crops."] = 0.1
-    mix: Annotated[float, "Share of training views with a rectangle from another photograph, recounted."] = 0.5
-    balance: Annotated[float, "0 draws photographs as they are, 1 every grade equally often; between: n^(1 - balance)."] = 0.3
+    zoom: Annotated[float, "Share of training views that are crops, with recounted lesions."] = 0.1
+    mix: Annotated[float, "Share of training views with a rectangle from another photograph and recounted lesions."] = 0.5
+    balance: Annotated[float, "0: every photograph is drawn equally often, 1: every grade; between: n^(1 - balance)."] = 0.3
     frequency: Annotated[int, "Epochs between evaluations."] = 5
     optimizer: Annotated[Optimizer, "AdamW, or SGD with momentum .9."] = "adam"
     dropout: Annotated[float, "Dropout before the heads."] = 0.2
-    freeze_stem: Annotated[bool, "Keep the first stages of a pretrained ResNet: a fifth faster on a CPU."] = True
-    ema: Annotated[float, "Decay of the average of the weights that is evaluated and exported."] = 0.995
-    swa: Annotated[float, "Share of the run, at its end, whose weights are averaged alike at a constant rate; 0: --ema."] = 0.0
-    seed: Annotated[int, "Seed of everything random."] = 0
-    val_folds: Annotated[int, "1/N of the training list is held out, duplicates on one side; 0: nothing is, for a last run."] = 7
+    freeze_stem: Annotated[bool, "Freeze the first stages of a pretrained ResNet: a fifth faster on a CPU."] = True
+    ema: Annotated[float, "Decay of the weights' moving average, which is evaluated and exported."] = 0.995
+    swa: Annotated[float, "Share of the run, at its end, with a constant rate and equally averaged weights; 0: --ema."] = 0.0
+    seed: Annotated[int, "Seed of all random numbers."] = 0
+    val_folds: Annotated[int, "Hold out 1/N of the training list, duplicates together; 0: nothing, for a last run."] = 7
 
     def __post_init__(self) -> None:
         for name, (fine, expected) in {**self._choices(), **self._sizes(), **self._shares()}.items():
@@ -98,7 +98,7 @@ class TrainConfig:
         }
 
     def _shares(self) -> dict[str, tuple[bool, str]]:
-        """Of what is a number; none is nan."""
+        """Bounds of the numeric settings; nan is always out of bounds."""
         return {
             "lr": (0 < self.lr < math.inf, "over 0"),
             "weight_decay": (0 <= self.weight_decay < math.inf, "0 or more"),
@@ -116,9 +116,9 @@ class TrainConfig:
 
     @staticmethod
     def resolve(file: Path | None, **given: Any) -> TrainConfig:
-        """Defaults, then the YAML file, then the `given` values that are not None.
+        """The settings: defaults, then the YAML file, then those `given` values that are not None.
 
-        Raises UsageError on unknown or ill-typed settings, naming the file if they are in it.
+        Raises UsageError for unknown or ill-typed settings, naming the file if they come from it.
         """
         values: dict[str, Any] = {}
         if file is not None:
@@ -131,7 +131,7 @@ class TrainConfig:
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> TrainConfig:
-        """Build from a dictionary whose keys may use dashes. Raises UsageError on unknown or ill-typed settings."""
+        """Build from a dictionary whose keys may use dashes. Raises UsageError for unknown or ill-typed settings."""
         types: dict[str, type] = {f.name: type(f.default) for f in fields(TrainConfig)}
         clean: dict[str, Any] = {}
         for key, value in values.items():
@@ -152,7 +152,7 @@ class TrainConfig:
 
 
 def renamed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings by today's names for what was once called otherwise."""
+    """The settings with old values replaced by their present names."""
     return {name: RENAMED.get((name, value), value) if isinstance(value, str) else value for name, value in settings.items()}
 
 
@@ -161,7 +161,7 @@ def _name(key: object) -> str:
 
 
 def _typed(value: Any, kind: type) -> Any:
-    """The value as a `kind`. Numbers may be words, as YAML takes 1e-4 for one. Raises TypeError, ValueError or OverflowError."""
+    """The value as a `kind`. Numbers may be texts, as YAML reads 1e-4. Raises TypeError, ValueError or OverflowError."""
     if kind in (bool, str):
         if not isinstance(value, kind):
             raise TypeError
@@ -178,7 +178,7 @@ def _typed(value: Any, kind: type) -> Any:
 def read_yaml(path: Path) -> dict[str, Any]:
     """The settings in a YAML file, their names with underscores.
 
-    Raises UsageError if it cannot be read, is not one mapping, or has a name twice.
+    Raises UsageError if it cannot be read, is not a single mapping, or has a name twice.
     """
     try:
         import yaml  # type: ignore[import-untyped,unused-ignore]
@@ -190,7 +190,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(content)
     except yaml.YAMLError as error:
         raise UsageError(f"{path}: cannot be read as YAML ({_problem(error)})") from error
-    except (ValueError, TypeError, RecursionError) as error:  # the 13th month; lists in lists in lists
+    except (ValueError, TypeError, RecursionError) as error:  # a 13th month; lists nested too deeply
         raise UsageError(f"{path}: cannot be read as YAML ({str(error).splitlines()[0]})") from error
     if values is None:
         return {}
@@ -199,7 +199,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     names = [_name(key.value) for key, _ in node.value]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise UsageError(f"{path}: the setting {_brief.repr(twice)} stands there twice")
+        raise UsageError(f"{path}: the setting {_brief.repr(twice)} is there twice")
     return {_name(key): value for key, value in values.items()}
 
 
@@ -212,12 +212,12 @@ def _content(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     if len(content) > MAX_YAML:
-        raise UsageError(f"{path}: larger than {MAX_YAML // 1000} kB; no file of settings")
+        raise UsageError(f"{path}: larger than {MAX_YAML // 1000} kB; not a file of settings")
     return content
 
 
 def _problem(error: Exception) -> str:
-    """What a YAML error says, on one line, with the line it is about."""
+    """A YAML error on one line, with its line number."""
     problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
     if problem is None or mark is None:
         return str(error).splitlines()[0]

@@ -1,4 +1,4 @@
-"""Photographs in memory, and the random views of them that a training step sees."""
+"""Photographs in memory, and the random views of them for a training step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from acne_edge.training.model import Normalize
 
 
 class Dataset:
-    """Photographs in memory, `size` pixels a side, with their lesions' centres (float32 [n, 2], x and y in 0..1).
+    """Photographs in memory, `size` pixels per side, with their lesions' centres (float32 [n, 2], x and y in 0..1).
 
     `input_size` is the network's input, for which they are decoded (None: `size`).
     """
@@ -49,8 +49,8 @@ class Dataset:
     ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
         """Random views of the samples `index`: float32 [n, 3, size, size], their counts [n], and the centres in view.
 
-        A sample without boxes cannot be recounted, so it is only flipped and recoloured. Of several `processes`, each gets
-        every so manyth sample; what is drawn at random is drawn for all, so that the views do not depend on their number.
+        A sample without boxes cannot be recounted, so it is only flipped and recoloured. With several `processes`, process
+        `rank` gets every `processes`-th sample; random numbers are drawn for all, so that views do not depend on the number.
         """
         part = slice(rank, None, processes)
         matrices = augmentation.matrices(len(index), generator)
@@ -82,7 +82,7 @@ class Dataset:
 def mixed(
     views: Tensor, points: list[Tensor | None], others: Tensor, other_points: list[Tensor | None], rectangles: Tensor
 ) -> tuple[Tensor, list[Tensor | None]]:
-    """Views [N, 3, S, S] with a rectangle [N, 4] of `others`, and the centres in view; as they are where either is not known."""
+    """Views [N, 3, S, S] with a rectangle [N, 4] from `others`, and the centres in view; unchanged if centres are unknown."""
     centres = list(points)
     for row, (ours, theirs) in enumerate(zip(points, other_points, strict=True)):
         if ours is None or theirs is None:
@@ -93,7 +93,7 @@ def mixed(
 
 
 def epoch_order(grades: Tensor, balance: float, generator: torch.Generator) -> Tensor:
-    """Indices of one epoch, int64 [N]: a permutation, or with `balance` draws that give grade g a share ~ n_g^(1 - balance)."""
+    """Indices of one epoch, int64 [N]: a permutation, or draws that give grade g a share ~ n_g^(1 - balance)."""
     if not balance:
         return torch.randperm(len(grades), generator=generator)
     frequency = torch.bincount(grades).double()[grades]

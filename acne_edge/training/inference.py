@@ -1,4 +1,4 @@
-"""What a network in torch predicts for photographs, and how good that is before any output calibration."""
+"""Runs a torch network on photographs, and measures it before any output calibration."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def evaluate(outputs: Outputs, samples: Sequence[Sample]) -> dict[str, Any]:
 
 
 def flatten(metrics: dict[str, Any]) -> dict[str, float]:
-    """The few figures of `evaluate` that a log line shows."""
+    """The main figures of `evaluate`, for a log line."""
     grade, count = metrics["grade"], metrics["count"]
     row = {f"accuracy_{name}": part["accuracy"] for name, part in grade.items()}
     row |= {"qwk": grade["combined"]["qwk"], "balanced_accuracy": grade["combined"]["balanced_accuracy"]}

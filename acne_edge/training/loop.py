@@ -34,19 +34,19 @@ from acne_edge.training.run import Run
 from acne_edge.training.state import State, clear, data_hashes, goes_on
 from acne_edge.training.weights import identity, load_weights, refuse_leak
 
-HeldOut = dict[str, tuple[list[Sample], NDArray[np.uint8]]]  # of `val` and `test`: the samples and their pixels
+HeldOut = dict[str, tuple[list[Sample], NDArray[np.uint8]]]  # by `val` and `test`: the samples and their pixels
 
 logger = logging.getLogger(__name__)
 
 
 class Trainer:
-    """One run in one directory. Everything random in an epoch follows from (seed, epoch), so a resumed run repeats it.
+    """One run in one directory. All randomness in an epoch follows from (seed, epoch), so a resumed run repeats it.
 
-    `weights` is a folder of ImageNet weights, the `model.safetensors` of an earlier run to go on from, or None. `lists` are the
-    photographs under `train`, `val` and `test`, where the settings do not say which (`split`). Nothing is written before `fit`.
+    `weights` is a folder of ImageNet weights, the `model.safetensors` of an earlier run to continue from, or None. `lists` gives
+    the photographs of `train`, `val` and `test`; None: the settings decide (`split`). Nothing is written before `fit`.
 
-    Under `torchrun` the processes share every batch, each taking its part of the images; only the first evaluates and writes.
-    Batch normalisation then uses the statistics of a process's own part.
+    Under `torchrun` the processes share every batch, each taking a part of the images; only the first evaluates and writes. Batch
+    normalisation then uses the statistics of a process's own part.
 
     Raises UsageError for settings, weights, photographs or a device that cannot be used.
     """
@@ -92,14 +92,14 @@ class Trainer:
         return model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     def fit(self, resume: bool = False, overwrite: bool = False) -> dict[str, Any]:
-        """Train to the last epoch and evaluate. Returns, and writes to `run.json`, the results with the settings.
+        """Train to the last epoch and evaluate. Returns the results with the settings, and writes them to `run.json`.
 
-        A folder that holds a run already is left alone, unless `resume` goes on with it or `overwrite` gives it up. A run goes on
-        to the weights that it would have had without a stop. It is refused with other settings or data than it began with; only
-        `epochs` may have grown. The rate then goes on as in a run of so many epochs: from where the old plan had brought it, it
-        rises again to where the new one has it at that epoch, and with `swa` the average begins anew in the new plan's last part.
+        A folder that holds a run is refused unless `resume` continues it or `overwrite` replaces it. A resumed run reaches the
+        weights that it would have had without a stop. It is refused if its settings or data have changed; only `epochs` may
+        be larger. The learning rate then follows the longer run's plan: it rises again to that plan's value at this epoch. With
+        `swa`, the average starts again in the last part of the new plan.
 
-        Of several processes, only the first returns figures. Raises UsageError for what is refused, and for a loss that is not
+        With several processes, only the first returns figures. Raises UsageError for a refused run and for a loss that is not
         finite.
         """
         going_on = goes_on(self.run, resume, overwrite)
@@ -138,7 +138,7 @@ class Trainer:
         return train, held_out
 
     def _begin(self, going_on: bool) -> None:
-        """Write what the run is, which nothing has refused."""
+        """Write the run's description, once all checks have passed."""
         if not going_on:
             clear(self.run)
         _write_json(self.run.settings_file, self.config.to_dict())
@@ -147,7 +147,7 @@ class Trainer:
                 write_list(self.run.list_file(name), samples)
 
     def _epoch(self, train: Dataset, held_out: HeldOut) -> None:
-        """Train for one epoch, evaluate if it is time to, and keep where the run stands."""
+        """Train for one epoch, evaluate if it is due, and save the run's state."""
         config, state = self.config, self.state
         started = time.perf_counter()
         losses = self.train_epoch(train)
@@ -213,7 +213,7 @@ class Trainer:
         return self.config.lr * lr_factor(self.state.step, self.config.epochs * batches, self.config)
 
     def evaluate(self, samples: list[Sample], images: NDArray[np.uint8]) -> dict[str, Any]:
-        """Metrics of the averaged weights."""
+        """The metrics of the network with averaged weights."""
         return evaluate(predict(self.average.network(self.device), images, self.config.batch_size_test, self.device), samples)
 
     def _log(self, row: dict[str, Any]) -> None:
@@ -231,7 +231,7 @@ class Trainer:
                 board.add_scalar(name, value, self.state.epoch)
 
     def _end(self, held_out: HeldOut) -> dict[str, Any]:
-        """Evaluate and write the network, its outputs and, last, as they are the sign that the run has ended, its results."""
+        """Evaluate, then write the network, its outputs and its results. The results come last: they mark a finished run."""
         config, state = self.config, self.state
         stored = self.average.round()  # so that what is measured is what is stored
         metrics = {}
@@ -257,7 +257,7 @@ class Trainer:
 
 
 def refuse_small(train: list[Sample], batch_size: int, processes: int) -> None:
-    """Raise UsageError if the photographs do not make a batch, lack a grade, or a batch cannot be shared by the processes."""
+    """Raise UsageError if the photographs do not fill a batch, lack a grade, or the processes cannot share a batch."""
     if batch_size % processes or batch_size < 2 * processes:
         raise UsageError(f"batch-size {batch_size} does not give {processes} processes two images or more each")
     if len(train) < batch_size:
@@ -267,8 +267,7 @@ def refuse_small(train: list[Sample], batch_size: int, processes: int) -> None:
     missing = [label for grade, label in enumerate(HAYASHI.labels) if grade not in {s.grade for s in train}]
     if missing:
         raise UsageError(
-            f"none of the {len(train)} training photographs is {' or '.join(missing)}, which the network could then not learn; "
-            "add some"
+            f"none of the {len(train)} training photographs is {' or '.join(missing)}, so the network cannot learn that; add some"
         )
 
 

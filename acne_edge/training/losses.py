@@ -1,4 +1,4 @@
-"""Label distribution learning of count and grade (Wu et al., ICCV 2019), its rivals, and the density loss.
+"""Losses: label distribution learning of count and grade (Wu et al., ICCV 2019), alternatives, and the density loss.
 
 All losses take the network's logits; distributions are rows that sum to 1.
 """
@@ -17,7 +17,7 @@ EPS = 1e-8
 
 
 def label_distribution(counts: Tensor, bins: int, sigma: float) -> Tensor:
-    """Counts [N] -> [N, bins], proportional to exp(-(k - n)^2 / 2 sigma^2) (Wu et al. 2019, eq. 1). Counts above are clipped."""
+    """Counts [N] -> [N, bins], proportional to exp(-(k - n)^2 / 2 sigma^2) (Wu et al. 2019, eq. 1). Larger counts are clipped."""
     k = torch.arange(bins, device=counts.device, dtype=torch.float32)
     n = counts.float().clamp(max=bins - 1)[:, None]
     return torch.softmax(-((k - n) ** 2) / (2 * sigma**2), 1)
@@ -33,7 +33,7 @@ def band_matrix(lower: Sequence[int], bins: int) -> Tensor:
 def smoothed_labels(counts: Tensor, bins: int, sigma: float, bands: Tensor) -> Tensor:
     """Counts [N] -> [N, bins]: one-hot inside a grade's band, `label_distribution` within sigma lesions of another band.
 
-    The idea of label distribution smoothing (Prokhorov et al., ISBI 2024): doubt only where the grade is in doubt.
+    This follows label distribution smoothing (Prokhorov et al., ISBI 2024): counts are uncertain only where the grade is.
     """
     n = counts.long().clamp(max=bins - 1)
     hard = F.one_hot(n, bins).float()
@@ -94,7 +94,7 @@ def distribution_loss(name: str, lam: float, sigma: float, bands: Tensor) -> Cal
 def density_loss(lesion_map: Tensor, target: Tensor) -> Tensor:
     """Poisson negative log-likelihood of lesions per cell [N, h, w], summed over cells, averaged over images.
 
-    Divided by the square root of the mean lesion count so that crowded faces do not own the gradient.
+    It is divided by the square root of the mean lesion count, so that faces with many lesions do not dominate the gradient.
     """
     nll = (lesion_map - target * (lesion_map + EPS).log()).sum((1, 2))
     return (nll / (1 + target.sum((1, 2))).sqrt()).mean()

@@ -1,4 +1,4 @@
-"""What a run runs on: the device, the processes that share it, and what is known of the machine."""
+"""The machine of a run: its device, its processes and its description."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ class Processes(NamedTuple):
         return self.rank == 0
 
     def device(self, device: torch.device) -> torch.device:
-        """The GPU of this process; the device as it is for one process, or without GPUs."""
+        """The GPU of this process; `device` unchanged for a single process or without GPUs."""
         if self.number == 1 or device.type != "cuda":
             return device
         return torch.device("cuda", self.rank % torch.cuda.device_count())
 
 
 def join_processes(device: torch.device) -> Processes:
-    """This process among those that `torchrun` says, in the environment, there are; one alone without it."""
+    """Join the processes that `torchrun` started, as its environment variables say; a single process without it."""
     from torch import distributed
 
     number = int(os.environ.get("WORLD_SIZE", "1"))
@@ -64,7 +64,7 @@ def join_processes(device: torch.device) -> Processes:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether products are taken in bfloat16. Where the hardware does not, emulation is 20 times slower than float32."""
+    """Whether to multiply in bfloat16. Without hardware support, emulation is 20 times slower than float32."""
     return device.type == "cuda" or (torch.backends.mkldnn.is_available() and cpu_has_bfloat16())
 
 
@@ -74,7 +74,7 @@ def cpu_has_bfloat16() -> bool:
 
 
 def environment(device: torch.device) -> dict[str, str]:
-    """What the run ran on."""
+    """Describes the machine of the run."""
     name = (
         torch.cuda.get_device_name(device)
         if device.type == "cuda"
@@ -85,9 +85,9 @@ def environment(device: torch.device) -> dict[str, str]:
 
 
 def keep_freed_memory() -> None:
-    """Have glibc, for the rest of the process, keep what a step frees for the next one.
+    """Make glibc keep memory that a step frees for the next one, for the rest of the process.
 
-    Given back to the kernel, every page of it would be cleared anew at each step. Does nothing on other systems.
+    If it were returned to the kernel, every page would be cleared again at each step. Does nothing on other systems.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:  # musl has none

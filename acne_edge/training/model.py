@@ -26,7 +26,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What it takes to build the network again; saved in every checkpoint."""
+    """All that is needed to rebuild the network; saved in every checkpoint."""
 
     method: str = "fusion"
     image_size: int = 256  # pixels, a multiple of 32
@@ -99,7 +99,7 @@ class ResNetTrunk(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Weighs the channels of [N, C, h, w] by what they hold on average and at most; starts as the identity."""
+    """Weights the channels of [N, C, h, w] by their mean and maximum; starts as the identity."""
 
     def __init__(self, channels: int, reduction: int = 8) -> None:
         super().__init__()
@@ -115,9 +115,9 @@ class ChannelAttention(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention (Vaswani et al. 2017, eq. 1) of N sequences of T tokens, [N*T, D], to the averages of each four.
+    """Multi-head attention (Vaswani et al. 2017, eq. 1) of N sequences of T tokens, [N*T, D], to averages of four tokens each.
 
-    A token that stands for a patch tells little that its neighbours do not: a quarter of the keys give the same for less.
+    Neighbouring patches hold nearly the same information, so a quarter of the keys is enough, and cheaper.
     """
 
     def __init__(self, dim: int, heads: int) -> None:
@@ -137,7 +137,7 @@ class Attention(nn.Module):
         averages = rearrange(x, "(keys four) d -> keys four d", four=4).mean(1)
         parts = zip(self.project(x, averages), (tokens, tokens // 4, tokens // 4), strict=True)
         q, k, v = (rearrange(part, "(n t) (h d) -> n h t d", t=number, h=self.heads) for part, number in parts)
-        # The exporter makes thrice as many operators of the fused one, which on CPUs is half as fast in bfloat16.
+        # The exporter turns the fused operator into three times as many, and on CPUs it is half as fast in bfloat16.
         if torch.compiler.is_exporting() or x.device.type == "cpu":
             y = (q @ k.transpose(2, 3) * q.shape[3] ** -0.5).softmax(3) @ v
         else:
@@ -158,7 +158,7 @@ class Mlp(nn.Module):
 
 
 def gelu(x: Tensor) -> Tensor:
-    """GELU (Hendrycks and Gimpel 2016), exported in the order of factors that runtimes know and fuse."""
+    """GELU (Hendrycks and Gimpel 2016), with its factors in the order that runtimes recognise and fuse."""
     return 0.5 * x * (1 + torch.erf(x / math.sqrt(2))) if torch.compiler.is_exporting() else F.gelu(x)
 
 
@@ -210,11 +210,11 @@ class ViT(nn.Module):
         n, d, half = x.shape[0], self.dim, self.grid // 2
         position = rearrange(self.pos_embed[:, 1:], "one (h w) d -> one d h w", h=self.grid)
         x = self.channel_attention(self.patch_embed(x)) + position
-        # Two by two patches one after the other, and the class token four times, so that every four tokens make one key.
+        # Patches in 2x2 blocks, and the class token four times, so that every four tokens make one key.
         x = rearrange(x, "n d (h a) (w b) -> n (h w a b) d", a=2, b=2)  # [N, S*S/256, D]
         x = torch.cat([(self.cls_token + self.pos_embed[:, :1]).expand(n, 4, d), x], 1)
         tokens = 4 + self.grid**2
-        x = rearrange(x, "n t d -> (n t) d")  # products of matrices, which take their bias along, not of stacks of them
+        x = rearrange(x, "n t d -> (n t) d")  # products of plain matrices, which include their bias, not of stacked ones
         for block in self.blocks:
             x = block(x, tokens)
         x = self.norm(rearrange(x, "(n t) d -> n t d", t=tokens))
@@ -224,8 +224,7 @@ class ViT(nn.Module):
 class LesionMapHead(nn.Module):
     """Expected lesions per cell, at stride 8 if there is a fine feature map and at stride 16 if not.
 
-    coarse [N, C, h, w] and fine [N, 128, 2h, 2w] or None -> map [N, ., .] >= 0 and the means of the features that it is read
-    from, [N, 64].
+    coarse [N, C, h, w] and fine [N, 128, 2h, 2w] or None -> map [N, ., .] >= 0, and the spatial means [N, 64] of its features.
     """
 
     width = 64
@@ -305,11 +304,11 @@ class Normalize(nn.Module):
 
 
 class OutputCalibration(nn.Module):
-    """Output calibration: grade and count logits whose probabilities are right, from the network's three outputs.
+    """Output calibration: computes well-calibrated grade and count logits from the network's three outputs.
 
-    Training sees other shares of grades and counts than devices do, as views are drawn by grade and lose lesions, so that the
-    heads alone prefer the mild. Grades are corrected by matrix scaling (Guo et al., ICML 2017, section 4.2), the count
-    distribution by a sharpness and a weight for each count; the lesion map's sum has a say in both.
+    In training, views are balanced by grade and lose lesions, so grades and counts occur in other shares than on devices, and
+    the heads alone favour mild grades. Grades are corrected by matrix scaling (Guo et al., ICML 2017, section 4.2), the count
+    distribution by a sharpness and a weight for each count. Both also use the lesion map's sum.
 
     grade_probs [N, G], count_probs [N, K] and lesions [N], the sums of the lesion maps -> logits [N, G] and [N, K].
     """
@@ -331,12 +330,12 @@ class OutputCalibration(nn.Module):
 
     @staticmethod
     def grade_features(grade_probs: Tensor, lesions: Tensor) -> Tensor:
-        """What the grade logits are linear in, [N, G + 1]."""
+        """The features of the grade logits, which are linear in them: [N, G + 1]."""
         return torch.cat([torch.log(grade_probs + 1e-4), torch.log1p(lesions)[:, None]], 1)
 
     @staticmethod
     def count_features(count_probs: Tensor, lesions: Tensor) -> tuple[Tensor, Tensor]:
-        """What the count logits are linear in: [N, K], which `sharpness` scales, and [N]."""
+        """The features of the count logits, which are linear in them: [N, K], scaled by `sharpness`, and [N]."""
         return torch.log(count_probs + 1e-5), torch.log1p(lesions)
 
     def to_dict(self) -> dict[str, Any]:
@@ -345,7 +344,7 @@ class OutputCalibration(nn.Module):
 
     @staticmethod
     def from_dict(constants: dict[str, Any] | None) -> OutputCalibration | None:
-        """From what `to_dict` gave, or None."""
+        """From the result of `to_dict`; None gives None."""
         if constants is None:
             return None
         calibration = OutputCalibration(len(constants["grade.bias"]), len(constants["count.bias"]))
@@ -356,8 +355,8 @@ class OutputCalibration(nn.Module):
 class DeployModel(nn.Module):
     """The network as devices see it: uint8 [N, H, W, 3] -> grade_probs [N, G], count_probs [N, K], lesion_map [N, h, w].
 
-    Without an output `calibration` the probabilities are the heads' own. Calibration for INT8 is another thing: that of the
-    activations' ranges, in the folder `calibration`.
+    Without an output `calibration` the probabilities are the heads' own. Calibration for INT8 means something else, the ranges
+    of activations; it is in the folder `calibration`.
     """
 
     def __init__(self, model: FusionModel, calibration: OutputCalibration | None = None) -> None:

@@ -1,4 +1,4 @@
-"""How the weights move: the optimizer, its rate over the run, and the average of the weights that is kept."""
+"""The optimizer, the learning rate over the run, and the average of the weights."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
 
 
 def lr_factor(step: int, steps: int, config: TrainConfig) -> float:
-    """Share of the peak rate: halved at each of `lr_steps`, or one cycle (10 % linear warm-up, cosine decay to 1 %).
+    """The learning rate over its peak: halved at each of `lr_steps`, or one cycle (10 % linear warm-up, cosine decay to 1 %).
 
-    With `swa`, it stays at the peak after the warm-up.
+    With `swa`, the rate stays at its peak after the warm-up.
     """
     done = step / steps
     if config.lr_steps:
@@ -41,10 +41,10 @@ def lr_factor(step: int, steps: int, config: TrainConfig) -> float:
 
 
 class WeightAverage:
-    """An average of the weights that training passes through: the network that is evaluated and exported.
+    """The running average of the weights, which is evaluated and exported.
 
-    Exponential, with the decay `ema`, and faster at first, so that the start is forgotten; with `swa`, the mean of the weights
-    after each step of that last share of the run (Izmailov et al., UAI 2018).
+    It is exponential with the decay `ema`, and faster at first, so that the initial weights are forgotten. With `swa`, it is the
+    mean of the weights after each step in that last share of the run (Izmailov et al., UAI 2018).
     """
 
     def __init__(self, model: FusionModel, config: TrainConfig) -> None:
@@ -53,7 +53,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int, steps: int) -> None:
-        """Take in the weights after `step` of `steps` steps."""
+        """Add the weights after `step` of `steps` steps."""
         decay = min(self.config.ema, (1 + step) / (10 + step))
         if self.config.swa:
             averaged = step - round((1 - self.config.swa) * steps)
@@ -65,7 +65,7 @@ class WeightAverage:
                 self.weights[key].copy_(value)
 
     def restore(self, weights: dict[str, Tensor]) -> None:
-        """Go on from the average that an earlier process had reached."""
+        """Continue from an earlier process's average."""
         for key, value in weights.items():
             self.weights[key].copy_(value)
 
@@ -76,7 +76,7 @@ class WeightAverage:
         return model
 
     def round(self) -> dict[str, Tensor]:
-        """Round to float16, and return what is stored: what is measured from then on is that."""
+        """Round to float16 and return the stored tensors, so that the measured weights are the stored ones."""
         stored = {k: v.half() if v.is_floating_point() else v for k, v in self.weights.items()}
         self.weights = {k: stored[k].to(v.dtype) for k, v in self.weights.items()}
         return stored

@@ -1,4 +1,4 @@
-"""A run's folder: what its files are called, and what is read from them. No torch."""
+"""A run's folder: the names of its files, and reading them. Needs no torch."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from acne_edge.errors import UsageError
 from acne_edge.evaluation.labels import Label, read_labels
 from acne_edge.fit.outputs import LabelledOutputs
 
-PARTS = ("train", "val", "test")  # lists of a run: learned, held out to choose by, looked at once
+PARTS = ("train", "val", "test")  # lists of a run: trained on, held out for choices, looked at once
 # Settings in which a run on all photographs may differ from one on a fold.
 FOLD_SETTINGS = ("cross_validation", "val_folds", "frequency", "num_workers", "batch_size_test")
 
 
 @dataclass(frozen=True)
 class Run:
-    """The folder of one training run, finished or not. The one place that knows the names of its files."""
+    """The folder of one training run, finished or not. Only this class knows the names of its files."""
 
     path: Path
 
@@ -35,50 +35,50 @@ class Run:
 
     @property
     def last(self) -> Path:
-        """Everything that the next epoch depends on, written after each."""
+        """Everything that the next epoch depends on; written after every epoch."""
         return self.path / "last.safetensors"
 
     @property
     def log(self) -> Path:
-        """A row of losses and figures an epoch, CSV."""
+        """CSV with a row of losses and figures per epoch."""
         return self.path / "log.csv"
 
     @property
     def tensorboard(self) -> Path:
-        """The same as TensorBoard events, a folder."""
+        """Folder with the same as TensorBoard events."""
         return self.path / "tensorboard"
 
     @property
     def model(self) -> Path:
-        """The network that the run ended with."""
+        """The final network."""
         return self.path / "model.safetensors"
 
     @property
     def results_file(self) -> Path:
-        """Settings, lists, metrics and environment of a finished run, JSON; where it is, the run has ended."""
+        """JSON with settings, lists, metrics and environment; it exists if and only if the run has ended."""
         return self.path / "run.json"
 
     @property
     def out_of_fold(self) -> Path:
-        """What the runs of the folds, or of the parts, predict for what each did without (`fit.outputs.OutOfFold`)."""
+        """The predictions of the folds' or parts' runs, each for the photographs that it held out (`fit.outputs.OutOfFold`)."""
         return self.path / "out_of_fold.npz"
 
     @property
     def analysis(self) -> Path:
-        """What `acne-edge analyse` printed, JSON."""
+        """The JSON output of `acne-edge analyse`."""
         return self.path / "analysis.json"
 
     @property
     def int8(self) -> Path:
-        """What `python -m export evaluate` wrote of the run, JSON."""
+        """The JSON output of `python -m export evaluate`."""
         return self.path / "int8.json"
 
     def list_file(self, part: str) -> Path:
-        """The list of the photographs of a part; there is none for a part without photographs."""
+        """The list of a part's photographs; the file is missing for a part without photographs."""
         return self.path / f"{part}.txt"
 
     def outputs_file(self, part: str) -> Path:
-        """The outputs of the network that the run ended with, for the photographs of a part that it did without."""
+        """The final network's outputs for the photographs of a held-out part."""
         return self.path / f"{part}_outputs.npz"
 
     def has(self, part: str) -> bool:
@@ -92,7 +92,7 @@ class Run:
     def raw_outputs(self, part: str) -> dict[str, NDArray[np.float32]]:
         """`grade_probs` [N, G], `count_probs` [N, K] and `lesion_map` [N, h, w] of the `val` or `test` photographs.
 
-        Raises UsageError if the run has not ended with any, or they are not of its list.
+        Raises UsageError if the run has none, or they do not fit its list.
         """
         path, number = self.outputs_file(part), len(self.labels(part))
         try:
@@ -102,11 +102,11 @@ class Run:
             raise UsageError(f"{path}: not the outputs of a finished run ({error})") from error
         for name, array in outputs.items():
             if len(array) != number:
-                raise UsageError(f"{path}: {name} of {len(array)} photographs; the list has {number}")
+                raise UsageError(f"{path}: {name} of {len(array)} photographs, but the list has {number}")
         return outputs
 
     def outputs(self, part: str) -> LabelledOutputs:
-        """The same with the labels, lesion maps summed. Raises UsageError as `raw_outputs`."""
+        """The same outputs with their labels, and with lesion maps summed. Raises UsageError as `raw_outputs` does."""
         outputs = self.raw_outputs(part)
         try:
             return LabelledOutputs.of(outputs, self.labels(part))
@@ -119,14 +119,14 @@ class Run:
         return self.results_file.is_file()
 
     def results(self) -> dict[str, Any]:
-        """What a finished run wrote of itself, its settings under `config`. Raises UsageError if it has not ended."""
+        """The results of a finished run; its settings are under `config`. Raises UsageError if it has not ended."""
         results = read_json(self.results_file, "a run's results")
         if not isinstance(results.get("config"), dict):
             raise UsageError(f"{self.results_file}: cannot be read as a run's results (no settings under config)")
         return results
 
     def forget_last(self) -> None:
-        """Remove what only the next epoch would need, 70 MB, once the run is over."""
+        """Remove the state for the next epoch (70 MB), once the run is finished."""
         self.last.unlink(missing_ok=True)
 
 
@@ -139,5 +139,5 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
 
 
 def shared_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that runs on the folds of one cross-validation share, with each other and with a run on all photographs."""
+    """The settings that must be equal in all runs of a cross-validation and in a run on all photographs."""
     return {name: value for name, value in config.items() if name not in FOLD_SETTINGS}

@@ -1,4 +1,4 @@
-"""Where a run stands: what a stopped one goes on from, and what it refuses to go on with."""
+"""The state of a stopped run: what it resumes from, and what makes it refuse to resume."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from acne_edge.training.run import PARTS, Run
 
 @dataclass
 class State:
-    """What the next epoch depends on beside the weights, and what must be the same when a run goes on."""
+    """What the next epoch depends on besides the weights, and what must be unchanged when a run resumes."""
 
     config: TrainConfig
-    data: dict[str, dict[str, str]]  # of each part, hashes of its list and of its photographs with their boxes
+    data: dict[str, dict[str, str]]  # for each part, hashes of its list and of its photographs with their boxes
     pretrained: bool  # decides whether the stem is frozen
-    initial: dict[str, str] | None = None  # the earlier run that this one went on from
+    initial: dict[str, str] | None = None  # the earlier run that this one continued from
     planned: list[int] = field(default_factory=list)  # epochs; more than one number for a run that was prolonged
     epoch: int = 0
     step: int = 0
@@ -43,9 +43,9 @@ class State:
         checkpoint.save(path, tensors, {**vars(self), "config": self.config.to_dict()})
 
     def restore(self, path: Path, model: nn.Module, average: WeightAverage, optimizer: torch.optim.Optimizer) -> None:
-        """Continue from what `save` wrote.
+        """Continue from a state that `save` wrote.
 
-        More epochs than the run had prolong it. Raises UsageError if anything else about the run is not what it was.
+        A larger number of epochs prolongs the run. Raises UsageError if anything else about the run has changed.
         """
         tensors, info = checkpoint.load(path)
         try:
@@ -66,7 +66,7 @@ class State:
         self.planned = planned if planned[-1] == self.config.epochs else [*planned, self.config.epochs]
 
     def _check(self, path: Path, info: dict[str, Any]) -> None:
-        saved = TrainConfig.from_dict(info["config"]).to_dict()  # settings that are newer than the run have their defaults
+        saved = TrainConfig.from_dict(info["config"]).to_dict()  # settings that are newer than the run get their defaults
         differs = [k for k, v in self.config.to_dict().items() if saved[k] != v and k != "epochs"]
         if differs:
             raise UsageError(f"{path}: the run has other settings ({', '.join(differs)}); use another --model-path")
@@ -75,20 +75,20 @@ class State:
                 f"{path}: the run has {saved['epochs']} epochs, not {self.config.epochs}; --resume only prolongs a run"
             )
         if info.get("pretrained", self.pretrained) != self.pretrained:
-            given = "began without --weights; leave them out" if self.pretrained else "began from --weights; give them again"
-            raise UsageError(f"{path}: the run {given} to go on")
+            given = "began without --weights; leave them out" if self.pretrained else "began with --weights; give them again"
+            raise UsageError(f"{path}: the run {given} to resume")
         for part, hashes in info.get("data", self.data).items():
             if hashes != self.data.get(part):
                 listed = hashes["list"] == self.data.get(part, {}).get("list")
                 what = "photographs, or their boxes," if listed else "list"
                 raise UsageError(
-                    f"{path}: the {what} of the {part} part changed since the run began, so it cannot go on; "
-                    "bring the data back, or use another --model-path"
+                    f"{path}: the {what} of the {part} part changed since the run began, so it cannot resume; "
+                    "restore the data, or use another --model-path"
                 )
 
 
 def data_hashes(lists: dict[str, list[Sample]], workers: int) -> dict[str, dict[str, str]]:
-    """Of each part that has photographs, the hashes by which a resumed run knows its data."""
+    """For each part that has photographs, the hashes by which a resumed run recognises its data."""
     return {
         part: {"list": list_hash(samples), "photographs": content_hash(samples, workers)}
         for part, samples in lists.items()
@@ -97,9 +97,9 @@ def data_hashes(lists: dict[str, list[Sample]], workers: int) -> dict[str, dict[
 
 
 def goes_on(run: Run, resume: bool, overwrite: bool) -> bool:
-    """Whether a run goes on from where it was stopped, or begins. Raises UsageError rather than lose, unasked, what is there."""
+    """Whether a run resumes (True) or begins (False). Raises UsageError instead of overwriting a run without being asked."""
     if resume and overwrite:
-        raise UsageError("--resume goes on with a run and --overwrite gives it up: choose one")
+        raise UsageError("--resume continues a run and --overwrite replaces it: choose one")
     if run.path.exists() and not run.path.is_dir():
         raise UsageError(f"{run.path}: not a folder")
     begun, ended = run.last.is_file(), run.finished or run.model.is_file()
@@ -109,17 +109,17 @@ def goes_on(run: Run, resume: bool, overwrite: bool) -> bool:
         return True
     if resume:
         raise UsageError(
-            f"{run.path}: the run is finished, and {run.last.name}, from which it could go on, is gone; "
+            f"{run.path}: the run is finished, and {run.last.name}, from which it could resume, is gone; "
             f"--weights {run.model} begins another run where this one ended"
         )
-    stands, on = "finished" if ended else "stopped", "--resume goes on with it, " if begun else ""
-    raise UsageError(f"{run.path}: holds a {stands} run; {on}--overwrite trains it anew; or use another --model-path")
+    stands, on = "finished" if ended else "stopped", "--resume continues it, " if begun else ""
+    raise UsageError(f"{run.path}: holds a {stands} run; {on}--overwrite replaces it; or use another --model-path")
 
 
 def clear(run: Run) -> None:
-    """Remove the files of a run that was begun in the folder, the sign of its end first."""
+    """Remove the files of a run in the folder, the one that marks its end first."""
     if not run.settings_file.is_file() and not run.finished:
-        return  # no run's folder: files that are called so are somebody's
+        return  # not a run's folder: files with these names are somebody else's
     files: Sequence[Path] = [run.results_file, run.last, run.model, run.log, run.analysis, run.int8]
     for path in [*files, *map(run.list_file, PARTS), *map(run.outputs_file, PARTS), *run.tensorboard.glob("events.*")]:
         path.unlink(missing_ok=True)

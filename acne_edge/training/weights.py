@@ -1,4 +1,4 @@
-"""What training starts from: ImageNet weights of the branches, or the network that an earlier run ended with."""
+"""Loads initial weights: ImageNet weights of the branches, or an earlier run's final network."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ VIT_FILE = "deit_tiny_patch16_224.safetensors"  # timm's keys
 
 
 def load_weights(model: FusionModel, weights: Path) -> None:
-    """Load what `weights` names: a folder of ImageNet weights, or the `model.safetensors` of an earlier run.
+    """Load initial weights from a folder of ImageNet weights, or from the `model.safetensors` of an earlier run.
 
-    Raises UsageError if there is neither, or it does not fit the network.
+    Raises UsageError if `weights` is neither, or does not fit the network.
     """
     if not weights.exists():
         raise UsageError(f"{weights}: no such file or folder of weights")
@@ -34,7 +34,7 @@ def load_weights(model: FusionModel, weights: Path) -> None:
 
 
 def load_imagenet(model: FusionModel, weights: Path) -> None:
-    """Load the ImageNet weights of the branches that `model` has from the folder `weights`.
+    """Load the ImageNet weights of the model's branches from the folder `weights`.
 
     Expects `RESNET_FILE` and `VIT_FILE`. The position embedding is resampled to the model's grid. Raises UsageError if a file is
     missing, damaged or does not fit.
@@ -70,7 +70,7 @@ def _load(branch: nn.Module, state: dict[str, Tensor], name: str, ignore: str = 
 
 
 def load_checkpoint(model: FusionModel, path: Path) -> None:
-    """Load the weights that an earlier run ended with; its input size may differ, and its ViT may have had more blocks.
+    """Load an earlier run's final weights; its input size may differ, and its ViT may have more blocks.
 
     Raises UsageError if they do not fit.
     """
@@ -87,29 +87,29 @@ def load_checkpoint(model: FusionModel, path: Path) -> None:
 
 
 def identity(weights: Path) -> dict[str, str]:
-    """Name and sha256 of the file of an earlier run's weights, for the record of the run that goes on from it."""
+    """Name and sha256 of an earlier run's weights file, to record in the run that continues it."""
     return {"weights": weights.name, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
 
 
 def refuse_leak(earlier: Path, lists: dict[str, list[Sample]]) -> None:
-    """Raise UsageError if the run that `earlier` ended was trained on photographs that `lists` hold out."""
+    """Raise UsageError if the run of the weights `earlier` was trained on photographs that `lists` hold out."""
     trained = Run(earlier.parent)
     if trained.has("train"):
         known = {label.name for label in trained.labels("train")}
         for part in ("val", "test"):
             seen = [s.name for s in lists[part] if s.name in known]
             if seen:
-                raise UsageError(f"{earlier}: was trained on {len(seen)} of the {part} photographs, {seen[0]} for one")
+                raise UsageError(f"{earlier}: was trained on {len(seen)} of the {part} photographs, for example {seen[0]}")
 
 
 def resize_input(state: dict[str, Tensor], old: int, new: int) -> dict[str, Tensor]:
-    """Carry the weights of a network for `old` pixels a side over to `new`: position embedding and lesions per cell."""
+    """Adapt a network's weights from `old` to `new` pixels per side: position embedding and lesions per cell."""
     if old == new:
         return state
     state = dict(state)
     if "vit.pos_embed" in state:
         state["vit.pos_embed"] = resample_position(state["vit.pos_embed"], new // 16)
-    # As many lesions in more cells: softplus is nearly exp where cells hold few.
+    # The same lesions are spread over more cells; softplus is nearly exp where cells hold few.
     state["lesion_map.out.bias"] = state["lesion_map.out.bias"] + 2 * math.log(old / new)
     return state
 

@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 std::string read_cpu() {
     std::ifstream file("/proc/cpuinfo");
     for (std::string line; std::getline(file, line);) {
-        // x86 names the processor in cpuinfo; many ARM kernels name the board only, in the device tree.
+        // x86 names the processor in cpuinfo; many ARM kernels name only the board, in the device tree.
         if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
     }
     std::string board;

@@ -1,4 +1,4 @@
-// What the operating system tells of the device.
+// What the operating system reports about the device.
 #pragma once
 
 #include <optional>
@@ -23,7 +23,7 @@ struct Sensors {
     std::optional<double> watts;    // sum of the power sensors: INA current monitors, as on Jetson boards, and hwmon power
 };
 
-// `root` is where sysfs is mounted.
+// `root` is the mount point of sysfs.
 Sensors read_sensors(const std::string& root = "/sys");
 
 }  // namespace bench

@@ -30,7 +30,7 @@ int exit_code(acne_edge_status status) {
     }
 }
 
-// The mean of what the sensors say over the samples.
+// The mean of the sensors' values over the samples.
 class SensorLog {
 public:
     void add(const Sensors& now) {
@@ -58,7 +58,7 @@ Report measure(const Options& options) {
     report.environment = read_environment();
     report.threads = options.threads;
     report.samples = options.samples;
-    // Before anything else of this process has warmed the caches.
+    // First, before anything else in this process warms the caches.
     if (options.cold_starts > 0) report.cold_start.process_ms = summarise(measure_cold(options, options.cold_starts)).p50;
     Model model;
     report.cold_start.session_ms = milliseconds_of([&] { model = open_model(file, options); });
@@ -81,7 +81,7 @@ Report measure(const Options& options) {
     return report;
 }
 
-// Another program takes turns with this one, prediction by prediction, so that whatever happens to the machine happens to both.
+// Another program takes turns with this one, prediction by prediction, so that changes of the machine's speed affect both.
 void take_turns(const Options& options) {
     const acne_edge::MappedFile photograph = map_file(options.image);
     const Model model = open_model(find_model(options.model), options);
@@ -92,14 +92,14 @@ void take_turns(const Options& options) {
     }
 }
 
-// A process that lives for one prediction spends a tenth of its life on memory that it is given page by page. Large pages, in
-// one piece, are quicker. Where the system has none, this changes nothing.
+// A process that makes one prediction spends a tenth of its time on getting memory page by page. One block of large pages is
+// faster. On systems without large pages, this changes nothing.
 void take_large_pages() {
     constexpr std::size_t kHeap = std::size_t{48} << 20, kLargePage = std::size_t{2} << 20, kHeader = 4096;
-    mallopt(M_ARENA_MAX, 1);  // the thread that opens the model takes from the same heap
+    mallopt(M_ARENA_MAX, 1);  // the thread that opens the model uses the same heap
     mallopt(M_MMAP_MAX, 0);
     mallopt(M_TRIM_THRESHOLD, 2 * kHeap);
-    // What malloc writes in front of the block would make small pages of the first large one.
+    // Malloc's header before the block would split the first large page into small ones.
     const std::size_t past = (reinterpret_cast<std::uintptr_t>(sbrk(0)) + kHeader) % kLargePage;
     sbrk(static_cast<std::intptr_t>(kLargePage - past));
     void* const start = static_cast<char*>(sbrk(0)) + kHeader;
@@ -111,12 +111,14 @@ void take_large_pages() {
 int run(const Options& options) {
     if (options.help) {
         std::fputs(usage(), stdout);
+    } else if (options.version) {
+        std::printf("acne_edge_bench %s, libacne_edge %s\n", ACNE_EDGE_BENCH_VERSION, acne_edge_version());
     } else if (options.once) {
         take_large_pages();
         const acne_edge::MappedFile photograph = map_file(options.image);
         const auto [model, result] = open_and_predict(find_model(options.model), options, photograph.bytes());
         std::puts(to_json(result.get(), options.image).c_str());
-        // As in a device that wakes up for one photograph: what the process held ends with it, without being taken apart first.
+        // As in a device that wakes up for one photograph: memory is freed by the end of the process, not piece by piece.
         std::fflush(stdout);
         std::_Exit(0);
     } else if (options.turns) {

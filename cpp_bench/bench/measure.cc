@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <system_error>
 #include <thread>
@@ -31,19 +32,27 @@ acne_edge_options open_options(const ModelFile& file, const Options& options) {
     return wanted;
 }
 
+// Where an installed program has its models, or else the sources'.
+std::string models_folder() {
+    std::error_code none;
+    const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", none);
+    const std::filesystem::path installed = program.parent_path() / ACNE_EDGE_INSTALLED_MODELS;
+    return std::filesystem::exists(installed, none) ? installed.lexically_normal().string() : ACNE_EDGE_MODELS;
+}
+
 }  // namespace
 
 LibraryError::LibraryError(acne_edge_status failed) : std::runtime_error(acne_edge_last_error()), status(failed) {}
 
 ModelFile find_model(const std::string& given) {
     if (!given.empty()) return {given, ""};
-    const std::string folder = ACNE_EDGE_MODELS;
+    const std::string folder = models_folder();
     std::ifstream index(folder + "/index.json");
     const auto listed = nlohmann::json::parse(index, nullptr, false);
     if (listed.is_discarded() || !listed.is_object() || listed.value("models", nlohmann::json::array()).empty()) {
         throw std::runtime_error("no list of shipped models in " + folder + "; name a model with --model");
     }
-    const auto& first = listed["models"][0];  // the default one
+    const auto& first = listed["models"][0];  // the default model
     return {folder + "/" + first.value("file", ""), first.value("sha256", "")};
 }
 
@@ -54,7 +63,7 @@ acne_edge::MappedFile map_file(const std::string& path) {
     } catch (const std::system_error& error) {
         throw std::runtime_error(path + ": cannot be read (" + error.code().message() + ")");
     }
-    if (file.bytes().size() == 0) throw std::runtime_error(path + ": is empty");
+    if (file.bytes().size() == 0) throw std::runtime_error(path + ": the file is empty");
     return file;
 }
 
@@ -93,7 +102,7 @@ double milliseconds_of(const std::function<void()>& body) {
 }
 
 std::array<double, kStages.size()> stages_of(const acne_edge_timings& t) {
-    return {t.decode, t.quality, t.preprocess, t.inference, t.interpretation, t.total};
+    return {t.decode, t.framing, t.quality, t.preprocess, t.inference, t.interpretation, t.total};
 }
 
 StageSeries measure_warm(const acne_edge_model* model, Bytes jpeg, int warmup, int samples,
@@ -151,7 +160,7 @@ std::vector<double> measure_cold(const Options& options, int starts) {
         }));
     }
     posix_spawn_file_actions_destroy(&actions);
-    if (failed) throw std::runtime_error("the process whose cold start was to be measured failed");
+    if (failed) throw std::runtime_error("the process for measuring the cold start failed");
     times.erase(times.begin());
     return times;
 }

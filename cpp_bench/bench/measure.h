@@ -1,4 +1,4 @@
-// Runs libacne_edge, as firmware would, and takes the times.
+// Runs libacne_edge as firmware would, and measures the time.
 #pragma once
 
 #include <array>
@@ -32,10 +32,11 @@ using Model = std::unique_ptr<acne_edge_model, CloseModel>;
 using Result = std::unique_ptr<acne_edge_result, FreeResult>;
 using Bytes = acne_edge::ByteView;
 
-inline constexpr std::array<const char*, 6> kStages = {"decode", "quality", "preprocess", "inference", "interpretation", "total"};
-using StageSeries = std::array<std::vector<double>, kStages.size()>;  // milliseconds, one a sample
+inline constexpr std::array<const char*, 7> kStages = {"decode",    "framing",        "quality", "preprocess",
+                                                       "inference", "interpretation", "total"};
+using StageSeries = std::array<std::vector<double>, kStages.size()>;  // milliseconds, one per sample
 
-// The shipped model: its file and the digest it must have, of the index that lists it. Throws std::runtime_error.
+// The shipped model: its file, and the digest that the index lists. Throws std::runtime_error.
 struct ModelFile {
     std::string path;
     std::string sha256;  // empty: not checked
@@ -51,14 +52,14 @@ std::string to_json(const acne_edge_result* result, const std::string& path);
 // Milliseconds in the order of kStages.
 std::array<double, kStages.size()> stages_of(const acne_edge_timings& timings);
 
-// `samples` predictions after `warmup` that are not counted; `between` is called after each, outside of the measured time.
+// `samples` predictions after `warmup` uncounted ones; `between` is called after each, outside the measured time.
 StageSeries measure_warm(const acne_edge_model* model, Bytes jpeg, int warmup, int samples, const std::function<void()>& between);
 
-// Images a second of `streams` threads that make `samples` predictions together on one model.
+// Images per second of `streams` threads that make `samples` predictions together on one model.
 double measure_throughput(const acne_edge_model* model, Bytes jpeg, int streams, int samples);
 
-// Milliseconds from the start to the end of a process that loads the model and predicts once, one a start. Another start before
-// them fills the caches, the disk's and that of `options`, and is not measured.
+// Milliseconds from start to end of processes that load the model and predict once, one value per process. An unmeasured process
+// before them fills the disk cache and the cache of `options`.
 std::vector<double> measure_cold(const Options& options, int starts);
 
 double milliseconds_of(const std::function<void()>& body);

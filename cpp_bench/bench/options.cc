@@ -35,16 +35,18 @@ const char* usage() {
            "  --image FILE       photograph, a JPEG\n"
            "  --model FILE       model file [the shipped one]\n"
            "  --backend NAME     auto, onnxruntime or tensorrt [auto]\n"
-           "  --threads N        threads inside an operator; 0 lets the runtime choose [0]\n"
-           "  --cache DIR        keep the optimised model there and load it from there [no cache]\n"
+           "  --threads N        threads per operator; 0 lets the runtime choose [0]\n"
+           "  --cache DIR        cache of optimised models [no cache]\n"
            "  --samples N        measured predictions; p99 needs 100, p99.9 needs 1000 [200]\n"
-           "  --warmup N         predictions before them [20]\n"
-           "  --streams N        measure the throughput of N threads at once as well [0: do not]\n"
+           "  --warmup N         unmeasured predictions before them [20]\n"
+           "  --streams N        also measure the throughput of N threads at once [0: do not]\n"
            "  --cold-starts N    processes started to measure the cold start; 0: none [3]\n"
-           "  --sensors          temperature and power from sysfs, where the device has them\n"
-           "  --json             print JSON\n"
+           "  --sensors          also print temperature and power from sysfs, if the device has them\n"
+           "  --json             print the report as JSON\n"
            "  --once             predict once, print the prediction as JSON, measure nothing\n"
-           "  --turns            for each line of standard input, predict and print a line of JSON, the stages' milliseconds\n";
+           "  --turns            for each line of standard input, predict and print a line of JSON, the stages' milliseconds\n"
+           "  --version          print the version of this program and of the library\n"
+           "  --help             print this\n";
 }
 
 Options parse(int argc, char** argv) {
@@ -62,6 +64,7 @@ Options parse(int argc, char** argv) {
         kJson,
         kOnce,
         kTurns,
+        kVersion,
         kHelp
     };
     const option known[] = {{"image", required_argument, nullptr, kImage},
@@ -77,11 +80,12 @@ Options parse(int argc, char** argv) {
                             {"json", no_argument, nullptr, kJson},
                             {"once", no_argument, nullptr, kOnce},
                             {"turns", no_argument, nullptr, kTurns},
+                            {"version", no_argument, nullptr, kVersion},
                             {"help", no_argument, nullptr, kHelp},
                             {nullptr, 0, nullptr, 0}};
     Options options;
-    optind = 0;  // begin anew: tests parse more than once
-    opterr = 0;  // errors are ours to word
+    optind = 0;  // start again: tests parse more than once
+    opterr = 0;  // our own messages are printed instead
     for (int found; (found = getopt_long(argc, argv, "", known, nullptr)) != -1;) {
         switch (found) {
             case kImage: options.image = optarg; break;
@@ -97,6 +101,7 @@ Options parse(int argc, char** argv) {
             case kJson: options.json = true; break;
             case kOnce: options.once = true; break;
             case kTurns: options.turns = true; break;
+            case kVersion: options.version = true; return options;
             case kHelp: options.help = true; return options;
             default: throw UsageError(std::string("unknown or incomplete option '") + argv[optind - 1] + "'; see --help");
         }

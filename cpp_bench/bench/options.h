@@ -20,12 +20,13 @@ struct Options {
     int cold_starts = 3;
     bool json = false;
     bool sensors = false;
-    bool once = false;   // predict once, print the prediction: the process whose cold start is measured
-    bool turns = false;  // predict once a line of standard input
+    bool once = false;   // predict once and print the prediction; the process for measuring the cold start
+    bool turns = false;  // predict once for each line of standard input
     bool help = false;
+    bool version = false;
 };
 
-// A command line that makes no sense; the message says why.
+// A wrong command line; the message says why.
 struct UsageError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };

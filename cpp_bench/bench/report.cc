@@ -13,12 +13,12 @@ using json = nlohmann::ordered_json;
 
 double rounded(double value, double unit) { return std::round(value / unit) * unit; }
 
-// Microseconds are the finest that is meant.
+// Times are rounded to microseconds.
 json ms(double value) { return std::round(value * 1e3) / 1e3; }
 
 json ms(const std::optional<double>& value) { return value ? ms(*value) : json(nullptr); }
 
-// A percentile for which there are too few samples is left out.
+// A percentile with too few samples is left out.
 json stage_json(const Summary& stage) {
     json values = {{"min", ms(stage.min)}, {"mean", ms(stage.mean)}, {"p50", ms(stage.p50)}, {"p90", ms(stage.p90)}};
     if (stage.p99) values["p99"] = ms(*stage.p99);

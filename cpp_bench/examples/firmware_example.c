@@ -42,7 +42,7 @@ int main(int argc, char **argv) {
         fail(argv[2]);
     } else {
         printf("%.1f lesions (%d to %d), %s%s\n", result->count, result->count_low, result->count_high, result->grade_text,
-               result->quality->reasons ? ", poor capture" : "");
+               result->quality->reasons ? ", poor photograph" : "");
         code = 0;
     }
     free(jpeg);

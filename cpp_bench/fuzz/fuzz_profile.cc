@@ -1,4 +1,4 @@
-// Any bytes are a colour profile, or passed over; nothing else may happen.
+// Any bytes are used as a colour profile, or ignored; nothing else may happen.
 #include <array>
 #include <cstddef>
 #include <cstdint>

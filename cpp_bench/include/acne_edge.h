@@ -24,18 +24,18 @@
  *     }
  *
  * Conventions
- *   Status      Every call that can fail returns a status, and compilers warn where it is ignored. On failure nothing is written
+ *   Status      Every call that can fail returns a status, and compilers warn if it is ignored. On failure nothing is written
  *               to the outputs, and acne_edge_last_error() holds one line that says what is wrong, where, and what to do.
- *   Ownership   What a function allocates it hands to the caller, who frees it with the function named there. Pointers inside
- *               a result live as long as the result. Inputs are read during the call only and never kept.
- *   Threads     One model may be used by many threads at once. A result belongs to one thread at a time. Closing a model while
- *               another call uses it is an error of the caller.
- *   Forks       Fork while no call is running. The child may use and close the models of its parent, which predict there on the
- *               thread that calls, because their own threads have stayed behind, and may open its own.
+ *   Ownership   The caller frees what a function allocates, with the function named in its comment. Pointers inside a result
+ *               are valid as long as the result. Inputs are read only during the call and never kept.
+ *   Threads     Many threads may use one model at once. A result belongs to one thread at a time. Do not close a model while
+ *               another call uses it.
+ *   Forks       Fork only while no call is running. The child may open models of its own, and may use and close its parent's,
+ *               which then predict on the calling thread, because their own threads do not survive the fork.
  *   Exceptions  None leaves the library.
- *   Names       A constant begins with what it belongs to: ACNE_EDGE_STATUS_..., ACNE_EDGE_QUALITY_...
+ *   Names       A constant's name begins with its group: ACNE_EDGE_STATUS_..., ACNE_EDGE_QUALITY_...
  *   ABI         The soname changes with the minor version while the major version is 0 (libacne_edge.so.0.1), then with the
- *               major version. Under one soname functions and enumerators may be added, and a struct may grow at its end: options
+ *               major version. Within one soname, functions and enumerators may be added, and a struct may grow at its end: options
  *               carry their size; a result and the structs it points to are allocated by the library, so read them where they
  *               are and neither copy nor embed them. Structs hold enumerators as integers of fixed width. A library may be newer
  *               than the header that a program was compiled with, not older; acne_edge_version_number() tells.
@@ -51,7 +51,7 @@
 #define ACNE_EDGE_VERSION_MAJOR 0
 #define ACNE_EDGE_VERSION_MINOR 1
 #define ACNE_EDGE_VERSION_PATCH 0
-/* Of this header, to compare: 1002003 is 1.2.3. */
+/* This header's version as a number: 1002003 is 1.2.3. */
 #define ACNE_EDGE_VERSION_NUMBER (ACNE_EDGE_VERSION_MAJOR * 1000000 + ACNE_EDGE_VERSION_MINOR * 1000 + ACNE_EDGE_VERSION_PATCH)
 
 #define ACNE_EDGE_API __attribute__((visibility("default")))
@@ -64,18 +64,18 @@ extern "C" {
 typedef enum acne_edge_status {
     ACNE_EDGE_STATUS_OK = 0,
     ACNE_EDGE_STATUS_INTERNAL = 1,         /* out of memory, or a defect of the library */
-    ACNE_EDGE_STATUS_USAGE = 2,            /* a call that makes no sense, as with a null pointer */
+    ACNE_EDGE_STATUS_USAGE = 2,            /* a wrong call, for example with a null pointer */
     ACNE_EDGE_STATUS_IMAGE_DECODE = 3,     /* not a JPEG, damaged or cut short */
     ACNE_EDGE_STATUS_IMAGE_SIZE = 4,       /* a side under 32 pixels, or over 100 megapixels */
-    ACNE_EDGE_STATUS_MODEL = 5,            /* the model file cannot be read or does not keep the contract */
+    ACNE_EDGE_STATUS_MODEL = 5,            /* the model file cannot be read or breaks the contract */
     ACNE_EDGE_STATUS_MANIFEST = 6,         /* the model file holds no manifest, or one that is not valid or that requires
                                               what this version does not know */
-    ACNE_EDGE_STATUS_MODEL_INTEGRITY = 7,  /* the model file is not the one that was asked for */
+    ACNE_EDGE_STATUS_MODEL_INTEGRITY = 7,  /* the model file has another sha256 than options.sha256 */
     ACNE_EDGE_STATUS_BACKEND = 8,          /* the runtime is not built in, or cannot run the model */
-    ACNE_EDGE_STATUS_POOR_QUALITY = 9      /* a poor capture, where options.on_poor_quality is to fail */
+    ACNE_EDGE_STATUS_POOR_QUALITY = 9      /* a poor photograph, if options.on_poor_quality says to fail */
 } acne_edge_status;
 
-/* Short for the status that every call is compared with. */
+/* Short name of the status for success. */
 #define ACNE_EDGE_OK ACNE_EDGE_STATUS_OK
 
 typedef enum acne_edge_backend {
@@ -84,11 +84,11 @@ typedef enum acne_edge_backend {
     ACNE_EDGE_BACKEND_TENSORRT = 2
 } acne_edge_backend;
 
-/* What a poor capture leads to, one with acne_edge_quality.reasons. */
+/* How to treat a poor photograph, one with acne_edge_quality.reasons. */
 typedef enum acne_edge_poor_quality {
-    ACNE_EDGE_POOR_QUALITY_WARN = 0,    /* the reasons, and no more */
-    ACNE_EDGE_POOR_QUALITY_ABSTAIN = 1, /* acne_edge_result.abstained is set too */
-    ACNE_EDGE_POOR_QUALITY_FAIL = 2     /* ACNE_EDGE_STATUS_POOR_QUALITY before the network runs */
+    ACNE_EDGE_POOR_QUALITY_WARN = 0,    /* only report the reasons */
+    ACNE_EDGE_POOR_QUALITY_ABSTAIN = 1, /* also set acne_edge_result.abstained */
+    ACNE_EDGE_POOR_QUALITY_FAIL = 2     /* return ACNE_EDGE_STATUS_POOR_QUALITY before the network runs */
 } acne_edge_poor_quality;
 
 /* The default of every option, of later ones too, is 0 or null. What a newer header has and this library does not know is refused
@@ -108,14 +108,14 @@ typedef struct acne_edge_options {
 /* A loaded model. */
 typedef struct acne_edge_model acne_edge_model;
 
-/* Why a photograph may not be fit to be counted; bits of acne_edge_quality.reasons. */
+/* Why lesions may not be countable in a photograph; bits of acne_edge_quality.reasons. */
 enum {
     ACNE_EDGE_QUALITY_LOW_RESOLUTION = 1 << 0,
     ACNE_EDGE_QUALITY_TOO_DARK = 1 << 1,
     ACNE_EDGE_QUALITY_TOO_BRIGHT = 1 << 2,
     ACNE_EDGE_QUALITY_BLURRED = 1 << 3,
     ACNE_EDGE_QUALITY_NO_SKIN = 1 << 4,
-    ACNE_EDGE_QUALITY_BLANK = 1 << 5 /* a lens cap, a wall: there is no grade, whatever options.on_poor_quality says */
+    ACNE_EDGE_QUALITY_BLANK = 1 << 5 /* a lens cap or a wall: there is no grade, whatever options.on_poor_quality says */
 };
 
 typedef struct acne_edge_quality {
@@ -124,44 +124,49 @@ typedef struct acne_edge_quality {
     double sharpness;   /* mean absolute Laplacian of the thumbnail's luma */
     double skin;        /* share of pixels of skin colour, 0..1 */
     int32_t short_side; /* pixels, as decoded */
-    uint32_t reasons;   /* 0 is a good capture */
+    uint32_t reasons;   /* 0 for a good photograph */
 } acne_edge_quality;
 
 /* Milliseconds by stage. */
 typedef struct acne_edge_timings {
     double decode, quality, preprocess, inference, interpretation, total;
+    double framing; /* between decode and quality: cutting off borders, and decoding again where that leaves too few pixels */
 } acne_edge_timings;
 
-/* A place where the network sees a lesion. This struct never grows: results hold them side by side. */
+/* A place where the network sees a lesion. This struct never grows, because results hold arrays of it. */
 typedef struct acne_edge_lesion {
-    double x;     /* of its centre, 0 at the left edge of the upright, uncut photograph and 1 at the right one */
-    double y;     /* 0 at the top and 1 at the bottom */
-    double score; /* lesions that the map accounts for there, over 0 and at most 1 */
+    double x;     /* of its centre: 0 at the left edge of the upright, uncropped photograph, 1 at the right edge */
+    double y;     /* of its centre: 0 at the top, 1 at the bottom */
+    double score; /* expected lesions there by the map, over 0 and at most 1 */
 } acne_edge_lesion;
 
 typedef struct acne_edge_result {
     double count;              /* lesions */
     double level;              /* nominal coverage of the count interval and of the grade set, 0..1 */
-    int32_t count_low;         /* lesions; both ends belong to the interval */
+    int32_t count_low;         /* lesions; the interval includes both ends */
     int32_t count_high;
     int32_t grade;             /* index into the scale's labels, from 0 */
     int32_t grades;            /* number of grades of the scale, at most 16 */
     uint32_t grade_set;        /* bit i is set: grade i cannot be excluded at the level */
     int32_t map_height;        /* cells */
     int32_t map_width;
-    uint32_t lesion_count;     /* of `lesions`, which may be more or fewer than `count` */
-    const char *grade_label;
+    uint32_t lesion_count;     /* length of `lesions`, which may be more or less than `count` */
+    const char *grade_label;   /* the network's answer even where `abstained` is set: look there first, or show `grade_text` */
     const double *grade_probs; /* [grades], sums to 1 */
     const char *scale;
     const char *abstained;     /* reason code for not trusting the grade, or null */
-    const float *lesion_map;   /* [map_height * map_width], row by row: expected lesions in each cell over the whole frame */
+    const float *lesion_map;   /* [map_height * map_width], row by row: expected lesions in each cell over the crop */
     const acne_edge_quality *quality;
     const acne_edge_timings *timings;
     const acne_edge_lesion *lesions; /* [lesion_count], the most likely first; a picture marks as many as `count` rounded */
-    int32_t image_width;       /* pixels of the photograph as it was taken, upright; not of the smaller one that was decoded */
+    int32_t image_width;       /* pixels of the photograph as taken, upright; the decoded image may be smaller */
     int32_t image_height;
     const char *grade_text;    /* what a person should read: all grades that are possible, "mild to moderate"; "none counted" under
                                   half a lesion; "no grade" where `abstained` says why */
+    int32_t crop_left;         /* what was looked at, in pixels of the photograph: what was left where borders or an interface */
+    int32_t crop_top;          /* were cut off, and else all of it */
+    int32_t crop_right;        /* the first column to the right of it */
+    int32_t crop_bottom;       /* the first row below it */
     double unfamiliarity;      /* how far the photograph's features lie from those learned, 0 and more; over 1 it is unfamiliar;
                                   under 0 where the model does not tell */
 } acne_edge_result;
@@ -169,7 +174,7 @@ typedef struct acne_edge_result {
 /* The library's version, as "0.1.0". Never null, never freed. */
 ACNE_EDGE_API const char *acne_edge_version(void);
 
-/* The library's version as ACNE_EDGE_VERSION_NUMBER has the header's. If it is lower, the library is too old for the program. */
+/* The library's version, a number like ACNE_EDGE_VERSION_NUMBER. If it is lower, the library is too old for the program. */
 ACNE_EDGE_API int32_t acne_edge_version_number(void);
 
 /* What the library can do with colour profiles: "Little CMS 2.14", and a photograph that carries one gives the pixels of its sRGB
@@ -181,7 +186,7 @@ ACNE_EDGE_API const char *acne_edge_colour_management(void);
  * call. */
 ACNE_EDGE_API const char *acne_edge_last_error(void);
 
-/* The stable word for a status, as in the JSON of a failed input: "image_decode". Never null, never freed. */
+/* The stable word for a status, such as "image_decode", as in the JSON of a failed input. Never null, never freed. */
 ACNE_EDGE_API const char *acne_edge_status_name(acne_edge_status status);
 
 /* Fill options with the defaults. `size` is the caller's sizeof(acne_edge_options): a newer library writes no more than that. */
@@ -192,8 +197,8 @@ ACNE_EDGE_API void acne_edge_options_init(acne_edge_options *options, size_t siz
 ACNE_EDGE_API ACNE_EDGE_CHECKED acne_edge_status
 acne_edge_open(const char *path, const acne_edge_options *options, acne_edge_model **model);
 
-/* Load a model from the bytes of a model file, as they lie in flash or in a firmware image. Like all inputs they are read during
- * the call only: the runtime copies what it needs, as it does of a file. The caller frees *model with acne_edge_close. */
+/* Load a model from the bytes of a model file, for example in flash or in a firmware image. They are read only during the call:
+ * the runtime copies what it needs, as it does from a file. The caller frees *model with acne_edge_close. */
 ACNE_EDGE_API ACNE_EDGE_CHECKED acne_edge_status
 acne_edge_open_memory(const uint8_t *bytes, size_t size, const acne_edge_options *options, acne_edge_model **model);
 
@@ -228,10 +233,10 @@ acne_edge_result_json(const acne_edge_result *result, const char *path, int lesi
 /* Free a text that the library allocated. Null is allowed. */
 ACNE_EDGE_API void acne_edge_string_free(char *text);
 
-/* The model's manifest as JSON, as it stands in the file. Owned by the model; null if the model is null. */
+/* The model's manifest, the JSON text in the file. Owned by the model; null if the model is null. */
 ACNE_EDGE_API const char *acne_edge_manifest_json(const acne_edge_model *model);
 
-/* What the model runs on, as "onnxruntime:CPUExecutionProvider". Owned by the model; null if the model is null. */
+/* The runtime and device of the model, as in "onnxruntime:CPUExecutionProvider". Owned by the model; null if that is null. */
 ACNE_EDGE_API const char *acne_edge_backend_name(const acne_edge_model *model);
 
 /* The sha256 of the model file, hexadecimal. Owned by the model; null if the model is null. */

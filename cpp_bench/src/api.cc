@@ -14,7 +14,7 @@
 #include "error.h"
 #include "grader.h"
 
-// Callers see names without members; OwnedModel has what a model is made of.
+// Callers see an opaque type; OwnedModel has its members.
 struct acne_edge_model {};
 
 namespace {
@@ -25,7 +25,7 @@ using acne_edge::Prediction;
 
 thread_local std::string last_error;
 
-// Run `body`; whatever it throws becomes a status and this thread's message.
+// Run `body`; an exception becomes a status and this thread's message.
 template <typename Body>
 acne_edge_status guarded(const Body& body) noexcept {
     acne_edge_status status = ACNE_EDGE_STATUS_INTERNAL;
@@ -66,7 +66,7 @@ struct OwnedModel : acne_edge_model {
 
 const Grader& grader_of(const acne_edge_model* model) { return *static_cast<const OwnedModel*>(model)->grader; }
 
-// A result and what its pointers point into.
+// A result, and the memory that its pointers refer to.
 struct OwnedResult : acne_edge_result {
     explicit OwnedResult(Prediction made) : acne_edge_result(), prediction(std::move(made)) {
         const auto& result = prediction.interpretation;
@@ -91,6 +91,10 @@ struct OwnedResult : acne_edge_result {
         image_width = prediction.image_width;
         image_height = prediction.image_height;
         grade_text = prediction.grade_text.c_str();
+        crop_left = prediction.crop.left;
+        crop_top = prediction.crop.top;
+        crop_right = prediction.crop.right;
+        crop_bottom = prediction.crop.bottom;
         unfamiliarity = result.unfamiliarity;
     }
     OwnedResult(const OwnedResult&) = delete;

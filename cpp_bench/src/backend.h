@@ -1,4 +1,4 @@
-// What a backend is: a loaded model that turns one packed image into the three outputs.
+// The backend interface: a loaded model that turns one packed image into three outputs.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +16,10 @@ class Backend {
 public:
     virtual ~Backend() = default;
 
-    // Of the runtime and of what it runs on, as in "onnxruntime:CPUExecutionProvider".
+    // The runtime and the device it uses, as in "onnxruntime:CPUExecutionProvider".
     virtual std::string name() const = 0;
 
-    // The manifest's JSON text, as it stands in the model file.
+    // The manifest's JSON text in the model file.
     virtual const std::string& manifest_text() const = 0;
     virtual const Manifest& manifest() const = 0;
 

@@ -7,9 +7,9 @@
 namespace acne_edge {
 namespace {
 
-constexpr std::size_t kMaxProfile = 4000000;  // bytes; those of cameras and printers have less
+constexpr std::size_t kMaxProfile = 4000000;  // bytes; profiles of cameras and printers are smaller
 constexpr std::size_t kHeader = 128;
-constexpr double kNear = 0.002;  // of a primary, and of a curve: half a level of 255
+constexpr double kNear = 0.002;  // tolerance of a primary and of a curve: half a level of 255
 
 struct Primary {
     const char* tag;
@@ -89,7 +89,7 @@ bool has_srgb_curves(std::string_view profile) {
 }  // namespace
 
 bool is_srgb(std::string_view profile) {
-    // Tables go before primaries and curves.
+    // Tables take precedence over primaries and curves.
     return !find_tag(profile, "A2B0") && !find_tag(profile, "A2B1") && has_srgb_primaries(profile) && has_srgb_curves(profile);
 }
 

@@ -1,4 +1,4 @@
-// Colour profiles (ICC.1) -> sRGB, as acne_edge/colour.py does it, by Little CMS where the library was built with it.
+// Converts photographs with a colour profile (ICC.1) to sRGB, as acne_edge/colour.py does, if built with Little CMS.
 #pragma once
 
 #include <cstddef>
@@ -23,17 +23,17 @@ public:
     virtual void run(const std::uint8_t* from, std::uint8_t* to, std::size_t pixels) const = 0;
 };
 
-// What brings pixels with that profile to sRGB; null where they are sRGB, where the profile cannot be used, which must not cost
-// the photograph, and where the library was built without Little CMS.
+// Converts pixels with that profile to sRGB. Null if they are sRGB, if the profile cannot be used (then it is ignored), or if the
+// library was built without Little CMS.
 std::unique_ptr<Conversion> make_conversion(std::string_view profile, Pixels pixels);
 
-// Whether an RGB profile's primaries and curves are those of sRGB. False where it takes Little CMS to tell.
+// Whether an RGB profile's primaries and curves are those of sRGB. False where only Little CMS can tell.
 bool is_srgb(std::string_view profile);
 
 // The part that Little CMS does: null if it cannot use the profile.
 std::unique_ptr<Conversion> open_profile(std::string_view profile, Pixels pixels);
 
-// "Little CMS 2.14", or "none" in a library that was built without.
+// The version, as in "Little CMS 2.14", or "none" if the library was built without it.
 std::string colour_management();
 
 }  // namespace acne_edge

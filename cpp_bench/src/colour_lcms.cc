@@ -8,7 +8,7 @@
 namespace acne_edge {
 namespace {
 
-constexpr int kNearlyWhite = 224;  // what each channel of white must come out as, at least
+constexpr int kNearlyWhite = 224;  // the least value of each channel that white may be converted to
 
 struct ProfileCloser {
     void operator()(void* profile) const { cmsCloseProfile(profile); }

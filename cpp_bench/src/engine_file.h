@@ -1,5 +1,5 @@
-// A TensorRT engine file: what stands in front of the plan, and whether it fits this machine. acne_edge/backends/tensorrt.py
-// writes it and says what it is made of. Read without TensorRT, so that every build tests it.
+// Reads the header of a TensorRT engine file and checks whether it fits this machine. acne_edge/backends/tensorrt/engine_file.py
+// writes and describes the format. It is read without TensorRT, so that every build can test it.
 #pragma once
 
 #include <cstdint>

@@ -8,7 +8,7 @@ namespace {
 constexpr unsigned kOrientation = 0x0112;
 constexpr int kNone = 0, kUpright = 1;
 
-// Integers of a TIFF file, in its byte order. Reads outside give nothing and set `damaged`.
+// Integers of a TIFF file, in its byte order. Reads outside the file give nothing and set `damaged`.
 class Reader {
 public:
     Reader(std::string_view data, bool big_endian) : data_(data), big_endian_(big_endian) {}
@@ -61,7 +61,7 @@ int exif_orientation(std::string_view tiff) {
         const std::size_t bytes = size_of(reader.integer(entry + 2, 2));
         const std::size_t count = reader.integer(entry + 4, 4);
         if (bytes == 0 || count == 0) return kUpright;
-        // A value of more than four bytes stands elsewhere; of several only the first is meant.
+        // A value of more than four bytes is stored elsewhere; only the first of several values counts.
         const std::size_t at = bytes * count > 4 ? reader.integer(entry + 8, 4) : entry + 8;
         const std::uint32_t value = reader.integer(at, bytes);
         if (reader.damaged) return kNone;

@@ -6,7 +6,7 @@
 
 namespace acne_edge {
 
-// Orientation of an EXIF block, which is a TIFF file: 1..8, or 0 if it says nothing. What is no orientation counts as 1, upright.
+// Orientation in an EXIF block, which is a TIFF file: 1..8, or 0 if it gives none. Any other value becomes 1, upright.
 int exif_orientation(std::string_view tiff);
 
 // Orientation 0..9 as XMP text has it, or 0.

@@ -9,6 +9,7 @@
 
 #include "engine_file.h"
 #include "error.h"
+#include "framing.h"
 #include "onnx_file.h"
 #include "positions.h"
 #include "quality.h"
@@ -34,12 +35,12 @@ void check_options(const Options& options) {
     }
 }
 
-// The manifest before the model is loaded, if it can be had.
+// The manifest before the model is loaded, if it can be read.
 std::optional<Manifest> peek_manifest(ByteView model) {
     try {
         const auto text = find_manifest(model);
         if (text) return parse_manifest(*text);
-    } catch (const Error&) {  // loading the model will tell
+    } catch (const Error&) {  // loading the model will report it
     }
     return std::nullopt;
 }
@@ -63,6 +64,7 @@ struct Grader::Prepared {
     Image input;
     int width = 0;  // pixels of the photograph itself, upright
     int height = 0;
+    Box crop;  // what was looked at of it
     acne_edge_quality quality{};
     acne_edge_timings timings{};
 };
@@ -85,7 +87,7 @@ Grader Grader::open(const ModelFile& file, const Options& options) {
 Grader::Grader(const ModelFile& file, const Options& options) : on_poor_quality_(options.on_poor_quality) {
     if (!options.scale.empty()) scale_ = find_scale(options.scale);
     backend_ = open_backend(file, options);
-    file.checked();  // a graph of the cache is no reason to leave the file unchecked
+    file.checked();  // the file is checked even if the graph comes from the cache
     model_.name = backend_->manifest().name;
     model_.version = backend_->manifest().version;
     model_.sha256 = file.sha256();
@@ -97,7 +99,7 @@ std::pair<std::unique_ptr<Grader>, Prediction> Grader::open_and_predict(const st
                                                                         const std::uint8_t* data, std::size_t size) {
     check_options(options);
     const ModelFile file(path, options.sha256);
-    // The model opens beside; this thread, which has the photograph in its caches, also runs it.
+    // The model opens in another thread; this one, which has the photograph in its caches, also runs it.
     std::future<std::unique_ptr<Grader>> opening =
         std::async(std::launch::async, [&] { return std::unique_ptr<Grader>(new Grader(file, options)); });
     const std::optional<Manifest> ahead = peek_manifest(file.unchecked());
@@ -114,7 +116,7 @@ std::pair<std::unique_ptr<Grader>, Prediction> Grader::open_and_predict(const st
     std::unique_ptr<Grader> grader = opening.get();  // a model that is refused comes before a photograph that is
     const Manifest& manifest = grader->backend_->manifest();
     if (!ahead || ahead->decode_scale != manifest.decode_scale || ahead->height != manifest.height ||
-        ahead->width != manifest.width) {
+        ahead->width != manifest.width || ahead->framed != manifest.framed) {
         prepared = prepare_jpeg(manifest, options.on_poor_quality, data, size);
     } else if (unusable) {
         std::rethrow_exception(unusable);
@@ -128,27 +130,38 @@ Prediction Grader::predict_jpeg(const std::uint8_t* data, std::size_t size) cons
 }
 
 Prediction Grader::predict_rgb(const ImageView& image) const {
+    const Manifest& manifest = backend_->manifest();
     Clock clock;
+    Prepared prepared;
     check_size(image.width, image.height);
-    return infer(prepare(backend_->manifest(), on_poor_quality_, image, clock.lap()));
+    prepared.timings.decode = clock.lap();
+    prepared.width = image.width;
+    prepared.height = image.height;
+    prepared.crop = manifest.framed ? find_photograph(image) : Box{0, 0, image.width, image.height};
+    prepared.timings.framing = clock.lap();
+    prepare(prepared, manifest, on_poor_quality_, part_of(image, prepared.crop));
+    return infer(prepared);
 }
 
 Grader::Prepared Grader::prepare_jpeg(const Manifest& manifest, acne_edge_poor_quality policy, const std::uint8_t* data,
                                       std::size_t size) {
+    const int min_side = manifest.decode_scale * std::max(manifest.height, manifest.width);
     Clock clock;
-    const Photograph photograph = decode_jpeg(data, size, manifest.decode_scale * std::max(manifest.height, manifest.width));
-    Prepared prepared = prepare(manifest, policy, photograph.pixels.view(), clock.lap());
+    Prepared prepared;
+    Photograph photograph = decode_jpeg(data, size, min_side);
+    prepared.timings.decode = clock.lap();
+    Box box{0, 0, photograph.pixels.width(), photograph.pixels.height()};
+    if (manifest.framed) box = find_photograph(photograph, data, size, min_side);
+    prepared.timings.framing = clock.lap();
     prepared.width = photograph.width;
     prepared.height = photograph.height;
+    prepared.crop = scaled(box, photograph.pixels.view(), photograph.width, photograph.height);
+    prepare(prepared, manifest, policy, part_of(photograph.pixels.view(), box));
     return prepared;
 }
 
-Grader::Prepared Grader::prepare(const Manifest& manifest, acne_edge_poor_quality policy, const ImageView& image, double decode) {
+void Grader::prepare(Prepared& prepared, const Manifest& manifest, acne_edge_poor_quality policy, const ImageView& image) {
     Clock clock;
-    Prepared prepared;
-    prepared.width = image.width;
-    prepared.height = image.height;
-    prepared.timings.decode = decode;
     prepared.quality = assess(image);
     prepared.timings.quality = clock.lap();
     if (policy == ACNE_EDGE_POOR_QUALITY_FAIL && prepared.quality.reasons != 0) {
@@ -156,11 +169,10 @@ Grader::Prepared Grader::prepare(const Manifest& manifest, acne_edge_poor_qualit
         for (const auto& reason : kQualityReasons) {
             if (prepared.quality.reasons & reason.bit) reasons += (reasons.empty() ? "" : ", ") + std::string(reason.code);
         }
-        throw Error(ACNE_EDGE_STATUS_POOR_QUALITY, "poor capture: " + reasons + "; take the photograph again");
+        throw Error(ACNE_EDGE_STATUS_POOR_QUALITY, "poor photograph: " + reasons + "; take the photograph again");
     }
     prepared.input = resize(image, manifest.width, manifest.height);
     prepared.timings.preprocess = clock.lap();
-    return prepared;
 }
 
 Prediction Grader::infer(const Prepared& prepared) const {
@@ -179,8 +191,13 @@ Prediction Grader::infer(const Prepared& prepared) const {
     }
     prediction.grade_text = describe(scale_, prediction.interpretation);
     prediction.lesions = locate(outputs.lesion_map, outputs.map_height, outputs.map_width, manifest.position_threshold);
+    prediction.image_width = prepared.width;
+    prediction.image_height = prepared.height;
+    prediction.crop = prepared.crop;
+    if (prediction.is_cut()) move(prediction.lesions, prepared.crop, prepared.width, prepared.height);
     timings.interpretation = clock.lap();
-    timings.total = timings.decode + timings.quality + timings.preprocess + timings.inference + timings.interpretation;
+    timings.total =
+        timings.decode + timings.framing + timings.quality + timings.preprocess + timings.inference + timings.interpretation;
 
     prediction.level = manifest.uncertainty.level;
     prediction.scale = scale_;
@@ -188,8 +205,6 @@ Prediction Grader::infer(const Prepared& prepared) const {
     prediction.lesion_map = std::move(outputs.lesion_map);
     prediction.map_height = outputs.map_height;
     prediction.map_width = outputs.map_width;
-    prediction.image_width = prepared.width;
-    prediction.image_height = prepared.height;
     return prediction;
 }
 

@@ -1,4 +1,4 @@
-// Walks a photograph through the six stages.
+// Takes a photograph through the seven stages.
 #pragma once
 
 #include <cstddef>
@@ -25,7 +25,7 @@ struct Options {
 
 class Grader {
 public:
-    // A model file, or what is in one and must be there until this returns. Throws Error.
+    // A model file, or its bytes, which must stay valid until this returns. Throws Error.
     Grader(const std::string& path, const Options& options);
     Grader(ByteView file, const Options& options);
 
@@ -46,7 +46,7 @@ private:
     static Grader open(const ModelFile& file, const Options& options);
     static Prepared prepare_jpeg(const Manifest& manifest, acne_edge_poor_quality policy, const std::uint8_t* data,
                                  std::size_t size);
-    static Prepared prepare(const Manifest& manifest, acne_edge_poor_quality policy, const ImageView& image, double decode);
+    static void prepare(Prepared& prepared, const Manifest& manifest, acne_edge_poor_quality policy, const ImageView& image);
     Prediction infer(const Prepared& prepared) const;
 
     std::unique_ptr<Backend> backend_;

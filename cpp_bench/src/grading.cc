@@ -17,7 +17,7 @@ double mean(const std::vector<float>& probs) {
     return sum;
 }
 
-// Each count is spread evenly over half a lesion on either side, lest rounding moves the median by a whole one.
+// Each count is spread evenly over half a lesion on either side, so that rounding cannot move the median by a whole lesion.
 double median(const std::vector<float>& probs) {
     const std::size_t last = probs.size() - 1;
     std::size_t k = 0;
@@ -57,7 +57,7 @@ void temper(std::vector<double>& probs, double temperature) {
 }
 
 // The counts that lie at most `quantile` from the median on the scale of the distribution function (distributional conformal
-// prediction), widened, where need be, to hold `count` itself.
+// prediction), widened to include `count` if necessary.
 void set_interval(Interpretation& result, const std::vector<float>& probs, double quantile) {
     int low = static_cast<int>(probs.size()), high = -1;
     double cumulated = 0;
@@ -101,7 +101,8 @@ Interpretation interpret(const Outputs& outputs, const Scale& native, const Scal
     if (familiarity.threshold > 0) result.unfamiliarity = outputs.unfamiliarity / familiarity.threshold;
     if (!all_finite(outputs.grade_probs) || !all_finite(outputs.count_probs) || !(std::abs(result.count) < kAbsurd) ||
         !std::isfinite(result.unfamiliarity)) {
-        throw Error(ACNE_EDGE_STATUS_MODEL, "the model's outputs are no numbers; the model file or the runtime is broken");
+        throw Error(ACNE_EDGE_STATUS_MODEL,
+                    "the model's outputs are not finite numbers; the model file or the runtime is broken");
     }
     set_interval(result, outputs.count_probs, uncertainty.count_quantile);
     result.grade_probs = combine_grades(outputs, native, scale, decoding.head_weight);
@@ -112,7 +113,7 @@ Interpretation interpret(const Outputs& outputs, const Scale& native, const Scal
     for (int g = 0; g < static_cast<int>(probs.size()); ++g) {
         if (probs[g] >= 1 - uncertainty.grade_quantile) result.grade_set.push_back(g);
     }
-    // The top grade is the last to fall out of the set.
+    // The set always includes the top grade.
     if (result.grade_set.empty()) result.grade_set.push_back(result.grade);
     if (result.unfamiliarity > 1) {
         result.abstained = "unfamiliar";

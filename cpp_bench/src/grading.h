@@ -1,4 +1,4 @@
-// From the network's distributions to count, interval, grade, grade set and abstention, as acne_edge/grading.py does it.
+// Turns the network's distributions into count, interval, grade, grade set and abstention, as acne_edge/grading.py does.
 #pragma once
 
 #include <cstdint>
@@ -7,17 +7,17 @@
 
 namespace acne_edge {
 
-// A severity scale that is a set of bands of the lesion count; band i holds counts lower[i] .. lower[i+1]-1.
+// A severity scale made of bands of the lesion count; band i holds counts lower[i] .. lower[i+1]-1.
 struct Scale {
     std::string name;
     std::vector<std::string> labels;
     std::vector<std::int64_t> lower;
 };
 
-// A scale by its name, or by one that it had once. Throws Error for an unknown one.
+// The scale of that name, which may be an old name. Throws Error for an unknown one.
 Scale find_scale(const std::string& name);
 
-// How one count and one grade are read off the network's three outputs.
+// How one count and one grade are computed from the network's three outputs.
 struct CountDecoding {
     bool median = false;  // of the count distribution, else its mean
     double map_weight = 0;
@@ -50,7 +50,7 @@ struct Outputs {
 
 struct Interpretation {
     double count = 0;  // lesions
-    int low = 0;       // both ends belong to the interval
+    int low = 0;       // the interval includes both ends
     int high = 0;
     int grade = 0;
     std::vector<double> grade_probs;
@@ -62,7 +62,7 @@ struct Interpretation {
 // The grade in words that fit the count: all grades that are possible, no lesions, or no grade.
 std::string describe(const Scale& scale, const Interpretation& result);
 
-// Throws Error if the outputs are no numbers.
+// Throws Error if the outputs are not finite numbers.
 Interpretation interpret(const Outputs& outputs, const Scale& native, const Scale& scale, const CountDecoding& decoding,
                          const Uncertainty& uncertainty, const Familiarity& familiarity = {});
 

@@ -15,10 +15,10 @@
 namespace acne_edge {
 namespace {
 
-using Seal = std::uint64_t;  // stands behind a graph, and says whether it is whole
+using Seal = std::uint64_t;  // follows a graph, to check that it is complete
 
-// FNV-1a (Fowler, Noll, Vo) over words: a quarter of the time that SHA-256 takes. It is for disks that fail and writes that
-// were cut short; that nobody else has written here, the folder's rights say.
+// FNV-1a (Fowler, Noll, Vo) over words takes a quarter of SHA-256's time. It detects failing disks and writes that were cut
+// short; the folder's permissions keep others from writing here.
 Seal seal(ByteView bytes) {
     Seal sum = 0xcbf29ce484222325;
     const auto mix = [&](std::uint64_t word) { sum = (sum ^ word) * 0x100000001b3; };
@@ -33,7 +33,7 @@ Seal seal(ByteView bytes) {
 
 std::string digest(const std::string& text) { return sha256(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()); }
 
-// Nothing if the file cannot be had.
+// Nothing if the file cannot be read.
 MappedFile map_file(const std::string& path) {
     try {
         return MappedFile(path);
@@ -42,7 +42,7 @@ MappedFile map_file(const std::string& path) {
     }
 }
 
-// What kernels are chosen by: the kind of the first processor and its instruction sets. Empty if it cannot be told.
+// The first processor's kind and instruction sets, by which kernels are chosen. Empty if unknown.
 std::string processor() {
     std::ifstream file("/proc/cpuinfo");
     std::string found;

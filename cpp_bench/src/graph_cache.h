@@ -1,5 +1,5 @@
-// Graphs as ONNX Runtime has optimised them for this machine, kept in a folder: most of the time that loading a model takes is
-// their optimisation. Nothing here fails: what cannot be read, trusted or written is as if it were not there.
+// A disk cache of the graphs that ONNX Runtime has optimised for this machine, because optimising takes most of the time of loading
+// a model. Nothing here fails: files that cannot be read, trusted or written are ignored.
 #pragma once
 
 #include <string>
@@ -17,13 +17,13 @@ class GraphCache {
 public:
     GraphCache() = default;  // none
 
-    // In `folder`, which is made if need be. A graph belongs to one model, one build of the runtime and one
+    // In `folder`, which is made if it is missing. A graph belongs to one model, one build of the runtime and one
     // kind of processor. A folder that others may write to is not used, because a graph runs with the rights of this process.
     GraphCache(const std::string& folder, const std::string& model_sha256, const std::string& runtime);
 
     bool usable() const { return !path_.empty(); }
 
-    // The graph, if it is there and is what was written.
+    // The graph, if it exists and is intact.
     Graph read() const;
 
     // A new, empty file beside the cache for the runtime to write a graph to, or an empty string.

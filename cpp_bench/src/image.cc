@@ -28,8 +28,8 @@ void on_error(j_common_ptr info) { std::longjmp(reinterpret_cast<ErrorManager*>(
 
 void on_message(j_common_ptr, int) {}
 
-// A source of bytes that ends: where libjpeg's own source makes up an end of image, this one suspends, as in Pillow, and so a
-// file that is cut short is told from a whole one.
+// A source of bytes that suspends at its end, as in Pillow. libjpeg's own source would invent an end of image, so a file that is
+// cut short would look complete.
 void on_source(j_decompress_ptr) {}
 
 boolean on_more(j_decompress_ptr) { return FALSE; }
@@ -54,8 +54,8 @@ void cmyk_to_rgb(const std::uint8_t* cmyk, std::uint8_t* rgb, int width) {
     }
 }
 
-// A libjpeg decompressor. Its methods return false where the data is damaged or cut short: a jump out of libjpeg may pass over
-// no C++ object that has a destructor, so they hold none.
+// A libjpeg decompressor. Its methods return false if the data is damaged or cut short. They hold no C++ objects with a
+// destructor, because libjpeg's error jump would skip it.
 class Decompressor {
 public:
     Decompressor(const std::uint8_t* data, std::size_t size) {
@@ -156,7 +156,7 @@ Photograph decode_jpeg(const std::uint8_t* data, std::size_t size, int min_side)
     const auto& info = decompressor.info();
     const bool agreed = static_cast<std::int64_t>(info.image_width) == header.width &&
                         static_cast<std::int64_t>(info.image_height) == header.height && info.num_components == header.components;
-    if (!agreed || !decompressor.start(scale)) throw damaged;  // what was checked is what is decoded
+    if (!agreed || !decompressor.start(scale)) throw damaged;  // decode only what was checked
     Image image(static_cast<int>(info.output_width), static_cast<int>(info.output_height));
     const bool inks = decompressor.is_cmyk();
     const auto conversion = make_conversion(header.profile, inks                     ? Pixels::kInks
@@ -182,7 +182,7 @@ Photograph decode_jpeg(const std::uint8_t* data, std::size_t size, int min_side)
 Image turn_upright(Image image, int orientation) {
     if (orientation < 2 || orientation > 8) return image;
     const bool swaps = orientation >= 5;  // rows become columns
-    // Where the upright image's first row and column lie in the stored one.
+    // The position of the upright image's first row and column in the stored one.
     const bool from_right = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
     const bool from_bottom = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
     Image upright(swaps ? image.height() : image.width(), swaps ? image.width() : image.height());

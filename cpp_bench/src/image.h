@@ -1,4 +1,4 @@
-// JPEG bytes -> upright RGB pixels, as acne_edge/image.py does it.
+// Decodes JPEG bytes to upright RGB pixels, as acne_edge/image.py does.
 #pragma once
 
 #include <cstddef>
@@ -39,23 +39,23 @@ private:
     std::unique_ptr<std::uint8_t[]> data_;
 };
 
-// A photograph that is decoded, upright.
+// A decoded, upright photograph.
 struct Photograph {
     Image pixels;   // perhaps at a reduced DCT scale
     int width = 0;  // pixels of the photograph itself
     int height = 0;
 };
 
-// Throws Error if the sides are outside of what is accepted.
+// Throws Error if a side is too short or the image has too many pixels.
 void check_size(std::int64_t width, std::int64_t height);
 
 // The DCT scale, 1, 2, 4 or 8, at which a JPEG is decoded so that both sides stay at or above `min_side`.
 int dct_scale(int width, int height, int min_side);
 
-// Decode and turn upright. Throws Error: not a JPEG, damaged, cut short, or of a size that is not accepted.
+// Decode and turn upright. Throws Error if the bytes are not a JPEG, damaged or cut short, or the size is not accepted.
 Photograph decode_jpeg(const std::uint8_t* data, std::size_t size, int min_side);
 
-// Turn by an EXIF orientation, 1..8; others leave the image as it is.
+// Turn by an EXIF orientation, 1..8; other values change nothing.
 Image turn_upright(Image image, int orientation);
 
 }  // namespace acne_edge

@@ -40,16 +40,16 @@ constexpr std::int64_t kMaxScanned = 2'000'000'000;  // pixels times scans: a hu
 struct Segment {
     int marker = 0;
     std::string_view body;
-    bool whole = true;  // or it ends outside of the file
+    bool whole = true;  // false: it ends beyond the file
 };
 
-// The segments of a file, one after another. What stands before a marker is passed over, as libjpeg does.
+// The segments of a file, one after another. Bytes before a marker are skipped, as libjpeg does.
 class Segments {
 public:
     Segments(const std::uint8_t* data, std::size_t size, std::size_t begin)
         : data_(reinterpret_cast<const char*>(data), size), at_(begin) {}
 
-    // False if there is no further one.
+    // False if there is no next segment.
     bool next(Segment& segment) {
         segment = {};
         if (!find_marker(segment)) return false;
@@ -64,7 +64,7 @@ public:
     }
 
 private:
-    // FF 00 is a byte of data, FF FF is filling.
+    // FF 00 is a byte of data, FF FF is padding.
     bool find_marker(Segment& segment) {
         while (at_ < data_.size() && (at_ = data_.find('\xFF', at_)) < data_.size() - 1) {
             const unsigned code = byte(++at_);
@@ -113,7 +113,7 @@ void check_frame(const Segment& segment) {
     }
 }
 
-// Bytes of the frame's DCT coefficients: two each, 64 a block, whole minimum coded units.
+// Bytes of the frame's DCT coefficients: 2 a coefficient, 64 coefficients a block, in whole minimum coded units.
 std::int64_t coefficients(const JpegHeader& header, std::string_view frame) {
     std::int64_t across = 1, down = 1, blocks = 0;
     for (std::size_t at = 7; at < frame.size(); at += 3) {
@@ -126,7 +126,7 @@ std::int64_t coefficients(const JpegHeader& header, std::string_view frame) {
     return 128 * blocks * units(header.width, 8 * across) * units(header.height, 8 * down);
 }
 
-// Refuse a file whose scans would take too long. Counts to its end; where it is damaged, libjpeg will say so.
+// Refuse a file whose scans would take too long. Counting stops where the file is damaged, which libjpeg reports.
 void check_scans(Segments& segments, std::int64_t pixels) {
     std::int64_t scans = 1;
     Segment segment;
@@ -140,7 +140,7 @@ void check_scans(Segments& segments, std::int64_t pixels) {
     refuse("JPEG of more than " + std::to_string(kMaxSegments) + " segments");
 }
 
-// Collects metadata, which may be cut in several segments.
+// Collects metadata, which may be split over several segments.
 class Notes {
 public:
     void take(const Segment& segment, JpegHeader& header) {

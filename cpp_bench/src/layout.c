@@ -1,5 +1,5 @@
-/* What programs that are linked already rely on: where each field lies and what each constant is. A change of a line breaks them, so
- * it takes a new soname; fields and constants that are added take new lines. In C, as callers are. */
+/* The offset of every field and the value of every constant, on which linked programs rely. Changing a line breaks them, so it
+ * needs a new soname; new fields and constants get new lines. It is C, as callers may be. */
 #include "acne_edge.h"
 
 #define AT(type, field, offset) _Static_assert(offsetof(type, field) == (offset), #type "." #field " has moved")
@@ -29,7 +29,8 @@ AT(acne_edge_timings, preprocess, 16);
 AT(acne_edge_timings, inference, 24);
 AT(acne_edge_timings, interpretation, 32);
 AT(acne_edge_timings, total, 40);
-_Static_assert(sizeof(acne_edge_timings) == 48, "acne_edge_timings has grown: add the field's line");
+AT(acne_edge_timings, framing, 48);
+_Static_assert(sizeof(acne_edge_timings) == 56, "acne_edge_timings has grown: add the field's line");
 
 AT(acne_edge_lesion, x, 0);
 AT(acne_edge_lesion, y, 8);
@@ -57,8 +58,12 @@ AT(acne_edge_result, lesions, 48 + 7 * POINTER);
 AT(acne_edge_result, image_width, 48 + 8 * POINTER);
 AT(acne_edge_result, image_height, 52 + 8 * POINTER);
 AT(acne_edge_result, grade_text, 56 + 8 * POINTER);
-AT(acne_edge_result, unfamiliarity, 56 + 9 * POINTER);
-_Static_assert(sizeof(acne_edge_result) == 64 + 9 * POINTER, "acne_edge_result has grown: add the field's line");
+AT(acne_edge_result, crop_left, 56 + 9 * POINTER);
+AT(acne_edge_result, crop_top, 60 + 9 * POINTER);
+AT(acne_edge_result, crop_right, 64 + 9 * POINTER);
+AT(acne_edge_result, crop_bottom, 68 + 9 * POINTER);
+AT(acne_edge_result, unfamiliarity, 72 + 9 * POINTER);
+_Static_assert(sizeof(acne_edge_result) == 80 + 9 * POINTER, "acne_edge_result has grown: add the field's line");
 
 IS(ACNE_EDGE_STATUS_OK, 0);
 IS(ACNE_EDGE_STATUS_INTERNAL, 1);

@@ -22,7 +22,7 @@ constexpr std::size_t kMaxRequired = 64;
 
 [[noreturn]] void refuse(const std::string& message) { throw Error(ACNE_EDGE_STATUS_MANIFEST, message); }
 
-// A text of the manifest as a message shows it, which is one line: control characters escaped, and cut if it is long.
+// A text of the manifest for a one-line message: control characters are escaped, and a long text is cut.
 std::string shown(const std::string& text) {
     constexpr std::size_t kLongest = 80;
     const auto end = std::find_if(text.begin() + static_cast<std::ptrdiff_t>(std::min(text.size(), kLongest)), text.end(),
@@ -37,7 +37,7 @@ std::string short_number(double value) {
     return text;
 }
 
-// Typed access to a JSON object, with the path of what is wrong in every error.
+// Typed access to a JSON object; every error names the path of the field.
 class Reader {
 public:
     Reader(const json& value, std::string path) : value_(value), path_(std::move(path)) {
@@ -97,21 +97,21 @@ private:
     std::string path_;
 };
 
-bool contains(const json& names, std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); }
-
-// Before the other fields: what a reader does not understand it may not even be able to read.
-void check_requires(const Reader& reader) {
-    if (reader.text("schema") == "1.0" && !reader.has("requires")) return;  // a field since schema 1.1
+// First, because an unknown feature may change the fields that follow.
+std::vector<std::string> read_requires(const Reader& reader) {
+    if (reader.text("schema") == "1.0" && !reader.has("requires")) return {};  // a field since schema 1.1
     const json& names = reader.items("requires");
     if (names.size() > kMaxRequired ||
         !std::all_of(names.begin(), names.end(), [](const json& name) { return name.is_string(); })) {
         refuse("manifest.requires: expected at most " + std::to_string(kMaxRequired) + " texts");
     }
-    for (const std::string& name : names.get<std::vector<std::string>>()) {
+    const auto required = names.get<std::vector<std::string>>();
+    for (const std::string& name : required) {
         if (std::find(kUnderstood.begin(), kUnderstood.end(), name) == kUnderstood.end()) {
             refuse("manifest.requires: this version does not know '" + shown(name) + "'; update acne-edge");
         }
     }
+    return required;
 }
 
 void read_input(const Reader& reader, Manifest& manifest) {
@@ -203,8 +203,9 @@ Manifest parse_manifest(const std::string& text) {
     if (schema.substr(0, schema.find('.')) != kMajor) {
         refuse("the manifest has schema " + shown(schema) + "; this version reads " + kMajor + ".x: update acne-edge");
     }
-    check_requires(top);
+    const std::vector<std::string> required = read_requires(top);
     Manifest manifest;
+    manifest.framed = std::find(required.begin(), required.end(), kFramingRule) != required.end();
     manifest.name = top.text("name");
     manifest.version = top.text("version");
     read_input(top.section("input"), manifest);
@@ -214,15 +215,14 @@ Manifest parse_manifest(const std::string& text) {
     manifest.uncertainty = read_uncertainty(top.section("uncertainty"));
     if (top.has("positions")) manifest.position_threshold = read_positions(top.section("positions"));
     if (top.has("familiarity")) manifest.familiarity = read_familiarity(top.section("familiarity"));
-    // For people and tools; only their kind is checked.
+    // For people and tools; only their types are checked.
     for (const char* key : {"licence", "intended_use"}) top.text(key);
     for (const char* key : {"training", "metrics", "quantisation"}) top.section(key);
     if (manifest.scale.lower.back() >= manifest.count_bins) {
         refuse("manifest.scale.lower: " + std::to_string(manifest.scale.lower.back()) + " lies beyond the " +
                std::to_string(manifest.count_bins) + " count bins");
     }
-    const bool told = top.has("requires") && contains(top.items("requires"), kFamiliarity);
-    if (told && !top.has("familiarity")) {
+    if (std::find(required.begin(), required.end(), kFamiliarity) != required.end() && !top.has("familiarity")) {
         refuse("manifest.familiarity is missing; the model requires '" + std::string(kFamiliarity) + "'");
     }
     return manifest;

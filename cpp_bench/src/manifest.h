@@ -5,31 +5,33 @@
 #include <string>
 #include <string_view>
 
+#include "framing.h"
 #include "grading.h"
 
 namespace acne_edge {
 
 inline constexpr const char* kManifestKey = "acne_edge.manifest";  // in the ONNX file's metadata
 
-// A manifest may name, under "requires", what a reader must understand to give the right answer; this version understands these.
-inline constexpr std::string_view kFamiliarity = "familiarity-1";  // a reader that passes over it grades what is no face
-inline constexpr std::array<std::string_view, 1> kUnderstood = {kFamiliarity};
+inline constexpr std::string_view kFamiliarity = "familiarity-1";  // a reader that ignores it grades what is no face
+// A manifest may list features under "requires" that a reader must know to give the right answer; this version knows these.
+inline constexpr std::array<std::string_view, 2> kUnderstood = {kFramingRule, kFamiliarity};
 
 struct Manifest {
     std::string name;
     std::string version;
     int height = 0;  // pixels of the network's input
     int width = 0;
-    int decode_scale = 0;  // a JPEG may be decoded at a DCT scale that keeps both sides at least this many times the input
+    int decode_scale = 0;  // a JPEG's DCT scale must keep both sides at least this many times the input's
     int count_bins = 0;    // 0..count_bins-1 lesions; the last one means "that many or more"
     Scale scale;           // the one that the grade head was trained on
     CountDecoding decoding;
     Uncertainty uncertainty;
     Familiarity familiarity;
-    double position_threshold = 0.5;  // the least score of a lesion; half a one where the manifest says nothing of positions
+    bool framed = false;              // borders and interfaces around a photograph are cut off before the network
+    double position_threshold = 0.5;  // the least score of a lesion; the default is for manifests without positions
 };
 
-// Parse and validate. Throws Error with the name of the field that is wrong or of what is required and not known;
+// Parse and validate. Throws Error, naming the wrong field or the unknown feature;
 // unknown fields are ignored.
 Manifest parse_manifest(const std::string& text);
 

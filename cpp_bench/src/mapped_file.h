@@ -1,4 +1,4 @@
-// Files as they lie on disk, mapped and not copied: a copy of a model costs more than all that is read of it.
+// Memory-mapped files, because copying a model takes longer than everything else that reads it.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +26,7 @@ private:
     std::size_t size_ = 0;
 };
 
-// Holds for files that are replaced as a whole, by renaming, and never written into.
+// Safe only for files that are replaced by renaming and never written into.
 class MappedFile {
 public:
     MappedFile() = default;  // nothing
@@ -34,7 +34,7 @@ public:
     // Throws std::system_error, with the system's word for it, if there is no such regular file.
     explicit MappedFile(const std::string& path);
 
-    // A file that someone else has put into memory, and keeps there for as long as this is used.
+    // A file that the caller has in memory, and keeps there while this is used.
     explicit MappedFile(ByteView file) : start_(std::shared_ptr<const std::uint8_t>(), file.data()), size_(file.size()) {}
 
     ByteView bytes() const { return {start_.get(), size_}; }

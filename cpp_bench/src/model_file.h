@@ -13,19 +13,19 @@ public:
     // `sha256` is the digest the file must have, hexadecimal; empty: any. Throws Error if there is no such file.
     ModelFile(const std::string& path, const std::string& sha256);
 
-    // The same of a model file in memory, which must outlive this.
+    // The same for a model file in memory, which must outlive this.
     ModelFile(ByteView file, const std::string& sha256);
 
-    // To look at, not to run: not yet compared with the digest.
+    // The bytes before their digest is checked: to inspect, not to run.
     ByteView unchecked() const { return file_.bytes(); }
 
-    // Makes the digest, once; may be called by a thread that has nothing better to do while a runtime gets ready.
+    // Computes the digest, once; an idle thread may call it while a runtime starts.
     const std::string& digest() const { return digest_.get(); }
 
-    // Throws Error if the digest is not the one it must be.
+    // Throws Error if the digest is not the required one.
     ByteView checked() const;
 
-    // The digest that the file must have, or else has.
+    // The required digest; without one, the file's own.
     const std::string& sha256() const { return expected_.empty() ? digest() : expected_; }
 
 private:

@@ -1,4 +1,4 @@
-// Instead of colour_lcms.cc, where Little CMS is not there at build time: pixels count as sRGB whatever their profile says.
+// Replaces colour_lcms.cc in a build without Little CMS: pixels count as sRGB whatever their profile says.
 #include "colour.h"
 
 namespace acne_edge {

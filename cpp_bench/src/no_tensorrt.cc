@@ -1,4 +1,4 @@
-// Stands in for session_tensorrt.cc in a build without TensorRT.
+// Replaces session_tensorrt.cc in a build without TensorRT.
 #include "backend.h"
 #include "error.h"
 

@@ -15,12 +15,12 @@ namespace {
 // Field numbers of onnx.proto.
 constexpr std::uint64_t kMetadata = 14;  // of ModelProto: entries of
 constexpr std::uint64_t kKey = 1, kValue = 2;
-constexpr std::uint64_t kExternalData = 13;  // of TensorProto: where else its values are
+constexpr std::uint64_t kExternalData = 13;  // of TensorProto: where its values are, if not in the file
 
-constexpr std::string_view kLocation = "location";  // the key under which external data name a file; without it there are none
-constexpr int kDeepest = 100;                       // messages within messages; protocol buffers are read no deeper
+constexpr std::string_view kLocation = "location";  // the key under which external data names a file; without it there is none
+constexpr int kDeepest = 100;                       // the limit of nested messages, as in protocol buffers' own readers
 
-// By message, the fields that hold messages in which, in the end, a tensor may be.
+// For each message, the fields whose messages may contain a tensor at some depth.
 enum class Kind { kModel, kTraining, kFunction, kGraph, kNode, kAttribute, kSparseTensor, kTensor };
 struct Inside {
     Kind message;
@@ -49,15 +49,15 @@ constexpr std::array<Inside, 19> kInside = {{
     {Kind::kSparseTensor, 2, Kind::kTensor},
 }};
 
-// Walks the fields of a protocol buffer message and knows no more of it.
+// Walks the fields of a protocol buffer message without knowing its type.
 class Fields {
 public:
     explicit Fields(std::string_view message) : left_(message) {}
 
-    // Whether `next` came to the end of a message that is no damaged one.
+    // Whether `next` reached the end of an undamaged message.
     bool whole() const { return whole_; }
 
-    // The next field that holds bytes: its number and what it holds. False at the end, or where the message is damaged.
+    // The next field that holds bytes: its number and content. False at the end, or where the message is damaged.
     bool next(std::uint64_t& number, std::string_view& bytes) {
         std::uint64_t tag = 0, value = 0;
         whole_ = false;
@@ -114,7 +114,7 @@ struct Message {
     int depth;
 };
 
-// Puts the message in a field, if a tensor may be in it, on the list of those to search. False if it lies too deep.
+// Adds a field's message to those to search if it may contain a tensor. False if it is nested too deeply.
 bool enter(const Message& message, std::uint64_t field, std::string_view bytes, std::vector<Message>& left) {
     for (const Inside& inside : kInside) {
         if (inside.message != message.kind || inside.field != field) continue;

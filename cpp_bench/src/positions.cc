@@ -6,7 +6,7 @@
 namespace acne_edge {
 namespace {
 
-constexpr int kMost = 512;  // lesions; a face has under 150, and a damaged map must not keep a device busy
+constexpr int kMost = 512;  // lesions; a face has under 150, and the limit bounds the time for a damaged map
 
 }  // namespace
 
@@ -22,7 +22,7 @@ std::vector<acne_edge_lesion> locate(const std::vector<float>& map, int height, 
     for (int i = 0; i < kMost; ++i) {
         const auto at = static_cast<std::size_t>(std::max_element(cells.begin(), cells.end()) - cells.begin());
         double& centre = cells[at];
-        if (!(centre > 0 && centre * 5 >= threshold)) break;  // no cross can reach the threshold any more
+        if (!(centre > 0 && centre * 5 >= threshold)) break;  // no cross can reach the threshold
         double &up = cells[at - row], &left = cells[at - 1], &right = cells[at + 1], &down = cells[at + row];
         const double around = up + left + right + down;
         const double score = std::min(centre + around, 1.0);
@@ -38,6 +38,13 @@ std::vector<acne_edge_lesion> locate(const std::vector<float>& map, int height, 
     }
     std::stable_sort(taken.begin(), taken.end(), [](const auto& a, const auto& b) { return a.score > b.score; });
     return taken;
+}
+
+void move(std::vector<acne_edge_lesion>& lesions, const Box& crop, int width, int height) {
+    for (acne_edge_lesion& lesion : lesions) {
+        lesion.x = (crop.left + lesion.x * crop.width()) / width;
+        lesion.y = (crop.top + lesion.y * crop.height()) / height;
+    }
 }
 
 }  // namespace acne_edge

@@ -12,7 +12,7 @@ namespace {
 
 constexpr const char* kSchema = "1.1";  // as acne_edge/prediction.schema.json describes it
 
-using json = nlohmann::ordered_json;  // keys in the order in which people read them
+using json = nlohmann::ordered_json;  // keys in a readable order
 
 json quality_json(const acne_edge_quality& quality) {
     json reasons = json::array();
@@ -28,12 +28,17 @@ json quality_json(const acne_edge_quality& quality) {
 }
 
 json timings_json(const acne_edge_timings& timings) {
-    return {{"decode", round_decimals(timings.decode, 3)},
-            {"quality", round_decimals(timings.quality, 3)},
-            {"preprocess", round_decimals(timings.preprocess, 3)},
-            {"inference", round_decimals(timings.inference, 3)},
-            {"interpretation", round_decimals(timings.interpretation, 3)},
+    return {{"decode", round_decimals(timings.decode, 3)},       {"framing", round_decimals(timings.framing, 3)},
+            {"quality", round_decimals(timings.quality, 3)},     {"preprocess", round_decimals(timings.preprocess, 3)},
+            {"inference", round_decimals(timings.inference, 3)}, {"interpretation", round_decimals(timings.interpretation, 3)},
             {"total", round_decimals(timings.total, 3)}};
+}
+
+json image_json(const Prediction& prediction) {
+    const Box& box = prediction.crop;
+    json crop;  // null where nothing was cut off
+    if (prediction.is_cut()) crop = {{"left", box.left}, {"top", box.top}, {"right", box.right}, {"bottom", box.bottom}};
+    return {{"width", prediction.image_width}, {"height", prediction.image_height}, {"crop", crop}};
 }
 
 json lesions_json(const std::vector<acne_edge_lesion>& lesions) {
@@ -78,7 +83,7 @@ std::string to_json(const Prediction& prediction, const std::optional<std::strin
         {"grade_probs", probs},
         {"grade_set", result.grade_set},
         {"scale", prediction.scale.name},
-        {"image", {{"width", prediction.image_width}, {"height", prediction.image_height}}},
+        {"image", image_json(prediction)},
         {"lesions", lesions_json(prediction.lesions)},
         {"quality", quality_json(prediction.quality)},
         {"abstained", result.abstained ? json(result.abstained) : json(nullptr)},
@@ -91,7 +96,7 @@ std::string to_json(const Prediction& prediction, const std::optional<std::strin
         {"timings", timings_json(prediction.timings)},
     };
     if (lesion_map) values["lesion_map"] = lesion_map_json(prediction);
-    // A path is bytes; what is no UTF-8 in it must not stop the report.
+    // A path is bytes; invalid UTF-8 in it must not stop the report.
     return values.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 

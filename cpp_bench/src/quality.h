@@ -1,4 +1,4 @@
-// Capture quality: whether a photograph shows skin well enough to be counted, as acne_edge/quality.py scores it.
+// Judges whether a photograph shows skin well enough to count lesions, as acne_edge/quality.py does.
 #pragma once
 
 #include "acne_edge.h"

@@ -13,7 +13,7 @@ constexpr std::int32_t kHalf = 1 << (kPrecisionBits - 1);
 
 std::uint8_t clip(std::int32_t sum) { return static_cast<std::uint8_t>(std::clamp(sum >> kPrecisionBits, 0, 255)); }
 
-// The weights with which the pixels of one axis enter each pixel of the output.
+// The weights of one axis's pixels in each output pixel.
 struct Taps {
     struct Window {
         int first;
@@ -107,7 +107,7 @@ Image copy(const ImageView& image) {
     return out;
 }
 
-// Which pass comes first shows in the last bit, because each rounds to eight bits. Since version 13 Pillow begins with the
+// The order of the passes changes the last bit, because each rounds to eight bits. Since version 13 Pillow begins with the
 // columns if that shortens the image by much more than the rows narrow it; before, it always began with the rows.
 bool columns_first(const ImageView& image, int width, int height) {
     return image.height > height && image.height - height > 2 * (image.width - width);

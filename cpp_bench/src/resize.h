@@ -1,4 +1,4 @@
-// Pillow's resampling, to the last bit: a C++ port that sees other pixels counts other lesions.
+// Pillow's resampling, to the last bit, because other pixels give other counts.
 #pragma once
 
 #include "image.h"
@@ -8,7 +8,7 @@ namespace acne_edge {
 // Resample with Pillow's antialiased triangle filter, Image.resize((width, height), BILINEAR); the frame is stretched.
 Image resize(const ImageView& image, int width, int height);
 
-// The same after an averaging over whole blocks of pixels, as Pillow's resize(..., reducing_gap=2.0): cheaper, slightly softer.
+// The same after averaging whole blocks of pixels, as Pillow's resize(..., reducing_gap=2.0): cheaper, slightly softer.
 Image resize_reduced(const ImageView& image, int width, int height);
 
 }  // namespace acne_edge

@@ -29,24 +29,23 @@ std::string shape_text(const std::vector<std::int64_t>& shape) {
     return "[" + text + "]";
 }
 
-// ONNX Runtime 1.29 and newer writes down what it runs and sends that to its maker, unless this variable says otherwise before
-// its environment is made. Set while the library is loaded, when no other thread can be reading the environment; a value that
-// the user has set stands.
+// ONNX Runtime 1.29 and newer sends usage data to its maker, unless this variable forbids it before its environment is made. It
+// is set while the library is loaded, when no other thread can be reading the environment; a value set by the user is kept.
 [[maybe_unused]] const int kNoTelemetry = setenv("ORT_DISABLE_TELEMETRY", "1", 0);
 
 Ort::SessionOptions session_options(int threads) {
     Ort::SessionOptions options;
     options.SetIntraOpNumThreads(threads);
     options.SetLogSeverityLevel(ORT_LOGGING_LEVEL_FATAL);  // errors come back as exceptions; nothing else may write to stderr
-    // Threads that sleep from operator to operator cost a tenth of the inference; those that spin between frames burn a battery
-    // and a core. So they spin within a run, and for no longer than operators follow each other: spinning for longer takes the
-    // processor from the decoder of another stream. Many streams are best served by `threads` of 1, which waits for nobody.
+    // Threads that sleep between operators cost a tenth of the inference time; threads that spin between frames waste a battery
+    // and a core. So they spin only within a run, and only as long as the gap between operators: longer spinning takes the
+    // processor from the decoder of another stream. For many streams, `threads` of 1 is best, which never waits.
     options.AddConfigEntry("session.force_spinning_stop", "1");
     options.AddConfigEntry("session.intra_op.spin_duration_us", "100");
     return options;
 }
 
-// A session on a graph of the cache, which must outlive it, or null. The runtime's own format needs no parsing.
+// A session on a cached graph, which must outlive it, or null. The runtime's own format needs no parsing.
 Ort::Session open_cached(const Ort::Env& env, const Graph& graph, int threads) {
     if (graph.bytes.size() == 0) return Ort::Session(nullptr);
     Ort::SessionOptions options = session_options(threads);
@@ -72,7 +71,7 @@ Ort::Session open_and_keep(const Ort::Env& env, ByteView model, int threads, con
         Ort::Session session(env, model.data(), model.size(), options);
         cache.keep(temporary);
         return session;
-    } catch (const Ort::Exception&) {  // of the model or of writing: without the cache it shows
+    } catch (const Ort::Exception&) {  // from the model or from writing; a second try without the cache tells which
         std::remove(temporary.c_str());
         return Ort::Session(nullptr);
     }
@@ -111,7 +110,7 @@ public:
 
     ~OnnxRuntime() override {
         if (getpid() == process_) return;
-        session_.release();  // it would wait for threads that only the parent has, and never end
+        session_.release();  // it would wait forever for threads that only the parent has
         env_.release();
     }
     OnnxRuntime(const OnnxRuntime&) = delete;
@@ -155,9 +154,9 @@ private:
         return {data, data + std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>())};
     }
 
-    // Refuse a graph whose input and outputs are not what the manifest and the contract say.
+    // Refuse a graph whose input or outputs differ from the manifest and the contract.
     void check_contract(OrtAllocator* allocator) const {
-        std::map<std::string, std::size_t> places;  // of the outputs; others than those wanted are passed over
+        std::map<std::string, std::size_t> places;  // of the outputs; others than those wanted are ignored
         for (std::size_t i = 0; i < session_.GetOutputCount(); ++i) {
             places[session_.GetOutputNameAllocated(i, allocator).get()] = i;
         }

@@ -61,8 +61,8 @@ void absorb(State& state, const std::uint8_t* data, std::size_t blocks) {
     for (; blocks > 0; --blocks, data += kBlock) absorb_block(state, data);
 }
 
-// With the processor's own instructions a model takes milliseconds instead of a tenth of its loading. Four rounds a step; the
-// words of the last sixteen rounds are in `words`, and make way for those of the next sixteen.
+// With the processor's own instructions, hashing a model takes milliseconds instead of a tenth of the loading time. Each step does
+// four rounds; `words` holds the words of the last sixteen rounds, which the next sixteen replace.
 #if defined(__x86_64__)
 
 bool has_instructions() {

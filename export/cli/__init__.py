@@ -1,1 +1,1 @@
-"""The commands of `python -m export`, one a module. What a command works with is imported when it runs: help needs no torch."""
+"""The commands of `python -m export`, one per module. Help needs no torch: a command imports its dependencies when it runs."""

@@ -12,14 +12,14 @@ def bench(
     run: Annotated[Path, typer.Argument(help="Directory of a training run.")],
     crops: Annotated[
         Path,
-        typer.Option("--crops", "--calibration", help="INT8 calibration crops: input of the runs, and what NNCF calibrates on."),
+        typer.Option("--crops", help="INT8 calibration crops: the timed input, also for NNCF's calibration."),
     ],
     out: Annotated[Path, typer.Option(help="Directory of the exported model files.")],
     name: Annotated[str, typer.Option(help="Model name.")] = "acne-edge-s",
     threads: Annotated[int, typer.Option(min=1, help="Threads.")] = 2,
-    rounds: Annotated[int, typer.Option(min=5, help="Timed calls of each.")] = 100,
+    rounds: Annotated[int, typer.Option(min=5, help="Timed calls per version.")] = 100,
 ) -> None:
-    """Print a table of the time an image takes: PyTorch, ONNX Runtime and, where installed, OpenVINO, taking turns."""
+    """Print a table of milliseconds per image: PyTorch, ONNX Runtime and, if installed, OpenVINO, in turn."""
     from acne_edge.training.checkpoint import load_network
     from acne_edge.training.run import Run
     from calibration import crops as crop_sets

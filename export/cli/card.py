@@ -13,7 +13,7 @@ def card(
     out: Annotated[Path, typer.Option(help="The card.")] = Path("MODEL_CARD.md"),
     model: Annotated[str | None, typer.Option(help="Shipped model [the default].")] = None,
     settings: Annotated[
-        Path | None, typer.Option(help="The --config that acne-edge refit was given [experiments/settings/refit.yaml].")
+        Path | None, typer.Option(help="The --config file of acne-edge refit [experiments/settings/refit.yaml].")
     ] = None,
     tables: Annotated[
         Path | None, typer.Option(help="Directory of the tables of acne-edge crossval [experiments/results].")

@@ -11,16 +11,17 @@ from calibration import Method
 
 
 def evaluate(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Finished runs; what each did without is taken together.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Finished runs, measured together.")],
     data: Annotated[Path, typer.Option(help="ACNE04 in the layout of its distribution.")],
     out: Annotated[Path, typer.Option(help="JSON results.")],
-    part: Annotated[Literal["test", "val"], typer.Option(help="What they did without.")] = "test",
-    method: Annotated[Method, typer.Option(help="How activation ranges are chosen.")] = "minmax",
+    part: Annotated[Literal["test", "val"], typer.Option(help="Which held-out photographs.")] = "test",
+    method: Annotated[Method, typer.Option(help="How to choose activation ranges.")] = "minmax",
     reduce_range: Annotated[bool, typer.Option(help="7-bit weights, for processors without VNNI.")] = True,
 ) -> None:
-    """Quantise runs as `model` first tries it, and judge them on the photographs that each did without.
+    """Quantise runs as `model` does at first, and measure them on the photographs that each held out.
 
-    Crops are drawn of what a run learned. No version is chosen by its result, and no layer left in float. Takes minutes a run.
+    Calibration crops come from each run's training photographs. No version is chosen by its result, and no layer is left in
+    float. Takes minutes per run.
     """
     from acne_edge.evaluation.tables import to_json
     from acne_edge.files import write

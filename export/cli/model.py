@@ -27,33 +27,33 @@ def model(
     data: Annotated[Path, typer.Option(help="ACNE04 in the layout of its distribution.")],
     crops: Annotated[
         Path,
-        typer.Option("--crops", "--calibration", help="INT8 calibration crops, .npz, made by python -m calibration crops."),
+        typer.Option("--crops", help="INT8 calibration crops, .npz, made by python -m calibration crops."),
     ],
     out: Annotated[Path, typer.Option(help="Directory for the model files and the cached ranges.")],
     name: Annotated[str, typer.Option(help="Model name.")] = "acne-edge-s",
     version: Annotated[str, typer.Option(help="Model version.")] = "0.1.0",
-    method: Annotated[Literal["auto", Method], typer.Option(help="How activation ranges are chosen; auto tries all.")] = "auto",
+    method: Annotated[Literal["auto", Method], typer.Option(help="How to choose activation ranges; auto tries all.")] = "auto",
     reduce_range: Annotated[bool, typer.Option(help="7-bit weights, for processors without VNNI.")] = True,
     out_of_fold: Annotated[
         Path | None,
         typer.Option(
-            help="Of a run without validation images: out_of_fold.npz of acne-edge crossval or refit, for the constants."
+            help="For a run without validation images: out_of_fold.npz of acne-edge crossval or refit, to fit constants on."
         ),
     ] = None,
     patch: Annotated[
-        Path | None, typer.Option(help="JSON merge patch of the manifest, as of python -m export positions.")
+        Path | None, typer.Option(help="JSON merge patch for the manifest, for example from python -m export positions.")
     ] = None,
     familiarity: Annotated[Path | None, typer.Option(help="What python -m export familiarity wrote of the run.")] = None,
 ) -> None:
-    """Export a run's model to float ONNX and to INT8 for CPUs and for TensorRT; an INT8 file that fails its gate is not written.
+    """Export a run's model to float ONNX, to INT8 for CPUs and to INT8 for TensorRT; a file that fails its gate is not written.
 
-    Writes NAME-fp32.onnx, NAME-int8.onnx, NAME-int8-trt.onnx, ranges.json and ranges.png. Takes minutes. Interrupted, the same
-    command measures no ranges anew.
+    Writes NAME-fp32.onnx, NAME-int8.onnx, NAME-int8-trt.onnx, ranges.json and ranges.png. Takes minutes. After an interruption,
+    the same command reuses the measured ranges.
     """
     from export.gate import GateError
     from export.model import Options, export_model
 
-    with console.resumable(f"to go on, run the same command: it measures no ranges anew that are in {out / 'ranges.json'}"):
+    with console.resumable(f"to resume, run the same command: it reuses the ranges in {out / 'ranges.json'}"):
         options = Options(run, data, crops, out, name, version, method, reduce_range, out_of_fold, patch, familiarity)
         made = export_model(options)
     console.table(*_table(made))
@@ -62,7 +62,7 @@ def model(
 
 
 def _table(made: Exported) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Columns and rows: what INT8 changes against float32 in each file, below what it may change."""
+    """Columns and rows of a table: the gate's budget, then the changes by INT8 against float32 in each file."""
     from export.gate import BUDGET
 
     def changes(losses: Mapping[str, float]) -> list[str]:

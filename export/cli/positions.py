@@ -10,13 +10,13 @@ import typer
 
 def positions(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Finished runs; a photograph that several held out counts once.")
+        list[Path], typer.Argument(metavar="RUN...", help="Finished runs; a photograph held out by several counts once.")
     ],
     data: Annotated[Path, typer.Option(help="ACNE04, for the boxes.")],
-    part: Annotated[Literal["test", "val"], typer.Option(help="What each run held out: test, for a run on a fold.")] = "test",
-    out: Annotated[Path, typer.Option(help="A patch for python -m export restamp.")] = Path("positions.json"),
+    part: Annotated[Literal["test", "val"], typer.Option(help="Which held-out photographs; test for runs on folds.")] = "test",
+    out: Annotated[Path, typer.Option(help="Output: a patch for python -m export restamp.")] = Path("positions.json"),
 ) -> None:
-    """Fit the threshold of positions on photographs that the runs had not learned, and write it as a manifest's fields."""
+    """Fit the threshold of positions on held-out photographs, and write it as a patch for manifests."""
     from acne_edge.evaluation.tables import to_json
     from export import positions as fitting
 

@@ -1,4 +1,4 @@
-"""`python -m export register MODEL.onnx`: put a model file into the package and list it with its sha256 and size."""
+"""`python -m export register MODEL.onnx`: copies a model file into the package and lists it with its sha256 and size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def register(
     model: Annotated[Path, typer.Argument(help="ONNX model file with a manifest.")],
     name: Annotated[str | None, typer.Option(help="Name to list it under [the manifest's].")] = None,
 ) -> None:
-    """List a model first, as the default; one of the same name is replaced."""
+    """Add a model to the package as its default; a model with the same name is replaced."""
     import json
 
     from acne_edge import models
@@ -24,7 +24,7 @@ def register(
 
     file = models.load_model(model)
     if len(file.data) > MAX_BYTES:
-        raise ModelError(f"{model}: {len(file.data) / 1e6:.1f} MB; a shipped model has at most {MAX_BYTES // 1_000_000} MB")
+        raise ModelError(f"{model}: {len(file.data) / 1e6:.1f} MB; a shipped model may have at most {MAX_BYTES // 1_000_000} MB")
     name = name or OnnxRuntimeBackend(file.data).manifest.name
     folder = Path(models.FOLDER)
     entry = {"name": name, "file": model.name, "sha256": file.sha256, "bytes": len(file.data)}

@@ -17,9 +17,9 @@ def verify(
     number: Annotated[int, typer.Option(min=1, help="Photographs.")] = 32,
     with_engine: Annotated[bool, typer.Option("--engine", help="Run the models in TensorRT too, on this machine's GPU.")] = False,
 ) -> None:
-    """Compare model files with the checkpoint, output by output, on photographs and on adversarial images.
+    """Compare each output of model files with the checkpoint's, on photographs and on adversarial images.
 
-    On failure, names the first layer that diverges. Takes seconds a file.
+    On failure, names the first layer that diverges. Takes seconds per file.
     """
     from acne_edge.errors import ModelError
     from export.verify import compare

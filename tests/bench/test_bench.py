@@ -12,10 +12,10 @@ from acne_edge import AcneGrader, UsageError
 from acne_edge.bench import run as benchmark
 from acne_edge.bench.cold_start import _process, cold_start
 from acne_edge.bench.contenders import Contender, cpp_library, full_decode, measure, sdk
-from acne_edge.bench.environment import environment
 from acne_edge.bench.photograph import drawn_photograph
 from acne_edge.bench.statistics import summarize
 from acne_edge.bench.table import table
+from acne_edge.environment import environment
 from acne_edge.image import decode
 from tests.conftest import ASSETS
 
@@ -64,7 +64,7 @@ def test_the_sdk_reports_its_stages(grader: AcneGrader, face: np.ndarray) -> Non
     from tests.drawing import encode
 
     report = measure([sdk(grader, "sdk")], encode(face, "JPEG"), 2, 1)[0]
-    assert list(report["stages"]) == ["decode", "quality", "preprocess", "inference", "interpretation", "total"]
+    assert list(report["stages"]) == ["decode", "framing", "quality", "preprocess", "inference", "interpretation", "total"]
 
 
 def test_the_full_decode_baseline_sees_the_same_network_input(face: np.ndarray) -> None:

@@ -101,7 +101,7 @@ def test_a_set_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_set_without_its_list_or_too_small_or_of_another_size_is_refused(stored: Path) -> None:
-    with pytest.raises(UsageError, match=r"the model wants uint8 \(48, 48, 3\)"):
+    with pytest.raises(UsageError, match=r"the model needs uint8 \(48, 48, 3\)"):
         load(stored, 48)
     listing = json.loads(stored.with_suffix(".json").read_text())
     np.savez(stored, images=np.load(stored)["images"][:99])

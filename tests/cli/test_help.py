@@ -1,4 +1,4 @@
-"""What the command line says of itself."""
+"""The help and version texts of the command line."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ def test_no_text_is_cut_off(run: Run, columns: str, monkeypatch: pytest.MonkeyPa
     _, out, _ = run("--help")
     assert "..." not in out.replace("[ARGS]...", "")
     words = " ".join(out.split())
-    assert "Predict lesion count, interval and severity grade for each image. One bad image never stops the others." in words
+    assert (
+        "Predict lesion count, interval and severity grade of each photograph. A bad photograph does not stop the others."
+        in words
+    )
 
 
 def test_exit_codes_are_listed_as_documented(run: Run) -> None:
@@ -58,7 +61,7 @@ def test_h_is_help(run: Run, command: str) -> None:
         ("predict", "--backend", "auto|onnxruntime|openvino|tensorrt"),
         ("predict", "--scale", "hayashi|banded|report"),
         ("predict", "--on-poor-quality", "warn|abstain|fail"),
-        ("predict", "--format", "table|json|jsonl|csv"),
+        ("predict", "--format", "table|json|jsonl|csv|fhir"),
         ("info", "--format", "table|json"),
         ("bench", "--format", "table|json"),
         ("evaluate", "--format", "table|json"),

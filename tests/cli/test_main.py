@@ -22,6 +22,7 @@ from acne_edge.cli import output
 from acne_edge.cli.predict import SHORT_BATCH, predict
 from acne_edge.errors import AcneEdgeError
 from acne_edge.evaluation.labels import list_hash, read_labels
+from acne_edge.evaluation.learned import encoded
 from tests import drawing, schema
 from tests.test_image import png_header
 
@@ -313,6 +314,45 @@ def test_evaluate_warns_of_a_list_that_the_model_has_learned(
     assert "was trained on exactly this list" in err
 
 
+@pytest.mark.parametrize("option", [[], pytest.param(["--perturb"], marks=pytest.mark.slow)])
+def test_evaluate_says_how_many_photographs_the_model_has_learned(
+    option: list[str], run, tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = tmp_path / "list.txt"
+    labels.write_text("face.jpg 1 20\n")
+    manifest = replace(grader.AcneGrader.load().manifest, training={"fingerprints": {"train": encoded([photo])}})
+    monkeypatch.setattr(grader.AcneGrader, "manifest", manifest)
+    code, out, err = run("evaluate", tmp_path, labels, "--format", "json", *option)
+    assert (code, json.loads(out)["list"]["photographs"]) == (0, {"train": 1, "val": 0})
+    assert "of these 1 photographs, acne-edge-s has learned 1: the figures flatter" in err
+
+
+def test_evaluate_reads_its_labels_from_stdin(run, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for text, code, said in (
+        (b"\xef\xbb\xbffile;count\r\nface.jpg;20\r\n", 0, ""),
+        (b'{"images": []}', 2, "is read from a .json file"),
+    ):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+        done = run("evaluate", photo.parent, "-", "--format", "json")
+        assert (done[0], said in done[2]) == (code, True), done
+    assert done[2].count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("info", "--model", "-"),
+        ("bench", "--image", "-"),
+        ("bench", "--model", "-"),
+        ("engine", "-"),
+        ("predict", "x", "-m", "-"),
+    ],
+)
+def test_what_is_not_read_from_stdin_says_so(run, arguments: tuple[str, ...]) -> None:
+    code, _, err = run(*arguments)
+    assert (code, "-: is not read from stdin; name a file" in err, err.count("\n")) == (2, True, 1), err
+
+
 @pytest.mark.parametrize("text", ["", "face.jpg 1\n", "face.jpg one 20\n", "face.jpg 7 20\n", "missing.jpg 1 20\n"])
 def test_evaluate_refuses_a_bad_list(run, tmp_path: Path, photo: Path, text: str) -> None:
     labels = tmp_path / "list.txt"
@@ -344,11 +384,11 @@ def test_evaluate_shows_how_steady_the_answers_are(run, tmp_path: Path, photo: P
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert lines[2].split() == ["nothing", "0.00", "0.00", *lines[2].split()[3:]]
-    assert [line[:18].strip() for line in lines[3:6]] == ["JPEG quality 50", "WebP quality 80", "320 px"]
+    assert [line[:17].strip() for line in lines[3:6]] == ["JPEG quality 50", "WebP quality 80", "320 px"]
     assert max(map(len, lines)) <= 80
     code, out, _ = run("evaluate", tmp_path, tmp_path / "labels.csv", "--perturb")
     assert code == 0
     assert json.loads(out)["rows"][0]["row"] == "nothing"
     code, _, err = run("evaluate", tmp_path, tmp_path / "labels.csv", "--perturb", "--predictions", tmp_path / "x.csv")
     assert code == 2
-    assert "not with --perturb" in err
+    assert "cannot be combined with --perturb" in err

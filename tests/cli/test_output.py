@@ -119,6 +119,12 @@ def test_documents_can_be_written_to_a_file_too(run: Run, tmp_path: Path) -> Non
     assert run("info", "--format", "table", "-o", "-")[1].splitlines()[0].split() == ["model.name", "acne-edge-s"]
 
 
+def test_the_table_of_a_manifest_has_no_line_of_kilobytes(run) -> None:
+    lines = run("info", "--format", "table")[1].splitlines()
+    assert max(map(len, lines)) < 600
+    assert next(line for line in lines if "count.weight" in line).endswith("characters: --format json has them)")
+
+
 def test_a_dash_is_stdout(run: Run, photo: Path) -> None:
     assert run("predict", photo, "-f", "csv", "-o", "-")[1].startswith("path,")
 
@@ -151,7 +157,7 @@ def test_a_stopped_batch_keeps_the_old_file_and_what_is_done(
     file = tmp_path / "out.csv"
     file.write_text("last week's")
     code, _, err = run("predict", photo, photo, "-f", "csv", "-o", file)
-    assert (code, err) == (143, f"acne-edge: terminated; what was done until then is in {file}.partial\n")
+    assert (code, err) == (143, f"acne-edge: terminated; the results until then are in {file}.partial\n")
     assert file.read_text() == "last week's"
     lines = Path(f"{file}.partial").read_text().splitlines(keepends=True)
     assert [line.split(",")[0] for line in lines] == ["path", str(photo)]
@@ -180,7 +186,7 @@ def test_a_file_that_cannot_be_meant_is_refused(run: Run, photo: Path, tmp_path:
     for file, why in (
         (tmp_path, "is a folder"),
         (tmp_path / "none" / "out.csv", f"no such folder: {tmp_path / 'none'}"),
-        (photo, "is called like a photograph"),
+        (photo, "named like a photograph"),
     ):
         code, out, err = run("predict", photo, "-o", file)
         assert (code, out, err.count("\n")) == (2, "", 1)
@@ -192,7 +198,7 @@ def test_a_file_that_cannot_be_meant_is_refused(run: Run, photo: Path, tmp_path:
 def test_a_lesion_map_is_refused_where_it_would_be_lost(run: Run, photo: Path, form: str) -> None:
     code, out, err = run("predict", photo, "--lesion-map", "-f", form)
     assert (code, out) == (2, "")
-    assert err == f"acne-edge: --lesion-map goes with --format json or jsonl; {form} cannot hold it\n"
+    assert err == f"acne-edge: --lesion-map needs --format json or jsonl; {form} cannot hold the map\n"
 
 
 def test_a_blank_photograph_gets_no_grade_and_exit_code_5(run: Run, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_a_batch_is_not_begun_over_another(run, photos: Path, tmp_path: Path) ->
         (tmp_path / name).write_text("mine\n")
         code, out, err = run("predict", photos, "--save", tmp_path)
         assert (code, out) == (2, "")
-        assert f"{name}: is there already; go on with the batch by --resume" in err
+        assert f"{name}: exists already; resume the batch with --resume" in err
         assert (tmp_path / name).read_text() == "mine\n"
         (tmp_path / name).unlink()
 
@@ -153,7 +153,7 @@ def test_resume_begins_a_batch_where_there_is_none(run, photos: Path, tmp_path: 
     assert len(records(tmp_path / "out")) == 3
     code, _, err = run("predict", photos, "--resume")
     assert code == 2
-    assert "--resume goes on with the batch in --save DIR" in err
+    assert "--resume needs --save DIR, the batch to resume" in err
 
 
 def test_a_batch_by_another_model_or_scale_is_not_gone_on_with(run, photos: Path, tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_what_is_no_batch_is_not_gone_on_with(run, photos: Path, tmp_path: Path)
     (tmp_path / "predictions.jsonl").write_text('{"my": "notes"}\n')
     code, _, err = run("predict", photos, "--save", tmp_path, "--resume")
     assert code == 2
-    assert "predictions.jsonl:1: is no line of a batch" in err
+    assert "predictions.jsonl:1: not a line of a batch" in err
     assert (tmp_path / "predictions.jsonl").read_text() == '{"my": "notes"}\n'
     assert not list(tmp_path.glob(".*"))
 

@@ -1,4 +1,4 @@
-/* A model that was opened before a fork, in the child: it predicts, is closed, and can be opened anew; and the child ends, by
+/* A model that was opened before a fork, in the child: it predicts, is closed, and can be opened again; and the child ends, by
  * _exit() as by exit().  fork_test MODEL PHOTOGRAPH */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-"""Draws the golden photographs and writes what the Python SDK makes of them, for the C++ tests to compare with.
+"""Draws the golden photographs and writes the Python SDK's results for them, which the C++ tests compare with.
 
     python tests/cpp/golden.py FOLDER
 
@@ -24,8 +24,9 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from acne_edge import __version__, image, models, preprocess, quality  # noqa: E402
+from acne_edge import __version__, framing, image, models, preprocess, quality  # noqa: E402
 from acne_edge.errors import AcneEdgeError, ManifestError, PoorQualityError  # noqa: E402
+from acne_edge.evaluation.perturbations import border, letterbox, screenshot  # noqa: E402
 from acne_edge.grader import ON_POOR_QUALITY, AcneGrader  # noqa: E402
 from acne_edge.manifest import SCHEMA, Manifest  # noqa: E402
 from acne_edge.onnx_file import manifest_text  # noqa: E402
@@ -82,6 +83,7 @@ def photographs() -> Iterator[tuple[str, bytes]]:
     sizes = ((256, 256), (257, 255), (300, 200), (448, 448), (449, 447), (512, 512), (513, 511), (640, 480), (1025, 1029),
              (1000, 1400), (2049, 2047), (2000, 1500), (4113, 4102), (60, 500), (32, 32), (160, 159), (128, 128),
              (256, 512))  # fmt: skip
+    yield from framed()
     for seed, (width, height) in enumerate(sizes):
         yield f"size_{width}x{height}", encode(draw(width, height, seed))
     for name, subsampling in (("444", 0), ("422", 1), ("420", 2)):
@@ -135,6 +137,57 @@ def photographs() -> Iterator[tuple[str, bytes]]:
     yield "empty", b""
     yield "not_an_image", b"this is no image at all"
     yield "only_start", b"\xff\xd8\xff"
+
+
+def framed() -> Iterator[tuple[str, bytes]]:
+    """Photographs inside borders, letterboxes and screens, small ones and such as are decoded again at a finer scale."""
+    rng = np.random.default_rng(0)
+    black, white, grey = (0, 0, 0), (255, 255, 255), (128, 128, 128)
+    around = {
+        "black": border(0.1, black), "white": border(0.1, white), "grey_thick": border(0.7, grey), "letterbox": letterbox(16, 9),
+        "pillarbox": letterbox(9, 20), "screen_light": screenshot(dark=False), "screen_dark": screenshot(dark=True),
+    }  # fmt: skip
+    for seed, (name, frame) in enumerate(around.items()):
+        yield f"framed_{name}", encode(frame(draw(420, 500, 80 + seed), rng))
+    for width, height in ((1201, 1003), (2005, 1903)):
+        for share in (0.1, 0.4, 1.0):
+            yield f"framed_{width}_{share}", encode(border(share, white)(draw(width, height, 90), rng))
+    large = border(0.6, black)(draw(1300, 1100, 91), rng)
+    for orientation in (2, 5, 6, 8):
+        yield f"framed_turned_{orientation}", encode(large, exif=exif(orientation))
+    yield "framed_progressive", encode(large, progressive=True)
+    yield "framed_grey", encode(border(0.5, white)(draw(900, 1000, 92), rng).convert("L"))
+    one_side = Image.new("RGB", (700, 900), (90, 20, 160))
+    one_side.paste(draw(700, 640, 93), (0, 0))
+    yield "framed_below", encode(one_side)
+    yield "framed_too_thick", encode(border(3, white)(draw(200, 200, 94), rng))
+
+
+def boxes(folder: Path) -> Iterator[dict[str, Any]]:
+    """Small pictures on the edges of the rule, all pixels in `boxes.rgb`, and where the SDK finds a photograph in each."""
+    rng = np.random.default_rng(1)
+    with (folder / "boxes.rgb").open("wb") as stream:
+        for number in range(400):
+            width, height = (int(side) for side in rng.integers(32, 150, 2))
+            grain = int(rng.integers(0, 40))
+            picture = rng.integers(100 - grain, 101 + grain, (height, width, 3))
+            for _ in range(int(rng.integers(0, 4))):  # bars at the sides, more or less of one colour, some with words on them
+                side, thick = int(rng.integers(4)), int(rng.integers(1, 40))
+                bar = (
+                    (slice(0, thick),),
+                    (slice(-thick, None),),
+                    (slice(None), slice(0, thick)),
+                    (slice(None), slice(-thick, None)),
+                )
+                picture[bar[side]] = rng.integers(0, 256, 3) + rng.integers(-4, 5)
+            if number % 3 == 0:
+                rows = rng.integers(0, height, 5)
+                picture[rows, : width // 2 + int(rng.integers(-2, 3))] = rng.integers(0, 256, 3)
+            for _ in range(int(rng.integers(0, 60))):
+                picture[int(rng.integers(height)), int(rng.integers(width))] = rng.integers(0, 256, 3)
+            pixels = picture.clip(0, 255).astype(np.uint8)
+            stream.write(pixels.tobytes())
+            yield {"width": width, "height": height, "box": framing.find(pixels)}
 
 
 def odd_segments(jpeg: bytes) -> Iterator[tuple[str, bytes]]:
@@ -211,16 +264,18 @@ def mutant_cases(folder: Path, min_side: int) -> Iterator[dict[str, Any]]:
 
 
 def expect(grader: dict[str | None, AcneGrader], name: str, data: bytes, folder: Path) -> dict[str, Any]:
-    """What the SDK makes of one photograph; its pixels go into files of their own."""
+    """The SDK's result for one photograph; its pixels go into separate files."""
     (folder / f"{name}.jpg").write_bytes(data)
     spec = grader[None].manifest.input
+    min_side = spec.decode_scale * max(spec.height, spec.width)
     try:
-        decoded = image.decode(data, min_side=spec.decode_scale * max(spec.height, spec.width))
+        decoded = image.decode(data, min_side)
     except AcneEdgeError as error:
         return {"name": name, "error": error.code}
-    scores = quality.assess(decoded)
+    cut = framing.photograph(data, min_side)
+    scores = quality.assess(cut.pixels)
     (folder / f"{name}.decoded").write_bytes(decoded.tobytes())
-    (folder / f"{name}.input").write_bytes(preprocess.pack([decoded], spec.height, spec.width).tobytes())
+    (folder / f"{name}.input").write_bytes(preprocess.pack([cut.pixels], spec.height, spec.width).tobytes())
     return {
         "name": name,
         "width": decoded.shape[1],
@@ -234,7 +289,7 @@ def expect(grader: dict[str | None, AcneGrader], name: str, data: bytes, folder:
 
 @cache
 def grader_with(policy: str) -> AcneGrader:
-    """The shipped model under a policy for poor captures."""
+    """The shipped model under a policy for poor photographs."""
     return AcneGrader.load(on_poor_quality=policy)
 
 
@@ -257,8 +312,10 @@ def manifests(valid: str) -> Iterator[str]:
     yield valid.replace(schema, '"schema":"1.7"')
     yield valid.replace(schema, '"schema":"2.0"')
     # A reader is told first what it does not understand, whatever else it cannot read.
-    yield valid.replace('"requires":[]', '"requires":["framing-9"]').replace('"stretch"', '"letterbox"')
-    yield valid.replace('"requires":[],', "").replace(schema, '"schema":"1.0"')
+    requires = '"requires":["framing-1"]'
+    assert requires in valid
+    yield valid.replace(requires, '"requires":["framing-9"]').replace('"stretch"', '"letterbox"')
+    yield valid.replace(f"{requires},", "").replace(schema, '"schema":"1.0"')
     yield valid[:-1] + ',"added_later":{"a":[1]}}'
     yield valid[:-1] + ',"padding":"' + "x" * 300_000 + '"}'
     yield valid[:-1] + ',"padding":"' + "\N{LATIN SMALL LETTER E WITH ACUTE}" * 200_000 + '"}'
@@ -286,7 +343,8 @@ def manifests(valid: str) -> Iterator[str]:
         ("familiarity", None), ("familiarity", {"threshold": 1.5}), ("familiarity", {"fitted_on": ""}),
         ("familiarity", {"threshold": 1.5, "fitted_on": "some"}), ("familiarity", {"threshold": 0, "fitted_on": "some"}),
         ("familiarity", {"threshold": 1e7, "fitted_on": ""}), ("requires", ["familiarity-1"]),
-        ("requires", None), ("requires", {}), ("requires", [1]), ("requires", [None]), ("requires", ["x"] * 65),
+        ("requires", ["framing-1", "framing-9"]), ("requires", None), ("requires", {}),
+        ("requires", [1]), ("requires", [None]), ("requires", ["x"] * 65),
     ]  # fmt: skip
     for path, value in changes:
         root = json.loads(valid)
@@ -397,6 +455,16 @@ def refused_models(model: bytes, manifest: Manifest) -> Iterator[tuple[str, byte
     yield "text", b"not a model", "model_error"
 
 
+def whole(model: bytes, folder: Path) -> dict[str, Any]:
+    """What the shipped network makes of a framed photograph if its file, `whole.onnx`, does not require that it be cut."""
+    requires = b'"requires":["framing-1"]'
+    assert model.count(requires) == 1
+    path = folder / "whole.onnx"
+    path.write_bytes(model.replace(requires, b'"requires":[           ]'))
+    with AcneGrader.load(path) as grader:
+        return grader.predict(folder / "framed_white.jpg").to_dict()
+
+
 def main(folder: Path) -> None:
     """Write everything into the folder."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -438,6 +506,8 @@ def main(folder: Path) -> None:
         "mutants": damaged,
         "refused_models": refused,
         "positions": list(positions()),
+        "boxes": list(boxes(folder)),
+        "whole": whole(shipped.data, folder),
         "manifests": [verdict(text) for text in manifests(valid)],
     }
     (folder / "cases.json").write_text(json.dumps(golden))

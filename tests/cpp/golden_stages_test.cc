@@ -1,4 +1,4 @@
-// Decode, quality and preprocess give what the Python SDK gives, pixel by pixel.
+// Decode, framing, quality and preprocess give what the Python SDK gives, pixel by pixel.
 #include <algorithm>
 #include <cstdlib>
 
@@ -6,6 +6,7 @@
 
 #include "colour.h"
 #include "error.h"
+#include "framing.h"
 #include "golden.h"
 #include "image.h"
 #include "quality.h"
@@ -44,7 +45,7 @@ TEST(GoldenStages, GiveThePixelsAndScoresOfThePythonSdk) {
     const int height = golden()["input"]["height"], width = golden()["input"]["width"];
     const int min_side = wanted_side();
     const bool converts = colour_management() != "none";
-    std::size_t decoded_differ = 0, input_differ = 0, compared = 0;
+    std::size_t decoded_differ = 0, input_differ = 0, compared = 0, framed = 0;
     for (const auto& expected : cases) {
         const std::string name = expected["name"];
         SCOPED_TRACE(name);
@@ -60,7 +61,7 @@ TEST(GoldenStages, GiveThePixelsAndScoresOfThePythonSdk) {
             }
             continue;
         }
-        const Photograph photograph = decode_jpeg(jpeg.data(), jpeg.size(), min_side);
+        Photograph photograph = decode_jpeg(jpeg.data(), jpeg.size(), min_side);
         const Image& image = photograph.pixels;
         EXPECT_EQ(photograph.width, expected["predictions"][0]["image"]["width"]);
         EXPECT_EQ(photograph.height, expected["predictions"][0]["image"]["height"]);
@@ -68,13 +69,24 @@ TEST(GoldenStages, GiveThePixelsAndScoresOfThePythonSdk) {
         ASSERT_EQ(image.height(), expected["height"]);
         const Difference decoded = compare(image.view(), read_golden(name + ".decoded"));
         EXPECT_LE(decoded.largest, 1) << decoded.differing << " values differ in the decoded image";
-        const Difference input = compare(resize(image.view(), width, height).view(), read_golden(name + ".input"));
+
+        const Box box = find_photograph(photograph, jpeg.data(), jpeg.size(), min_side);  // which may decode again
+        const Box crop = scaled(box, image.view(), photograph.width, photograph.height);
+        const auto& cut = expected["predictions"][0]["image"]["crop"];
+        const Box whole{0, 0, photograph.width, photograph.height};
+        EXPECT_EQ(crop != whole, !cut.is_null());
+        if (!cut.is_null()) {
+            EXPECT_EQ(crop, (Box{cut["left"], cut["top"], cut["right"], cut["bottom"]})) << cut;
+            ++framed;
+        }
+        const ImageView part = part_of(image.view(), box);
+        const Difference input = compare(resize(part, width, height).view(), read_golden(name + ".input"));
         EXPECT_LE(input.largest, 1) << input.differing << " values differ in the network's input";
         decoded_differ += decoded.differing != 0;
         input_differ += input.differing != 0;
         ++compared;
 
-        const acne_edge_quality quality = assess(image.view());
+        const acne_edge_quality quality = assess(part);
         const auto& scores = expected["quality"];
         EXPECT_EQ(quality.short_side, scores["short_side"]);
         EXPECT_NEAR(quality.brightness, scores["brightness"], 0.01);
@@ -88,6 +100,7 @@ TEST(GoldenStages, GiveThePixelsAndScoresOfThePythonSdk) {
         EXPECT_EQ(reasons, scores["reasons"].get<std::vector<std::string>>());
     }
     EXPECT_GT(compared, 50U);
+    EXPECT_GE(framed, 15U);
     std::printf("%zu photographs: decoded not bit for bit %zu, input not bit for bit %zu\n", compared, decoded_differ,
                 input_differ);
 }

@@ -30,7 +30,7 @@ assert list(few) == [
     "peak_rss_mb", "sensors", "warnings",
 ], list(few)  # fmt: skip
 assert few["samples"] == 3
-assert list(few["stages"]) == ["decode", "quality", "preprocess", "inference", "interpretation", "total"]
+assert list(few["stages"]) == ["decode", "framing", "quality", "preprocess", "inference", "interpretation", "total"]
 for name, stage in few["stages"].items():
     assert list(stage) == ["min", "mean", "p50", "p90", "cv"], "percentiles of three samples"
     assert 0 <= stage["min"] <= stage["p50"] <= stage["p90"], (name, stage)
@@ -70,6 +70,7 @@ assert all(turn["total"] > turn["inference"] > 0 for turn in turns), turns
 assert run("--turns", "--image", image) == ""
 
 assert "usage:" in run("--help")
+assert run("--version").split()[0] == "acne_edge_bench"
 run(code=2)
 run("--turns", "--image", str(golden / "cut_0.3.jpg"), lines="\n", code=3)
 run("--image", image, "--samples", "0", code=2)

@@ -31,12 +31,17 @@ def desk(tmp_path: Path) -> Path:
     """A folder as the pages suppose it: a checkout with a drawn photograph, three more in a folder with labels, and a clip."""
     for name in LINKED:
         (tmp_path / name).symlink_to(ROOT / name)
-    save(tmp_path / "photo.jpg", drawing.face(lesions=30))
-    (tmp_path / "photos").mkdir()
-    for number, name in enumerate("abc"):
-        save(tmp_path / "photos" / f"{name}.jpg", drawing.face(lesions=2 + 3 * number, seed=number))
-    (tmp_path / "labels.csv").write_text("file,count,grade\na.jpg,2,mild\nb.jpg,5,mild\nc.jpg,8,moderate\n")
+    furnish(tmp_path)
     return tmp_path
+
+
+def furnish(folder: Path) -> None:
+    """Put in what a reader of the pages has: a photograph, which is drawn, three more in a folder, and their labels."""
+    save(folder / "photo.jpg", drawing.face(lesions=30))
+    (folder / "photos").mkdir()
+    for number, name in enumerate("abc"):
+        save(folder / "photos" / f"{name}.jpg", drawing.face(lesions=2 + 3 * number, seed=number))
+    (folder / "labels.csv").write_text("file,count,grade\na.jpg,2,mild\nb.jpg,5,mild\nc.jpg,8,moderate\n")
 
 
 @pytest.fixture
@@ -46,6 +51,14 @@ def environment(programs: Path) -> dict[str, str]:
     values = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
     values["PYTHONUNBUFFERED"] = "1"  # output and errors come in the order in which a terminal shows them
     return {name: value for name, value in values.items() if name != "PYTHONWARNINGS"}
+
+
+def dicom_photograph(file: Path) -> None:
+    """The photograph as a DICOM file; skips without the extra `dicom`."""
+    pytest.importorskip("highdicom", reason="the extra dicom is not installed")
+    from tests.dicom_files import dicom
+
+    file.write_bytes(dicom(drawing.face(lesions=30)))
 
 
 def save(file: Path, image: np.ndarray) -> None:

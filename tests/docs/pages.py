@@ -1,6 +1,6 @@
-"""The documentation as its tests read it: pages, the blocks of code in them, and how each block wants to be run.
+"""Reads the documentation for its tests: pages, the blocks of code in them, and how to run each block.
 
-A comment on the line before a block says what is special of it:
+A comment on the line before a block says how to treat it:
 
     <!-- not run: REASON -->  it needs a GPU, data or hours; its commands and options must exist all the same
     <!-- slow: REASON -->  it is run with the slow tests

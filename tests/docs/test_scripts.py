@@ -1,12 +1,10 @@
-"""What people run by hand in a checkout: the README's first command and the scripts beside it."""
+"""Scripts that people run by hand in a checkout; `scripts/walk` runs the README's first command."""
 
 from __future__ import annotations
 
 import inspect
-import os
 import re
 import runpy
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,9 +14,8 @@ import pytest
 from PIL import Image
 
 from acne_edge import startup
-from tests.docs.pages import README, ROOT
-
-MADE = ("build", "runs", "dist", ".venv", ".git", ".cache", ".deps", "__pycache__", ".*_cache", ".hypothesis")
+from tests import drawing
+from tests.docs.pages import ROOT
 
 
 def test_every_trick_of_the_start_is_measured() -> None:
@@ -38,6 +35,19 @@ def test_the_picture_of_the_readme_is_what_its_script_draws(tmp_path: Path) -> N
     assert np.abs(drawn - kept).mean() < 4
 
 
+def test_colour_management_is_measured_in_every_space(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.jpg").write_bytes(drawing.encode(drawing.face(), "JPEG"))
+    (tmp_path / "list.txt").write_text("a.jpg 0 1\n")
+    script = runpy.run_path(str(ROOT / "scripts" / "colour"))
+    script["main"](str(tmp_path), str(tmp_path / "list.txt"))
+    out = capsys.readouterr().out
+    assert out.startswith("1 photographs of list.txt, acne-edge-s ")
+    rows = {cells[1].strip(): [float(cell) for cell in cells[2:6]] for cells in (row.split("|") for row in out.splitlines()[4:])}
+    assert list(rows) == list(script["SPACES"])
+    assert rows["sRGB, saved again"][:2] == rows["sRGB, saved again"][2:]
+    assert rows["ProPhoto"][0] > rows["ProPhoto"][2]  # a profile that is used keeps the count
+
+
 @pytest.mark.slow
 def test_the_start_is_measured() -> None:
     done = subprocess.run([sys.executable, ROOT / "scripts" / "startup", "2"], capture_output=True, text=True, timeout=300)
@@ -46,12 +56,7 @@ def test_the_start_is_measured() -> None:
 
 
 @pytest.mark.slow
-def test_the_first_command_of_the_readme_works_in_a_fresh_copy(tmp_path: Path) -> None:
-    copy = shutil.copytree(ROOT, tmp_path / "copy", ignore=shutil.ignore_patterns(*MADE, "*.npz", "*.safetensors"))
-    command = next(line.strip() for line in README.read_text().splitlines() if line.strip().endswith("drawn_face.png"))
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    done = subprocess.run(["bash", "-c", command], cwd=copy, env=environment, capture_output=True, text=True, timeout=900)
-    if done.returncode and "No matching distribution found" in done.stderr:
-        pytest.skip("no package index here")
+def test_what_saving_costs_is_measured() -> None:
+    done = subprocess.run([sys.executable, ROOT / "scripts" / "saving", "2", "2"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^ +\d+\.\d +\d+-\d+ .* tests/assets/drawn_face\.png$", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"^with --save: [\d.]+ times that \[", done.stdout, re.MULTILINE), done.stdout

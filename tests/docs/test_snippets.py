@@ -18,7 +18,7 @@ from time import monotonic, sleep
 import pytest
 
 from acne_edge.prediction import Prediction
-from tests.docs.conftest import clip
+from tests.docs.conftest import clip, dicom_photograph
 from tests.docs.pages import ROOT, Block, Command, blocks, commands, name, pages
 
 RUN = ("console", "python", "c", "json")
@@ -62,8 +62,10 @@ def run_page(page: Path, desk: Path, environment: dict[str, str], slow: bool) ->
     chosen = [block for block in blocks(page) if block.runs and block.slow == slow]
     if any("clip.avi" in block.text for block in chosen):
         clip(desk / "clip.avi")
+    if any("photo.dcm" in block.text for block in chosen):
+        dicom_photograph(desk / "photo.dcm")
     for block in chosen:
-        where = f"{name(page)}:{block.line}"
+        where = f"{page.name}:{block.line}"
         if block.language == "console":
             run_console(block, where, desk, environment)
         elif block.language == "c":
@@ -72,9 +74,9 @@ def run_page(page: Path, desk: Path, environment: dict[str, str], slow: bool) ->
             json.loads(block.text)
     program = "\n".join(block.text for block in chosen if block.language == "python")
     if program:
-        command = [sys.executable, "-W", "error", "-c", program]
+        command = ["python", "-W", "error", "-c", program]  # that of the environment
         done = subprocess.run(command, cwd=desk, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, f"{name(page)}: {done.stderr}"
+        assert done.returncode == 0, f"{page.name}: {done.stderr}"
 
 
 def run_console(block: Block, where: str, desk: Path, environment: dict[str, str]) -> None:

@@ -79,6 +79,11 @@ def test_what_is_written_is_read(annotated: AnnotatedSet) -> None:
     assert json.dumps(to_coco(again)) == text  # what was read is written as it was
 
 
+def test_an_edge_that_rounds_to_zero_has_no_sign() -> None:
+    edges = AnnotatedPhotograph("a.jpg", 100, 100, (Reading(marks=(Mark(0.2 - 1e-9, 0.5, 0.4, 0.2),)),))
+    assert "-0.0" not in json.dumps(to_coco(AnnotatedSet((edges,))))
+
+
 ONE = AnnotatedSet(
     (
         AnnotatedPhotograph(
@@ -107,9 +112,9 @@ def test_the_form_is_the_documented_one(tmp_path: Path) -> None:
         (1, "Dr A", 2, 0, True), (1, "Dr B", 3, None, False), (2, "", 0, 0, True),
     ]  # fmt: skip
     box, point = root["annotations"]
-    assert (box["bbox"], box["keypoints"], box["point"], box["reading_id"]) == ([450, 180, 100, 40], [500, 200, 2], False, 1)
+    assert (box["bbox"], box["point"], box["reading_id"]) == ([450, 180, 100, 40], False, 1)
     assert point["point"]
-    assert point["keypoints"] == [100, 720, 2]
+    assert "keypoints" not in box, "of which Label Studio would make a second mark"
     assert point["bbox"] == [82.4, 702.4, 35.2, 35.2]
     assert (point["score"], "score" in box) == (0.75, False)
 
@@ -146,6 +151,12 @@ def test_plain_coco_is_one_reading_a_photograph_with_a_count_of_its_annotations(
     assert reading.marks == (Mark(0.25, 0.2, 0.3, 0.2, "pimple"), Mark(0.5, 0.3, 0, 0, "pimple"))
 
 
+def test_label_studios_local_files_have_their_own_names() -> None:
+    root = plain()
+    root["images"][0]["file_name"] = "/data/local-files/?d=visit1/left.jpg"
+    assert from_coco(root).photographs[0].name == "visit1/left.jpg"
+
+
 @pytest.mark.parametrize(
     ("path", "value", "says"),
     [
@@ -155,8 +166,8 @@ def test_plain_coco_is_one_reading_a_photograph_with_a_count_of_its_annotations(
         ("images.0.width", True, "expected an integer"),
         ("images.0.file_name", "../a.jpg", "below the folder"),
         ("images.0.file_name", "/etc/passwd", "below the folder"),
-        ("images.1.file_name", "visit1/left.jpg", "two have the same file_name"),
-        ("images.1.id", 1, "images: two have the same id"),
+        ("images.1.file_name", "visit1/left.jpg", "two of them have the same file_name"),
+        ("images.1.id", 1, "images: two of them have the same id"),
         ("readings.0.count", -1, r"readings\[0\]\.count: expected an integer from 0 to 10000"),
         ("readings.0.grade", 1.5, "grade: expected an integer"),
         ("readings.0.at", "yesterday", r"at is 'yesterday'; expected a time"),
@@ -169,7 +180,7 @@ def test_plain_coco_is_one_reading_a_photograph_with_a_count_of_its_annotations(
         ("annotations.0.bbox", [1, 2, 3], r"bbox: expected x, y, width, height"),
         ("annotations.0.bbox", [1, 2, -3, 4], r"bbox: expected x, y, width, height"),
         ("annotations.0.bbox", [1, 2, 3, 10**400], "bbox: expected numbers"),
-        ("annotations.0.bbox", [2000, 2, 3, 4], "outside of the photograph's 1000x800 pixels"),
+        ("annotations.0.bbox", [2000, 2, 3, 4], "outside the photograph's 1000x800 pixels"),
         ("annotations.0.score", "high", "score: expected numbers"),
         ("info.version", "2.0", r"info\.version is 2\.0; this version reads 1\.x"),
     ],

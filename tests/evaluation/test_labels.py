@@ -61,7 +61,7 @@ def test_what_is_no_list_is_refused_in_one_line_that_says_where(data: bytes, mes
 def test_what_is_missing_no_file_or_endless_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "pipe")  # would be waited for
     for path in (tmp_path, tmp_path / "pipe", Path("/dev/zero")):
-        with pytest.raises(UsageError, match="a list is a regular file"):
+        with pytest.raises(UsageError, match="not a regular file"):
             read_labels(path)
     with pytest.raises(UsageError, match=r"none\.txt: cannot read the list file \(No such file or directory\)"):
         read_labels(tmp_path / "none.txt")
@@ -125,7 +125,7 @@ def test_a_table_is_read_as_spreadsheets_save_it(text: str, tmp_path: Path) -> N
         ("file,count\na.jpg,\n", r"labels\.csv:2: expected a file and a whole count, found 'a\.jpg,'"),
         ("file,count\na.jpg,3.5\n", r"labels\.csv:2: expected a file and a whole count"),
         ("file,count\n,3\n", r"labels\.csv:2: expected a file"),
-        ("file,count\na.jpg,3\na.jpg,4\n", r"labels\.csv:3: a\.jpg stands in an earlier line too"),
+        ("file,count\na.jpg,3\na.jpg,4\n", r"labels\.csv:3: a\.jpg is in an earlier line too"),
         (
             "file,count,grade\na.jpg,3,bad\n",
             r"labels\.csv:2: unknown grade 'bad'; expected 0\.\.3, or one of: mild, moderate, severe, ",
@@ -144,3 +144,11 @@ def test_a_table_without_grades_needs_a_scale(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("file,count\na.jpg,3\n")
     with pytest.raises(UsageError, match="expected a grade as a number from 0"):
         read_labels(tmp_path / "labels.csv")
+
+
+def test_a_column_source_says_where_a_photograph_is_from_and_is_no_label(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("file,count,source\na.jpg,3,clinic A\nb.jpg,9,\n")
+    rows = read_labels(tmp_path / "list.csv", HAYASHI)
+    assert [row.source for row in rows] == ["clinic A", ""]
+    assert rows[0] == Label("a.jpg", 0, 3)
+    assert list_hash(rows) == list_hash([Label("a.jpg", 0, 3), Label("b.jpg", 1, 9)])

@@ -141,7 +141,7 @@ def test_a_figure_that_does_not_exist_is_none_and_the_notes_say_why() -> None:
     report = {**summary(mild), "figures": with_intervals([mild], repeats=5)}
     why = notes(report)
     assert report["grade"]["qwk"] is None
-    assert why["grade.qwk"] == "all photographs are of one grade and were given that grade"
+    assert why["grade.qwk"] == "all photographs have one grade and were given that grade"
     assert report["grade"]["per_grade"]["SE"] == [1, None, None, None]
     assert why["grade.per_grade.SE.1"] == "no photograph is of this grade"
     assert why["grade.per_grade.precision.3"] == "no photograph was given this grade"

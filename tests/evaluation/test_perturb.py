@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_rows_come_in_order_and_copies_that_fail_are_told_of(grader: AcneGrader, folder: Path) -> None:
+def test_rows_come_in_order_and_copies_that_fail_count_as_flagged(grader: AcneGrader, folder: Path) -> None:
     labels = [Label("a.jpg", 1, 9), Label("b.jpg", 0, 3)]
     known, judged = judge([(grader, folder, labels)], (SAME, DARK, TINY))
     assert known == labels
@@ -66,7 +66,7 @@ def test_the_figures_of_a_row_by_hand() -> None:
     assert row["change"] == pytest.approx((3 + 6 + 0 + 1) / 4)
     assert row["bias"] == pytest.approx((3 - 6 + 0 + 1) / 4)
     assert row["changed"] == 0.5  # b and d
-    assert row["untold"] == 0.25  # b alone: of d a word was said
+    assert row["untold"] == 0.25  # b alone: d was flagged
     assert row["warned"] == 0.5  # of a and c, whose grade held, a
     assert row["accuracy"] == 0.5
     assert row["graded_accuracy"] == pytest.approx(2 / 3)

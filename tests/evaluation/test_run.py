@@ -12,6 +12,7 @@ from acne_edge import AcneGrader
 from acne_edge.errors import ImageError, UsageError
 from acne_edge.evaluation.annotated import AnnotatedPhotograph, AnnotatedSet, Mark, Reading, write_annotated
 from acne_edge.evaluation.labels import list_hash, read_labels
+from acne_edge.evaluation.learned import encoded
 from acne_edge.evaluation.run import evaluate_list
 from acne_edge.evaluation.tables import to_json
 from tests import drawing
@@ -47,7 +48,7 @@ def test_the_report_is_strict_json_with_intervals_and_names_what_failed(grader: 
     assert mae["low"] <= mae["value"] <= mae["high"]
     assert report["grade"]["per_grade"]["SE"][1] is None
     assert report["notes"]["grade.per_grade.SE.1"] == "no photograph is of this grade"
-    assert report["list"] == {"sha256": list_hash(read_labels(labels)), "learned": None}
+    assert report["list"] == {"sha256": list_hash(read_labels(labels)), "learned": None, "photographs": None}
 
 
 def test_results_are_passed_on_as_they_come(grader: AcneGrader, images: Path, tmp_path: Path) -> None:
@@ -88,6 +89,25 @@ def test_a_folder_without_any_of_the_photographs_is_refused(grader: AcneGrader, 
         evaluate_list(grader, tmp_path / "nowhere", labels)
     with pytest.raises(UsageError, match="a grade is over 3, the highest of the scale hayashi"):
         evaluate_list(grader, images, listed(tmp_path, "a.jpg 4 3\n"))
+
+
+def test_photographs_that_the_model_has_learned_are_counted_and_warned_of(
+    grader: AcneGrader, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = listed(tmp_path, "a.jpg 0 3\nb.jpg 2 40\n")
+    held = {"fingerprints": {"train": encoded([images / "b.jpg"]), "val": encoded([images / "a.jpg"])}}
+    monkeypatch.setattr(type(grader), "manifest", replace(grader.manifest, training=held))
+    with caplog.at_level(logging.WARNING, "acne_edge"):
+        report = evaluate_list(grader, images, labels, repeats=5)
+        words = (
+            f"of these 2 photographs, {grader.model.name} has learned 1 and has its constants fitted on 1: the figures flatter"
+        )
+        assert words in caplog.text
+        caplog.clear()
+        (images / "c.jpg").write_bytes((images / "a.jpg").read_bytes() + b"\n")
+        other = evaluate_list(grader, images, listed(tmp_path, "c.jpg 0 3\n"), repeats=5)
+    assert report["list"]["photographs"] == {"train": 1, "val": 1}
+    assert (other["list"]["photographs"], caplog.text) == ({"train": 0, "val": 0}, "")
 
 
 def test_photographs_of_which_none_can_be_used_are_no_figures(grader: AcneGrader, images: Path, tmp_path: Path) -> None:

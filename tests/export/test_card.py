@@ -72,7 +72,7 @@ def test_results_that_lack_a_figure_make_no_card(run: Run, tmp_path: Path) -> No
 
 
 def test_a_run_that_held_photographs_out_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="held photographs out; the card is of the run on all of them"):
+    with pytest.raises(UsageError, match="held photographs out; the card needs acne-edge refit's run on all of them"):
         write_card(Path("export/checkpoints/acne-edge-s-0.5"), tmp_path / "card.md")
 
 

@@ -18,6 +18,7 @@ import torch
 from acne_edge import models
 from acne_edge.backends.base import OUTPUT_NAMES
 from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
+from acne_edge.evaluation.learned import learned
 from acne_edge.fit.constants import fit_uncertainty
 from acne_edge.fit.familiarity import FittedFamiliarity
 from acne_edge.fit.outputs import LabelledOutputs, OutOfFold
@@ -87,7 +88,7 @@ def arguments(run: Path, dataset: Path, crops: Path, out: Path) -> list[object]:
 
 
 class Export(NamedTuple):
-    """The command line of an export, and what came of it."""
+    """The command line of an export, and its result."""
 
     arguments: list[object]
     done: Done
@@ -106,7 +107,7 @@ def familiarity(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="module")
 def exported(finished: Path, dataset: Path, crops: Path, familiarity: Path, tmp_path_factory: pytest.TempPathFactory) -> Export:
-    """The run, exported for real; all other tests trace nothing."""
+    """The run after a real export; all other tests trace nothing."""
     folder = tmp_path_factory.mktemp("exported") / "out"
     given = [*arguments(finished, dataset, crops, folder), "--familiarity", familiarity]
     return Export(given, call(*given), folder)
@@ -128,15 +129,18 @@ def traced(programs: dict[bool, torch.onnx.ONNXProgram], monkeypatch: pytest.Mon
         monkeypatch.setattr(f"export.{module}.trace", lambda network, calibration=None: programs[calibration is not None])
 
 
-def test_a_run_becomes_three_files(exported: Export) -> None:
+def test_a_run_becomes_three_files(exported: Export, dataset: Path) -> None:
     assert exported.done.code == 0, exported.done.err
     assert (exported.folder / "ranges.png").read_bytes().startswith(b"\x89PNG")
     for name, recipe in zip(NAMES, ("", "U8S8", "S8S8"), strict=True):
         proto, manifest = read(exported.folder / name)
         assert manifest.quantisation.get("recipe", "").startswith(recipe)
+        assert manifest.requires == ("framing-1",)
         assert [(entry.domain, entry.version) for entry in proto.opset_import] == [("", 18)]
-        assert (manifest.familiarity, manifest.requires) == (Familiarity(1.5, "some"), ("familiarity-1",))
+        assert (manifest.familiarity, manifest.requires) == (Familiarity(1.5, "some"), ("framing-1", "familiarity-1"))
         assert OnnxRuntimeBackend((exported.folder / name).read_bytes()).run(draw_images(2, seed=0)).unfamiliarity is not None
+        images = dataset / "Classification" / "JPEGImages"
+        assert learned(manifest.training, images.iterdir()) == {"train": 120, "val": 20}
     kept = read(exported.folder / NAMES[1])[1].quantisation
     assert (kept["reduce_range"], kept["crops"]["n"], kept["excluded"]) == (True, 100, [])
     assert set(kept["gate"]["losses"]) == set(gate.BUDGET)
@@ -203,7 +207,7 @@ def test_an_interrupted_search_says_how_to_go_on(exported: Export, tmp_path: Pat
     monkeypatch.setattr("export.model.search_int8", interrupt)
     done = call(*exported.arguments, "--out", tmp_path)
     assert (done.code, done.out) == (130, "")
-    assert "interrupted; to go on, run the same command" in done.error
+    assert "interrupted; to resume, run the same command" in done.error
     assert str(tmp_path / "ranges.json") in done.error
     assert (tmp_path / "ranges.json").exists()
 
@@ -334,6 +338,13 @@ def test_help_needs_none_of_the_packages_that_the_work_needs() -> None:
     assert "install it with: pip install 'acne-edge[export]'" in done.stderr
 
 
+def test_an_option_is_known_by_its_old_name_which_help_does_not_show(finished: Path, dataset: Path, tmp_path: Path) -> None:
+    for given in (["--calibration", tmp_path / "no.npz"], [f"--calibration={tmp_path / 'no.npz'}"]):
+        code, _, err = call("model", finished, "--data", dataset, "--out", tmp_path, *given)
+        assert (code, "no.npz" in err) == (2, True), err
+    assert "--calibration" not in call("model", "--help").out
+
+
 def test_without_a_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: object, **__: object) -> None:
         raise ModuleNotFoundError("No module named 'onnxscript'", name="onnxscript")
@@ -383,7 +394,7 @@ def test_evaluate_quantises_runs_on_what_they_learned_and_judges_them_on_the_res
     arguments = ["evaluate", run, "--data", dataset, "--part", "val", "--out", tmp_path / "int8.json"]
     code, _, err = call(*arguments)
     assert code == 2
-    assert "no finished run that did without photographs, as there is no val_outputs.npz" in err
+    assert "not a finished run that held photographs out: it has no val_outputs.npz" in err
     with narrow():
         network, samples = load_network(run / "model.safetensors"), read_samples(dataset, "val.txt")
     predicted = outputs(torch_runner(network), load_images(samples, network.config.image_size))
@@ -431,5 +442,5 @@ def test_a_model_that_is_too_large_to_ship_is_refused(package: Path, tmp_path: P
     (tmp_path / "toy.onnx").write_bytes(toy_model())
     code, _, err = call("register", tmp_path / "toy.onnx")
     assert code == 4
-    assert "a shipped model has at most" in err
+    assert "a shipped model may have at most" in err
     assert "toy" not in (package / "index.json").read_text()

@@ -158,11 +158,11 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path, run_dir
     path = tmp_path / "model.safetensors"
     config = make_network("resnet").config.to_dict()
     checkpoint.save(path, {"stem.weight": torch.zeros(3)}, {"model": config})
-    with pytest.raises(UsageError, match="of another architecture") as error:
+    with pytest.raises(UsageError, match="has another architecture") as error:
         load_network(path)
     assert "\n" not in str(error.value)
     checkpoint.save(path, {}, {"model": {**config, "width": 3}})
-    with pytest.raises(UsageError, match="of another architecture"):
+    with pytest.raises(UsageError, match="has another architecture"):
         load_network(path)
     with narrow():
         assert np.isfinite(load_network(Run(run_directory).model).count_head.weight.detach().numpy()).all()

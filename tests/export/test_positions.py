@@ -56,7 +56,7 @@ def test_a_photograph_that_two_runs_held_out_counts_once(data: Path, tmp_path: P
 
 def test_a_run_that_held_nothing_out_is_refused(data: Path, tmp_path: Path) -> None:
     run = make_run(tmp_path / "a", data, 1)
-    with pytest.raises(UsageError, match="no finished run that held out a val list"):
+    with pytest.raises(UsageError, match="not a finished run that held out a val list"):
         positions([run], data, "val", tmp_path / "positions.json")
     Run(run).outputs_file("test").write_bytes(b"PK\x03\x04")
     with pytest.raises(UsageError, match="not the outputs of a finished run"):
@@ -68,5 +68,5 @@ def test_boxes_are_needed(tmp_path: Path) -> None:
     data = acne04.build(tmp_path / "acne04")
     run = make_run(tmp_path / "a", data, 1)
     (data / "Detection" / "boxes.csv").unlink()
-    with pytest.raises(UsageError, match=r"no boxes of the 8 photographs.*boxes\.csv"):
+    with pytest.raises(UsageError, match=r"no boxes for the 8 photographs.*boxes\.csv"):
         positions([run], data, "test", tmp_path / "positions.json")

@@ -128,7 +128,7 @@ def test_a_float_layer_takes_what_makes_its_input_along(graph: onnx.ModelProto, 
 def test_corrected_biases_take_back_the_average_error(
     graph: onnx.ModelProto, ranges: dict[str, Ranges], crops: np.ndarray
 ) -> None:
-    """Ranges that cut a third off every activation push all outputs to one side; the correction takes most of that back."""
+    """Ranges that clip a third off every activation shift all outputs; the correction removes most of that."""
     cut = {name: (low / 1.5, high / 1.5) for name, (low, high) in ranges["minmax"].items()}
     for recipe in RECIPES:
         before = shifts(graph, quantize(graph, cut, recipe), crops[:32])

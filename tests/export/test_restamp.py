@@ -8,11 +8,13 @@ import onnx
 import pytest
 
 from acne_edge.errors import ManifestError, UsageError
+from acne_edge.evaluation import learned
 from acne_edge.manifest import Manifest
 from acne_edge.onnx_file import manifest_text
 from export import restamp as module
 from export.graph import attach
 from export.restamp import merged, restamp
+from tests.calibration.conftest import make_dataset
 from tests.toy_model import make_manifest
 
 
@@ -72,6 +74,48 @@ def test_a_patch_that_makes_a_manifest_invalid_changes_no_file(shipped: Path) ->
     with pytest.raises(ManifestError, match=r"positions\.threshold"):
         restamp(write_patch(shipped, positions={**POSITIONS, "threshold": 7}))
     assert {name: (shipped / name).read_bytes() for name in before} == before
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_dataset(tmp_path_factory.mktemp("acne"))
+
+
+@pytest.fixture
+def run(dataset: Path, tmp_path: Path) -> Path:
+    """A run on the lists of the shipped models, which have none."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in ("train.txt", "val.txt"):
+        (folder / name).write_text((dataset / "Classification" / name).read_text())
+    (folder / "run.json").write_text(json.dumps({"config": {}}))
+    return folder
+
+
+def test_fingerprints_of_what_a_run_learned_are_put_in(shipped: Path, dataset: Path, run: Path) -> None:
+    restamp(write_patch(shipped, metrics={"f1": 0.7}), run=run, data=dataset)
+    photographs = sorted((dataset / "Classification" / "JPEGImages").iterdir())
+    for name in ("first", "second"):
+        manifest = manifest_of(shipped / f"{name}.onnx")
+        assert learned.learned(manifest.training, photographs) == {"train": 120, "val": 20}
+        assert manifest.metrics == {"accuracy": 0.5, "f1": 0.7}
+
+
+def test_a_run_that_is_not_the_models_is_refused(shipped: Path, dataset: Path, run: Path) -> None:
+    before = (shipped / "first.onnx").read_bytes()
+    (run / "run.json").write_text(json.dumps({"config": {}, "lists": {"train": {"n": 120, "sha256": "0"}}}))
+    with pytest.raises(UsageError, match=r"first\.onnx: was trained on other lists than the run"):
+        restamp(None, run=run, data=dataset)
+    assert (shipped / "first.onnx").read_bytes() == before
+
+
+def test_photographs_too_many_for_a_manifest_are_left_out(
+    shipped: Path, dataset: Path, run: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(learned, "MOST", 139)
+    restamp(None, run=run, data=dataset)
+    assert "fingerprints" not in manifest_of(shipped / "first.onnx").training
+    assert "140 photographs are too many" in caplog.text
 
 
 def test_a_patch_or_a_model_that_is_not_there_is_refused(shipped: Path) -> None:

@@ -25,16 +25,16 @@ BLOCKS = tuple(f"resnet.layer{i}.{j}" for i in (1, 2, 3) for j in (0, 1))
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """What the search says."""
+    """The search's log."""
     caplog.set_level(logging.INFO, "export")
     return caplog
 
 
 @pytest.fixture(scope="module")
 def hard(graph: onnx.ModelProto, crops: np.ndarray) -> tuple[onnx.ModelProto, dict[str, Ranges]]:
-    """A network with, six times, one channel 4096 times as loud as the others, which 8 bits a tensor cannot hold.
+    """A network with six layers in which one channel is 4096 times the others: too much range for 8 bits per tensor.
 
-    The layers that read them tell on four times as loud, so that it matters.
+    The layers that read them amplify that channel, so that its error reaches the outputs.
     """
     model = onnx.ModelProto()
     model.CopyFrom(graph)
@@ -70,7 +70,7 @@ def judged(graph: onnx.ModelProto, ranges: dict[str, Ranges], recipe: Recipe, me
 
 
 def refuse(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the verdict of that number, from 1, be against."""
+    """Make the verdict of that number, from 1, a refusal."""
     measured: list[Losses] = []
 
     def lost(candidate: Decoded, truth: EvaluationSet) -> Losses:

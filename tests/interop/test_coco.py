@@ -15,7 +15,7 @@ from acne_edge.positions import Lesion
 
 @pytest.fixture
 def results(grader: AcneGrader, face: np.ndarray) -> list[Prediction | Failure]:
-    """Of two photographs, the second without lesions, and of one that is not there."""
+    """Results for two photographs, the second without lesions, and for a missing one."""
     prediction = grader.predict(face)
     lesions = (Lesion(0.25, 0.5, 0.9), Lesion(0.75, 0.5, 0.8), Lesion(0.5, 0.1, 0.4))
     one = replace(prediction, path="photos/a/left.jpg", image=ImageSize(1000, 800), lesions=lesions, count=2.3)
@@ -49,6 +49,7 @@ def test_pycocotools_reads_what_is_exported(results, tmp_path: Path, capsys: pyt
         pytest.approx([250 - side / 2, 400 - side / 2, side, side], abs=0.01),
         pytest.approx([750 - side / 2, 400 - side / 2, side, side], abs=0.01),
     ]
+    assert all(ann["segmentation"] == [] for ann in found), "else CVAT does not take them for rectangles"
     assert [cat["name"] for cat in truth.loadCats(truth.getCatIds())] == ["lesion"]
     # The marks as detections, measured against themselves, are perfect: COCO's own evaluation reads boxes and scores.
     detections = truth.loadRes(json.loads((tmp_path / "marks.json").read_text())["annotations"])

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageFont
 
 from acne_edge.errors import AcneEdgeError, UsageError
-from acne_edge.render.overlay import HEAT, INK, LIGHT, PAPER, draw, encode
+from acne_edge.render.overlay import DARK, HEAT, INK, LIGHT, PAPER, draw, encode
 
 SKIN = {"light": (244, 214, 196), "dark": (58, 38, 30), "white": (255, 255, 255), "black": (0, 0, 0)}
 
@@ -78,6 +78,23 @@ def test_rings_at_the_edge_are_cut_and_not_moved() -> None:
     assert not seen[30:-30].any()
 
 
+def test_a_box_has_two_strokes_on_its_edge_and_is_cut_at_that_of_the_photograph() -> None:
+    photograph = skin()
+    drawn = draw(photograph, boxes=[(0.25, 0.4, 0.5, 0.6)])
+    row = np.asarray(drawn)[250]
+    left = row[90:111]
+    assert (left == LIGHT).all(1).any()
+    assert (left == DARK).all(1).any()
+    assert (row[115:185] == SKIN["light"]).all(), "what is in the box is to be seen"
+    assert not changed(photograph, draw(photograph, boxes=[(-0.5, -0.5, 2, 2)]))[50:450, 50:350].any()
+
+
+def test_quality_is_that_of_the_file() -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8))
+    assert len(encode(noise, ".jpg", quality=50)) < len(encode(noise, ".jpg")) / 2
+    assert encode(noise, ".png", quality=50) == encode(noise, ".png")
+
+
 def test_the_photograph_keeps_its_pixels_and_the_caption_lies_below_it() -> None:
     rng = np.random.default_rng(0)
     photograph = Image.fromarray(rng.integers(0, 256, (300, 200, 3), np.uint8))
@@ -136,3 +153,11 @@ def test_a_pillow_without_freetype_is_one_clear_line(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(ImageFont, "load_default", refuse)
     with pytest.raises(AcneEdgeError, match="no FreeType"):
         draw(skin(), caption=["12 lesions"])
+
+
+def test_heat_may_lie_over_a_part() -> None:
+    photograph = skin()
+    heated = changed(photograph, draw(photograph, heat=np.full((2, 2), 1.0), heated=(0.25, 0.5, 0.75, 1.0)))
+    assert heated[250:, 100:300].all()
+    heated[250:, 100:300] = False
+    assert not heated.any()

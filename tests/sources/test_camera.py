@@ -338,7 +338,7 @@ def test_a_network_camera_that_hangs_up_is_called_again(caplog: pytest.LogCaptur
 def test_the_command_wants_a_directory_or_a_camera(arguments: tuple[str, ...]) -> None:
     done = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
-    assert done.stderr == "acne-edge: watch wants a directory or --camera SOURCE\n"
+    assert done.stderr == "acne-edge: watch needs a directory or --camera SOURCE\n"
 
 
 @pytest.mark.slow

@@ -82,7 +82,7 @@ def test_an_empty_file_is_waited_for(tmp_path: Path) -> None:
     assert looker.scan() == []
 
 
-def test_what_is_no_photograph_is_left_alone(tmp_path: Path) -> None:
+def test_files_that_are_not_photographs_are_ignored(tmp_path: Path) -> None:
     """By the rule of `sources.paths`."""
     looker, clock = watch(tmp_path)
     for name in (".hidden.jpg", "notes.txt", "@eaDir/a.jpg/SMALL.jpg"):
@@ -130,7 +130,7 @@ def test_the_log_names_what_cannot_be_read_once(tmp_path: Path, caplog: pytest.L
     for clock.now in (1, 10, 100):
         looker.again(*looker.scan(), "cannot be read: Permission denied")
     assert [r.getMessage() for r in caplog.records] == [
-        f"{tmp_path / 'a.jpg'}: cannot be read: Permission denied; it is tried again until it can be read"
+        f"{tmp_path / 'a.jpg'}: cannot be read: Permission denied; trying again until it can be read"
     ]
 
 
@@ -274,4 +274,4 @@ def test_without_a_place_for_its_state_the_command_predicts_and_says_so(tmp_path
         process.terminate()
         _, err = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert err.count("cannot be remembered") == 1
+    assert err.count("cannot remember which photographs are done") == 1

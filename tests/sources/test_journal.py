@@ -105,7 +105,7 @@ DEEP = "[" * 100_000
 @pytest.mark.parametrize("text", ["{", "[]", '{"a.jpg": 3}', DEEP], ids=["cut", "list", "stamp", "deep"])
 def test_a_damaged_state_of_an_older_version_is_refused_and_kept(folder: Path, text: str) -> None:
     (folder / OLD_NAME).write_text(text)
-    with pytest.raises(UsageError, match="delete it to begin anew"):
+    with pytest.raises(UsageError, match="delete it to start again"):
         Journal(folder)
     assert (folder / OLD_NAME).read_text() == text
 
@@ -117,7 +117,7 @@ def test_a_damaged_journal_is_refused_and_kept(folder: Path, state: Path, text: 
     reopened(folder)
     file = file_of(state)
     file.write_text(text)
-    with pytest.raises(UsageError, match="delete it to begin anew"):
+    with pytest.raises(UsageError, match="delete it to start again"):
         Journal(folder)
     assert file.read_text() == text
 
@@ -171,7 +171,7 @@ def test_a_disk_that_fills_up_costs_the_memory_and_not_the_watch(
     monkeypatch.setenv("XDG_STATE_HOME", str(state.parents[1]))
     notes.add("c.jpg", (1, 2))
     assert notes.get("b.jpg") == notes.get("c.jpg") == (1, 2)
-    assert caplog.text.count("cannot be remembered") == 1
+    assert caplog.text.count("cannot remember which photographs are done") == 1
     notes.close()
     assert reopened(folder) == {"a.jpg": (1, 2)}, "no half line is left"
 

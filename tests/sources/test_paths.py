@@ -1,4 +1,4 @@
-"""Which files of a folder are photographs, and what becomes of the paths that a person types."""
+"""Which files of a folder are photographs, and how typed paths are expanded."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_a_file_with_the_signs_of_a_glob_in_its_name_is_a_file(tmp_path: Path) -
 
 def test_what_holds_no_photograph_says_why(tmp_path: Path) -> None:
     fill(tmp_path, "empty/notes.txt", "file.jpg")
-    assert said(tmp_path / "empty")[0][1].startswith("folder without photographs (.jpg ")
+    assert said(tmp_path / "empty")[0][1].startswith("the folder holds no photographs (.jpg ")
     assert said(tmp_path / "*.png")[0][1] == "no photograph matches"
     assert said(tmp_path / "gone.jpg")[0][1] == "no such file"
     assert said(tmp_path / "gone")[0][1] == "no such file or folder"

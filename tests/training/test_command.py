@@ -97,7 +97,7 @@ def test_an_interrupt_says_how_to_go_on(
     code, out, err = run("train", "--data", data, "--model-path", place, *FLAGS, *given)
     assert (code, out) == (130, "")
     assert err.count("\n") == 1
-    again = shlex.split(err.split("to go on: ")[1])
+    again = shlex.split(err.split("to resume: ")[1])
     assert again == ["acne-edge", "train", "--data", str(data), "--model-path", str(place), *FLAGS, "--resume"]
 
 
@@ -112,7 +112,7 @@ def test_a_run_that_is_interrupted_goes_on_by_the_command_that_it_names(data: Pa
         process.send_signal(signal.SIGINT)
         said = process.stderr.read().splitlines()
     assert process.returncode == 130
-    again = shlex.split(said[-1].split("to go on: ")[1])
+    again = shlex.split(said[-1].split("to resume: ")[1])
     assert again[:2] == ["acne-edge", "train"]
     process = subprocess.Popen([sys.executable, "-m", "acne_edge", *again[1:]], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None

@@ -177,7 +177,7 @@ def test_a_run_is_not_overwritten_unasked(data: Path, finished: Path, tmp_path: 
     for name in (sign, "train.txt", "config.json"):
         shutil.copy(finished / name, run)
     before = contents(run)
-    with pytest.raises(UsageError, match=r"run: holds a (finished|stopped) run; .*--overwrite trains it anew"):
+    with pytest.raises(UsageError, match=r"run: holds a (finished|stopped) run; .*--overwrite replaces it"):
         trainer(data, run, seed=1).fit()
     assert contents(run) == before
 
@@ -187,7 +187,7 @@ def test_a_finished_run_that_cannot_go_on_is_not_begun_anew_by_resume(data: Path
     (tmp_path / "run" / "last.safetensors").unlink()
     before = contents(tmp_path / "run")
     with pytest.raises(
-        UsageError, match=r"is finished, and last\.safetensors, from which it could go on, is gone; --weights .*model"
+        UsageError, match=r"is finished, and last\.safetensors, from which it could resume, is gone; --weights .*model"
     ):
         trainer(data, tmp_path / "run").fit(resume=True)
     assert contents(tmp_path / "run") == before
@@ -278,11 +278,11 @@ def test_a_run_does_not_go_on_with_data_that_changed(data: Path, tmp_path: Path,
     assert contents(run) == before
 
 
-def test_a_run_that_began_from_weights_goes_on_with_them(data: Path, finished: Path, tmp_path: Path) -> None:
-    """Without them the stem would not be frozen any more, and another network trained."""
+def test_a_run_that_began_with_weights_resumes_with_them(data: Path, finished: Path, tmp_path: Path) -> None:
+    """Without them the stem would no longer be frozen, and another network would be trained."""
     run, weights = tmp_path / "run", finished / "model.safetensors"
     trainer(data, run, weights, epochs=1).fit()
-    with pytest.raises(UsageError, match="began from --weights; give them again to go on"):
+    with pytest.raises(UsageError, match="began with --weights; give them again to resume"):
         trainer(data, run, epochs=2).fit(resume=True)
     assert trainer(data, run, weights, epochs=2).fit(resume=True)["initial"]["weights"] == "model.safetensors"
 

@@ -53,7 +53,7 @@ def test_what_is_missing_or_damaged_is_refused_by_name(run: Run) -> None:
     with pytest.raises(UsageError, match=r"test\.txt: cannot read the list file"):
         run.outputs("test")
     run.list_file("val").write_text("a.jpg 0 3\n")
-    with pytest.raises(UsageError, match=r"val_outputs\.npz: grade_probs of 2 photographs; the list has 1"):
+    with pytest.raises(UsageError, match=r"val_outputs\.npz: grade_probs of 2 photographs, but the list has 1"):
         run.outputs("val")
     np.savez(run.outputs_file("val"), lesion_map=np.zeros((1, 4, 4)))
     with pytest.raises(UsageError, match=r"val_outputs\.npz: not the outputs of a finished run \(no 'grade_probs'\)"):

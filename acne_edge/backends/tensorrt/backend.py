@@ -22,8 +22,8 @@ class TensorRTBackend:
     """A model on this machine's NVIDIA GPU; see `Backend`.
 
     Args:
-        model: an engine file, or an ONNX model, whose engine is then taken from the cache or built (seconds to minutes).
-        cache: directory of the engines [`files.cache_folder("engines")`].
+        model: an engine file, or an ONNX model; its engine is read from the cache or built (seconds to minutes).
+        cache: directory of the cached engines [`files.cache_folder("engines")`].
 
     Raises MissingExtraError, ModelError and BackendError as `build` does, and BackendError for an engine file that was built
     for another machine or version. Threads may share a backend; they take turns.
@@ -55,7 +55,7 @@ class TensorRTBackend:
         return self._largest * int(np.prod(shape[1:])) * (1 if name == "image" else 4)
 
     def run(self, images: ImageArray) -> Outputs:
-        """See `Backend.run`; a batch over 8 goes in parts."""
+        """See `Backend.run`; a batch over 8 is run in parts."""
         spec = self.manifest.input
         if images.dtype != np.uint8 or images.shape[1:] != (spec.height, spec.width, 3) or not len(images):
             raise BackendError(f"the input is {images.dtype} {images.shape}; expected uint8 [N, {spec.height}, {spec.width}, 3]")

@@ -1,4 +1,4 @@
-"""Model files -> engines, and the cache that they are kept in."""
+"""Builds engines from model files, and caches them."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def build(model: bytes, precision: str | None = None, target: str = "current", t
 
     Args:
         model: an ONNX model of acne-edge.
-        precision: int8 (the S8S8 Q/DQ file) or fp16 (the float file); None chooses by the file.
+        precision: int8 (needs the S8S8 Q/DQ file) or fp16 (needs the float file); None takes the one that the file is for.
         target: `current`, the GPU of this machine, or with TensorRT for RTX `sm86`, `sm89` or `sm120`, which needs no GPU.
         timing_cache: file in which TensorRT keeps its measurements, so that a second build is fast.
 
     Raises:
         MissingExtraError: TensorRT is not installed.
-        UsageError: an unknown precision or target, or a model that does not go with the precision.
+        UsageError: an unknown precision or target, or a model file for another precision.
         ModelError: the model is refused.
-        BackendError: no GPU for `current`, or TensorRT cannot build the model; the message has TensorRT's reason.
+        BackendError: no GPU for `current`, or TensorRT cannot build the model; the message gives TensorRT's reason.
     """
     trt = find_tensorrt("tensorrt" if target == "current" else "tensorrt-rtx")
     key, manifest = describe(model, trt, precision, target)
@@ -102,17 +102,17 @@ def describe(model: bytes, trt: ModuleType, precision: str | None, target: str) 
         digits = target.removeprefix("sm")
         device = Device(ANY_GPU, f"{digits[:-1]}.{digits[-1]}")
     else:
-        raise UsageError(f"target {target}: only TensorRT for RTX (extra tensorrt-rtx) builds for a GPU that is not there")
+        raise UsageError(f"target {target}: only TensorRT for RTX (extra tensorrt-rtx) builds for a GPU that this machine lacks")
     sha256 = hashlib.sha256(model).hexdigest()
     size = (manifest.input.height, manifest.input.width)
     return BuildKey(sha256, package_of(trt), device.name, device.compute_capability, natural, BATCHES, size), manifest
 
 
 def cached(model: bytes, directory: Path, precision: str | None = None) -> Engine:
-    """The engine of a model for this machine from a cache, built first if it is not there, or not fit.
+    """The engine of a model for this machine, from a cache; it is built first if the cache has none that fits.
 
-    Raises BackendError for a directory that others may write to, because whoever writes a plan runs code here;
-    else as `build` does.
+    Raises BackendError for a directory that others may write to, because whoever writes an engine runs code here;
+    otherwise as `build` does.
     """
     private(directory)
     trt = find_tensorrt()
@@ -132,7 +132,7 @@ def cached(model: bytes, directory: Path, precision: str | None = None) -> Engin
 
 
 def find_tensorrt(extra: str = "tensorrt") -> ModuleType:
-    """The TensorRT package that is installed. Raises MissingExtraError, which names the extra, if none is."""
+    """The installed TensorRT package. Raises MissingExtraError, which names the extra, if there is none."""
     from importlib import import_module
 
     for package in PACKAGES:
@@ -164,7 +164,7 @@ def error_log(trt: ModuleType) -> Any:
 
 
 def _half(model: bytes) -> bytes:
-    """The float graph in float16, inputs and outputs as they were, for runtimes that take types from the graph alone."""
+    """The float graph converted to float16 with float32 outputs, for runtimes that read types from the graph alone."""
     try:
         import onnx
         from onnxruntime.transformers.float16 import convert_float_to_float16

@@ -1,4 +1,4 @@
-"""As much of the CUDA runtime as a backend needs, by the package cuda-python."""
+"""The part of the CUDA runtime that a backend needs, through the package cuda-python."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from acne_edge.errors import BackendError, MissingExtraError
 class Cuda:
     """The few calls of the CUDA runtime that a backend needs, on device 0 and one stream.
 
-    Raises MissingExtraError without the package, BackendError, with CUDA's own word for it, if a call fails.
+    Raises MissingExtraError without the package, and BackendError, with CUDA's own error name, if a call fails.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Cuda:
         return int(address)
 
     def free(self, address: int) -> None:
-        """Give back what `allocate` gave."""
+        """Free memory that `allocate` returned."""
         self._call("cudaFree", address)
 
     def upload(self, address: int, array: NDArray[Any]) -> None:
@@ -88,5 +88,5 @@ class Cuda:
 
 
 def first_line(text: str) -> str:
-    """The first line of what a runtime says went wrong."""
+    """The first line of a runtime's error message."""
     return (text.strip().splitlines() or ["it gave no reason"])[0]

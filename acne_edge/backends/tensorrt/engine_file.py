@@ -1,4 +1,4 @@
-"""The engine file: a header that says what the plan was built from and for, and the plan.
+"""The engine file: a header that says which model and which GPU the plan was built for, and the plan.
 
 An engine file is, little-endian:
 
@@ -8,8 +8,8 @@ An engine file is, little-endian:
     header    UTF-8 JSON: {"build": build key, "manifest": the model's manifest, "plan_sha256": hexadecimal}
     plan      what TensorRT serialised
 
-A plan runs only where it was built for, and a foreign one can crash the process or do worse, so the build key is compared, and
-the plan's hash, before TensorRT sees a byte of it.
+A plan runs only on the GPU and version that it was built for, and a foreign plan can crash the process or do worse. So the build
+key and the plan's hash are compared before TensorRT reads a byte of it.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ ANY_GPU = "any"
 
 @dataclass(frozen=True)
 class BuildKey:
-    """Everything that an engine depends on; one that differs in any of it is another engine."""
+    """Everything that an engine depends on; two engines are the same if and only if these are equal."""
 
-    onnx_sha256: str  # of the model file, hexadecimal
+    onnx_sha256: str  # the model file's, hexadecimal
     tensorrt: str  # package and full version, as in "tensorrt 10.3.0.26"
     gpu: str  # name of the GPU, or "any": built by TensorRT for RTX for every GPU of the compute capability
     compute_capability: str  # as in "8.6"
@@ -42,7 +42,7 @@ class BuildKey:
     input: tuple[int, int]  # height and width, pixels
 
     def digest(self) -> str:
-        """sha256, hexadecimal: names the engine in a cache."""
+        """The key's sha256, hexadecimal, which names the engine in a cache."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
@@ -75,7 +75,7 @@ def pack(engine: Engine) -> bytes:
 
 
 def unpack(data: bytes) -> Engine:
-    """Read an engine file. Raises BackendError if it is damaged or no engine file, ManifestError for a bad manifest."""
+    """Read an engine file. Raises BackendError if it is damaged or not an engine file, ManifestError for a bad manifest."""
     start = len(MAGIC) + LENGTHS.size
     if data[: len(MAGIC)] != MAGIC or len(data) < start:
         raise BackendError("not an engine file of acne-edge: make one with `acne-edge engine`")

@@ -1,4 +1,4 @@
-"""ACNE04 as it is distributed: lists, lesion boxes, groups and splits that keep them whole, and the photographs' pixels."""
+"""Reads ACNE04 as it is distributed: lists, lesion boxes, groups, splits that keep groups whole, and pixels."""
 
 from acne_edge.training.data.acne04 import Sample, content_hash, image_sources, read_samples, write_list
 from acne_edge.training.data.boxes import read_boxes_csv

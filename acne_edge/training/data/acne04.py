@@ -1,8 +1,7 @@
-"""The photographs of a list with their labels and boxes, and hashes that name them."""
+"""Reads the photographs of a list with their labels and boxes, and computes hashes that identify them."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,15 +14,14 @@ from numpy.typing import NDArray
 from acne_edge import files
 from acne_edge.errors import ImageNotFoundError, UsageError
 from acne_edge.evaluation.labels import read_labels
+from acne_edge.evaluation.origins import read_origins
 from acne_edge.grading import HAYASHI
 from acne_edge.training.data.boxes import read_boxes
-
-HOSPITAL_SIZE = (3112, 3456)  # pixels of the photographs taken in the hospital; the others come from the web
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One photograph. `boxes` is float32 [n, 4] of (xmin, ymin, xmax, ymax) in 0..1 of the frame, one a lesion, or None."""
+    """One photograph. `boxes` has one box per lesion, float32 [n, 4]: (xmin, ymin, xmax, ymax) in 0..1 of the frame; or None."""
 
     name: str
     path: Path
@@ -33,9 +31,9 @@ class Sample:
 
 
 def read_samples(root: Path, list_file: str | Path) -> list[Sample]:
-    """The photographs of a list file with its labels, and boxes where they exist.
+    """The photographs of a list file with their labels, and their boxes if there are any.
 
-    A relative `list_file` that does not exist where it is named is looked for in `root/Classification`.
+    A relative `list_file` that does not exist is searched for in `root/Classification`.
     Raises UsageError if the folder is not laid out like ACNE04, a photograph is missing, or a grade is none of Hayashi's four.
     """
     if not root.is_dir():
@@ -65,25 +63,14 @@ def write_list(path: Path, samples: Sequence[Sample]) -> None:
 
 
 def image_sources(data: Path) -> dict[str, str]:
-    """`hospital` or `web` for each photograph, by its original size in `Classification/images.csv`; empty without that file.
-
-    Raises UsageError if it cannot be read as such a table.
-    """
-    path = data / "Classification" / "images.csv"
-    if not path.is_file():
-        return {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            sizes = {row["file"]: (int(row["original_width"]), int(row["original_height"])) for row in csv.DictReader(stream)}
-    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
-        raise UsageError(f"{path}: expected rows of file,original_width,original_height ({error})") from error
-    return {name: "hospital" if size == HOSPITAL_SIZE else "web" for name, size in sizes.items()}
+    """`hospital` or `web` for each photograph, by `Classification/images.csv`; see `evaluation.origins.read_origins`."""
+    return read_origins(data / "Classification" / "images.csv")
 
 
 def content_hash(samples: Sequence[Sample], workers: int = 2) -> str:
-    """sha256 over what the labels are of: the files of the photographs, in this order, and their boxes.
+    """sha256 over the photographs' files, in this order, and their boxes; hexadecimal.
 
-    Every file is read once, a small part of what decoding takes. Raises ImageNotFoundError for one that cannot be read.
+    Every file is read once, which is much faster than decoding it. Raises ImageNotFoundError for one that cannot be read.
     """
     with ThreadPoolExecutor(max(1, workers)) as pool:
         return hashlib.sha256("\n".join(pool.map(_digest, samples)).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Lesion boxes: a CSV file, or PASCAL VOC annotations as ACNE04 has them."""
+"""Reads lesion boxes from a CSV file, or from PASCAL VOC annotations like ACNE04's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = ("xmin", "ymin", "xmax", "ymax")
 
 
 def read_boxes(root: Path) -> dict[str, NDArray[np.float32]]:
-    """All boxes under `root/Detection`: `boxes.csv` if there is one, else every VOC XML file below. Empty if neither.
+    """All boxes under `root/Detection`: from `boxes.csv` if it exists, else from every VOC XML file below; empty without either.
 
     Raises UsageError for a file that cannot be read as boxes.
     """
@@ -42,14 +42,14 @@ def read_boxes_csv(path: Path) -> dict[str, NDArray[np.float32]]:
 def _number(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text} is no place in a frame")
+        raise ValueError(f"{text} is not in 0..1")
     return value
 
 
 def read_voc_xml(path: Path) -> tuple[str, NDArray[np.float32]]:
     """Read one PASCAL VOC annotation: the image's file name and its boxes, float32 [n, 4] in 0..1 of the frame.
 
-    Raises UsageError if it is no XML, has no size, or a coordinate is no number.
+    Raises UsageError if it is not XML, has no size, or has a coordinate that is not a number.
     """
     try:
         root = ElementTree.parse(path).getroot()

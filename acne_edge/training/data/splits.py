@@ -1,4 +1,4 @@
-"""Which photographs are learned and which are held out, with those that belong together on one side."""
+"""Splits photographs into training and held-out lists, and keeps those that belong together on one side."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from acne_edge.grading import HAYASHI
 from acne_edge.training.config import TrainConfig
 from acne_edge.training.data.acne04 import Sample, read_samples
 
-GROUPS = Path(__file__).parents[1] / "acne04_subject_groups.csv"  # of the open photographs; `acne-edge subject-groups` wrote it
+GROUPS = Path(__file__).parents[1] / "acne04_subject_groups.csv"  # of ACNE04's open part, by `acne-edge subject-groups`
 
 
 def split(data: Path, config: TrainConfig) -> dict[str, list[Sample]]:
-    """The run's lists: `train`, `val` (groups kept together; empty if nothing is held out) and, for folds 1..4, `test`.
+    """The run's lists: `train`, `val` (groups kept whole; empty if nothing is held out) and, for folds 1..4, `test`.
 
-    `official`: ACNE04's own test list; groups are the known duplicates. `grouped`: the folds too are made of groups, which
-    are those of `subject_groups`, so that nobody is trained and tested on.
+    With the protocol `official`, the test list is ACNE04's own, and groups are the known duplicates. With `grouped`, the folds
+    too consist of groups, those of `subject_groups`, so that no person is in both training and test.
     """
     fold = config.cross_validation
     if config.protocol == "official":
@@ -63,7 +63,7 @@ def grouped_folds(
     if number < folds:
         raise UsageError(
             f"{len(samples)} photographs, {number} of grade {rarest} ({HAYASHI.labels[rarest]}), do not make {folds} parts with "
-            "every grade in each; take fewer parts (--val-folds; 0 holds nothing out), or more photographs"
+            "every grade in each; use fewer parts (--val-folds; 0 holds nothing out) or more photographs"
         )
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     return list(splitter.split(np.zeros(len(samples)), grades, groups))
@@ -72,7 +72,7 @@ def grouped_folds(
 def read_pairs(path: Path) -> list[tuple[str, str]]:
     """Pairs of names that show the same photograph, from the first two columns of a CSV file with a header.
 
-    None without the file. Raises UsageError if it is no CSV.
+    Empty without the file. Raises UsageError if it is not a CSV.
     """
     if not path.is_file():
         return []
@@ -80,7 +80,7 @@ def read_pairs(path: Path) -> list[tuple[str, str]]:
 
 
 def group_ids(names: Sequence[str], pairs: Iterable[tuple[str, str]]) -> NDArray[np.int64]:
-    """One group number a name; names connected by `pairs`, directly or through others, share it."""
+    """A group number for each name; names that `pairs` connect, directly or through others, share one."""
     parent = {name: name for name in names}
 
     def find(name: str) -> str:
@@ -97,9 +97,9 @@ def group_ids(names: Sequence[str], pairs: Iterable[tuple[str, str]]) -> NDArray
 
 
 def read_groups(names: Sequence[str], path: Path | None = None) -> NDArray[np.int64]:
-    """The group of each name, from rows `file,group` (None: the committed ones).
+    """The group of each name, from a CSV with rows `file,group` (None: the committed file).
 
-    Raises UsageError if they cannot be read, or for names not among them.
+    Raises UsageError if it cannot be read, or lacks a name.
     """
     path = path or GROUPS
     try:

@@ -1,1 +1,1 @@
-"""Questions asked of the training: what settings are worth, where a network looks, who looks alike."""
+"""Studies of training: comparisons of settings, analyses of finished networks, and photographs of one person."""

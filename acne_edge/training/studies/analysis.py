@@ -1,4 +1,4 @@
-"""What a finished run can and cannot do: where it sees lesions, what it makes of clear skin, and whether it reads the source."""
+"""Analyses finished runs: where they see lesions, what they count on clear skin, and whether they detect the source."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ Outputs = dict[str, NDArray[np.float32]]  # grade_probs [N, G], count_probs [N, 
 
 
 def analyse(runs: Sequence[Path], data: Path, part: str = "val") -> dict[str, Any]:
-    """JSON results of runs, together, on the `val` or `test` photographs of each; see the functions below for each figure.
+    """JSON-ready results of runs, taken together, on the `val` or `test` photographs of each; the functions below explain them.
 
-    A photograph that several runs held out, as some stand on two test lists, is judged by the first of them.
+    If several runs held out a photograph (some are on two test lists), the first one judges it.
     """
     measured: list[_Measured] = []
     for run in runs:
@@ -57,13 +57,13 @@ def analyse(runs: Sequence[Path], data: Path, part: str = "val") -> dict[str, An
             **risk_coverage(outcome.grade == outcome.true_grade, outcome.grade_probs.max(1)),
         },
         "subsets": {name: _subset(outcome.take(np.nonzero(mask)[0])) for name, mask in masks.items() if mask.any()},
-        # Features of one network mean nothing to another.
+        # Features are comparable only within one network.
         "source_probe": {name: float(np.mean([p[name] for p in probes])) for name in probes[0] if all(name in p for p in probes)},
     }
 
 
 class _Measured(NamedTuple):
-    """A run's photographs, and its network's outputs for them, for crops of them without a lesion, and its features of them."""
+    """A run's photographs, and its network's outputs and features for them, and its outputs for crops without a lesion."""
 
     samples: list[Sample]
     outputs: Outputs
@@ -81,7 +81,7 @@ def _run(run: Run, data: Path, part: str, taken: set[str]) -> _Measured:
 
 
 def clear_crops(samples: Sequence[Sample], images: NDArray[np.uint8], seed: int = 0) -> NDArray[np.uint8]:
-    """Crops of 30..50 % of the side, at the middle of the frame, that hold no lesion: as many images [n, S, S, 3] as have one."""
+    """Lesion-free crops of 30..50 % of the side near the middle of the frame: [n, S, S, 3], one from each image that has one."""
     rng = np.random.default_rng(seed)
     crops = []
     for sample, image in zip(samples, images, strict=True):
@@ -98,9 +98,9 @@ def clear_crops(samples: Sequence[Sample], images: NDArray[np.uint8], seed: int 
 
 
 def clear_skin(parts: Sequence[Outputs | None], labels: LabelledOutputs) -> dict[str, Any]:
-    """What is counted where no lesion is, of the networks' outputs for `clear_crops`.
+    """Lesions counted where there are none, from the networks' outputs for `clear_crops`.
 
-    By the lesion map, and as a device counts with constants fitted on `labels`, the outputs for the whole photographs.
+    Once by the lesion map, and once as a device counts, with constants fitted on `labels`, the outputs for whole photographs.
     """
     clear = [LabelledOutputs.of(o, [Label("", 0, 0)] * len(o["lesion_map"])) for o in parts if o is not None]
     if not clear:
@@ -128,7 +128,7 @@ def _crop(image: NDArray[np.uint8], low: NDArray[np.float64], side: float) -> ND
 def is_hospital(data: Path, samples: Sequence[Sample]) -> NDArray[np.bool_]:
     """Which photographs came from the hospital's camera; the others came from the web.
 
-    Raises UsageError if nothing says where one came from.
+    Raises UsageError if the source of one is not known.
     """
     sources = image_sources(data)
     missing = [s.name for s in samples if s.name not in sources]
@@ -150,9 +150,9 @@ def features(model: FusionModel, images: NDArray[np.uint8]) -> NDArray[np.float3
 
 
 def source_probe(features: NDArray[np.float32], counts: NDArray[np.int64], hospital: NDArray[np.bool_]) -> dict[str, float]:
-    """How well a linear probe tells hospital from web, by area under the ROC curve over 5 folds: from features, from the count.
+    """Area under the ROC curve of a linear probe for hospital against web, over 5 folds: from features, and from the count.
 
-    What the true count alone gives away is confounding in the data; what features give beyond it, they read elsewhere.
+    The true count's own score shows confounding in the data; a higher score of the features comes from other information.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score
@@ -172,7 +172,7 @@ def source_probe(features: NDArray[np.float32], counts: NDArray[np.int64], hospi
 
 
 def met_in_training(run: Run, samples: Sequence[Sample]) -> NDArray[np.bool_] | None:
-    """Which photographs have a look-alike (`subject_groups`) in the run's training list; None for photographs without groups."""
+    """Which photographs have one of the same subject group in the run's training list; None for photographs without groups."""
     trained = [label.name for label in run.labels("train")]
     try:
         groups = read_groups([*trained, *(s.name for s in samples)])

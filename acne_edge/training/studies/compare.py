@@ -1,4 +1,4 @@
-"""Versions of a network, or networks by different settings, beside each other on the same photographs."""
+"""Compares versions of a network, or networks with different settings, on the same photographs."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from acne_edge.fit.outputs import LabelledOutputs, OutOfFold
 from acne_edge.grading import HAYASHI
 from acne_edge.training.calibrate import cross_fitted
 
-DIVISIONS = 5  # into the parts that constants are fitted on and judge: each moves some photographs over a threshold
+DIVISIONS = 5  # random divisions into folds for fitting constants; results are means, because a division moves some grades
 
 
 def cross_fitted_outcomes(judged: LabelledOutputs, fitted_on: LabelledOutputs) -> list[Outcome]:
-    """What devices would make of the outputs `judged`, in each of `DIVISIONS` ways to divide the photographs.
+    """Results as on a device for the outputs `judged`, for each of `DIVISIONS` divisions of the photographs.
 
-    Calibration, decoding and uncertainty are those of a shipped file: fitted on other photographs of `fitted_on`, which holds the
-    same ones in the same order.
+    Calibration, decoding and uncertainty are fitted as for a shipped file, on other photographs of `fitted_on`, which must hold
+    the same photographs in the same order.
     """
     return [cross_fitted(fitted_on, seed=seed, judged=judged) for seed in range(DIVISIONS)]
 
 
 def compare(versions: Mapping[str, Sequence[Outcome]], repeats: int = REPEATS) -> dict[str, Any]:
-    """Figures of the `cross_fitted_outcomes` of each version, and what all but the first change against that.
+    """Figures of each version's `cross_fitted_outcomes`, and the changes of each later version against the first.
 
-    Means over the divisions, with 95 % bootstrap intervals over photographs, which are the same in all versions.
+    They are means over the divisions, with 95 % bootstrap intervals; each sample of photographs is the same for all versions.
     """
     first, *others = versions
     pairs = {name: list(zip(versions[first], versions[name], strict=True)) for name in others}
@@ -43,17 +43,17 @@ def compare(versions: Mapping[str, Sequence[Outcome]], repeats: int = REPEATS) -
 
 
 def compare_files(files: Sequence[Path], repeats: int = REPEATS) -> dict[str, Any]:
-    """`compare` the networks whose out-of-fold predictions the `files` hold, on the photographs that stand in all of them.
+    """`compare` the networks whose out-of-fold predictions are in `files`, on the photographs that all files have.
 
-    The constants of each are fitted on other photographs of its own file, whether the others have these or not. Raises UsageError
-    if a file cannot be read, is given twice, or no photograph stands in all.
+    Each network's constants are fitted on other photographs of its own file, including those that other files lack. Raises
+    UsageError if a file cannot be read, is given twice, or no photograph is in all of them.
     """
     if len(set(files)) < len(files):
         raise UsageError(f"{max(files, key=files.count)}: given twice; nothing to compare it with")
     predicted = {str(path): OutOfFold.load(path) for path in files}
     shared = set.intersection(*(set(p.names) for p in predicted.values()))
     if not shared:
-        raise UsageError(f"{' and '.join(predicted)}: no photograph stands in all of them")
+        raise UsageError(f"{' and '.join(predicted)}: no photograph is in all of them")
     versions = {}
     for name, p in predicted.items():
         where = np.array([p.names.index(photograph) for photograph in sorted(shared)])
@@ -62,7 +62,7 @@ def compare_files(files: Sequence[Path], repeats: int = REPEATS) -> dict[str, An
 
 
 def markdown(results: Mapping[str, Any]) -> str:
-    """The figures as a Markdown table, and a line of changes for each version but the first."""
+    """The figures as a Markdown table, and a line of changes for each version after the first."""
     shown = {
         "accuracy": "accuracy", "balanced": "balanced_accuracy", "QWK": "qwk", "MAE": "mae", "RMSE": "rmse",
         "interval coverage": "interval_coverage", "ECE": "ece",

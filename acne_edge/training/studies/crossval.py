@@ -1,8 +1,8 @@
-"""Cross-validation: rows of settings x folds, each a resumable run, and their tables in the form of the acne-grading literature.
+"""Cross-validation: one resumable run per row of settings and fold, and tables in the form of the acne-grading literature.
 
-A fold's test list is looked at once, by the last epoch. How count and grade are read off the outputs, the temperature and the
-conformal constants are fitted on the fold's inner validation images; where nothing is held out for that, on what the other folds'
-runs predict for their own test images, so that no image has a part in the constants that it is judged by.
+A fold's test list is evaluated once, after the last epoch. Decoding, temperature and conformal constants are fitted on the fold's
+inner validation images. If it has none, they are fitted on the other folds' predictions for their own test images. So no image
+influences the constants that it is judged by.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from acne_edge.training.config import TrainConfig, renamed
 from acne_edge.training.loop import Trainer
 from acne_edge.training.run import Run, read_json, shared_settings
 
-Overrides = Mapping[str, Any]  # what a row of a table sets otherwise than the settings that all rows share
+Overrides = Mapping[str, Any]  # settings in which a row differs from those that all rows share
 
 logger = logging.getLogger(__name__)
 
@@ -45,11 +45,11 @@ STUDIES: dict[str, dict[str, Overrides]] = {
     "boxes": {"with boxes": {}, "without boxes": {"density_weight": 0.0, "zoom": 0.0, "mix": 0.0}},
 }
 FOLDS = (1, 2, 3, 4)
-COVERAGES = (0.5, 0.7, 0.8, 0.9, 1.0)  # shares of photographs, the most confident, whose error the tables give
+COVERAGES = (0.5, 0.7, 0.8, 0.9, 1.0)  # the tables give the error of these shares of the most confident photographs
 
 
 def fold_run(out: Path, config: TrainConfig, overrides: Overrides) -> Run:
-    """Where a row's fold is trained: by its settings, so that rows of several studies with the same settings share a run."""
+    """The run of a row's fold. Its folder's name follows from the settings, so studies share runs with the same settings."""
     name = "-".join(f"{key}={value}" for key, value in sorted(overrides.items())) or "base"
     return Run(out / config.protocol / name / f"fold-{config.cross_validation}")
 
@@ -60,7 +60,7 @@ def fold_configs(base: TrainConfig, overrides: Overrides) -> dict[int, TrainConf
 
 
 def finished_runs(base: TrainConfig, overrides: Overrides, out: Path) -> dict[int, Run]:
-    """The runs of a row that have ended, by fold."""
+    """The finished runs of a row, by fold."""
     configs = fold_configs(base, overrides)
     runs = {fold: fold_run(out, config, overrides) for fold, config in configs.items()}
     return {fold: run for fold, run in runs.items() if finished(run, configs[fold])}
@@ -82,9 +82,9 @@ def train_rows(
     out: Path,
     device: str = "auto",
 ) -> None:
-    """Train every row on every fold; runs that are finished are kept, one that was stopped goes on.
+    """Train every row on every fold; finished runs are kept, and a stopped run is resumed.
 
-    `weights` is a folder of ImageNet weights, that of an earlier cross-validation, whose runs are gone on from, or None.
+    `weights` is a folder of ImageNet weights, the folder of an earlier cross-validation whose runs are continued, or None.
     """
     for fold in folds:
         for label, overrides in rows.items():
@@ -103,12 +103,12 @@ def initial_weights(weights: Path | None, config: TrainConfig, overrides: Overri
         return weights
     model = fold_run(weights, config, overrides).model
     if not model.is_file():
-        raise UsageError(f"{model}: there is no such run to go on from; finish the earlier cross-validation first")
+        raise UsageError(f"{model}: there is no such run to continue from; finish the earlier cross-validation first")
     return model
 
 
 def constants_data(runs: Mapping[int, Run], fold: int) -> LabelledOutputs:
-    """What a fold's constants are fitted on: its validation images, or the other folds' test images that are not its own too.
+    """The outputs that a fold's constants are fitted on: its validation images, or the other folds' test images without its own.
 
     Raises UsageError if there are neither.
     """
@@ -129,9 +129,9 @@ def constants_data(runs: Mapping[int, Run], fold: int) -> LabelledOutputs:
 def summarize(
     base: TrainConfig, rows: Mapping[str, Overrides], folds: Iterable[int], out: Path, repeats: int = REPEATS
 ) -> dict[str, Any]:
-    """The JSON-ready results of those runs under `out` that are finished; rows without any are left out.
+    """JSON-ready results of the finished runs under `out`; rows without finished runs are left out.
 
-    Of a row whose runs are gone from `out` the results that an earlier table there has of the same settings and folds are kept.
+    If a row's runs are gone from `out`, its results in an earlier table with the same settings and folds are kept.
     """
     folds = sorted(set(folds))
     table, earlier = [], earlier_rows(base, out)
@@ -147,7 +147,7 @@ def summarize(
 
 
 def _measured(runs: Mapping[int, Run], folds: list[int], repeats: int) -> dict[str, Any]:
-    """Figures of a row on the test images of its `folds`, each by constants fitted on other images."""
+    """A row's figures on the test images of its `folds`, each fold with constants fitted on other images."""
     parts: dict[int, Outcome] = {}
     for fold in folds:
         constants = Postprocessing.fit(constants_data(runs, fold), LEVEL, "images outside the fold's test list")
@@ -171,7 +171,7 @@ def _measured(runs: Mapping[int, Run], folds: list[int], repeats: int) -> dict[s
 
 
 def earlier_rows(base: TrainConfig, out: Path) -> list[dict[str, Any]]:
-    """The rows of all tables in `out` whose runs had the settings `base`. Raises UsageError if one cannot be read."""
+    """The rows of all tables in `out` whose runs had the settings `base`. Raises UsageError for an unreadable table."""
     rows: list[dict[str, Any]] = []
     for path in sorted(out.glob(f"*-{base.protocol}*.json")):
         table = read_json(path, "a table of acne-edge crossval; move it away")
@@ -184,15 +184,15 @@ def earlier_rows(base: TrainConfig, out: Path) -> list[dict[str, Any]]:
 
 
 def table_name(study: str, base: TrainConfig, folds: Iterable[int]) -> str:
-    """What a study's tables are called: those of some folds do not stand where those of all folds do."""
+    """The name of a study's tables; tables of some folds have another name than those of all folds."""
     some = sorted(set(folds))
     return f"{study}-{base.protocol}" + ("" if some == sorted(FOLDS) else f"-fold-{'-'.join(map(str, some))}")
 
 
 def write_out_of_fold(base: TrainConfig, rows: Mapping[str, Overrides], out: Path) -> None:
-    """For each row that is finished on all folds, what its runs predict for the photographs that they had not seen.
+    """Write, for each row that is finished on all folds, its runs' predictions for their test photographs.
 
-    It stands beside the folds: what a run of these settings on all photographs gets its constants from.
+    The file is beside the folds. A run of these settings on all photographs gets its constants from it.
     """
     for overrides in rows.values():
         runs = finished_runs(base, overrides, out)

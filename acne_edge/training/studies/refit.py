@@ -1,8 +1,9 @@
-"""Going on from a run with the photographs that it held out, so that a model of all photographs still has honest figures.
+"""Continues a run with the photographs that it held out, so that a model of all photographs still has honest figures.
 
-What was held out is divided into parts, known duplicates kept together. For each part one run goes on without it, and is measured
-on it by its last epoch; the last run, by the same settings, goes on with all. So no figure is of photographs that its run, or the
-one before it, had seen; and the runs that measure have nearly as many photographs as the last one.
+The held-out photographs are divided into parts, with known duplicates together. For each part, one run continues without it and
+is measured on it after the last epoch. A last run with the same settings continues with all parts. So every figure is for
+photographs that neither the run nor its predecessor had seen, and the measuring runs train on nearly as many photographs as the
+last one.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ def refit(
     parts: int,
     device: str = "auto",
 ) -> None:
-    """Train `out/part-1` and so on, then `out/all`; what is finished is kept, one that was stopped goes on.
+    """Train `out/part-1` and so on, then `out/all`; finished runs are kept, and a stopped run is resumed.
 
-    Settings are those of `earlier`, with those of the YAML file `config` over them. `out/out_of_fold.npz` is what the parts' runs
-    predict for their parts. Raises UsageError if `earlier` is no finished run or held nothing out.
+    Settings are those of `earlier`, overridden by the YAML file `config`. `out/out_of_fold.npz` holds each part's predictions by
+    the run without it. Raises UsageError if `earlier` is not a finished run or held nothing out.
     """
     begun = Run(earlier)
     for file in (begun.results_file, begun.model, begun.list_file("train"), begun.list_file("val")):
         if not file.is_file():
-            raise UsageError(f"{earlier}: no finished run that held photographs out, as there is no {file.name}")
+            raise UsageError(f"{earlier}: not a finished run that held photographs out: it has no {file.name}")
     trained, held = (read_samples(data, begun.list_file(part).resolve()) for part in ("train", "val"))
     base = TrainConfig.from_dict({**begun.results()["config"], **(read_yaml(config) if config else {}), "val_folds": parts})
 

@@ -1,9 +1,9 @@
-"""Subject groups in ACNE04: photographs of one person or one session, found by similarity and by their numbers.
+"""Finds subject groups in ACNE04, photographs of one person or session, by similarity and by their numbers.
 
-ACNE04 names no patients. Two photographs belong together if they are known duplicates, if their features are very similar, or
-if their numbers in the file name are next to each other and their features are fairly similar (the two sides of a face were
-often numbered one after the other). Groups are what such pairs connect. Features are those of the ImageNet networks that
-training starts from, of the photograph and of its mirror image; nothing was learned from labels.
+ACNE04 names no patients. Two photographs belong together if they are known duplicates, if their features are very similar, or if
+their file names have neighbouring numbers and their features are fairly similar (the two sides of a face often have consecutive
+numbers). Photographs that such pairs connect form a group. Features come from the ImageNet networks that training starts from,
+for the photograph and its mirror image; labels are not used.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from acne_edge.training.data import group_ids
 from acne_edge.training.model import FusionModel, ModelConfig, Normalize
 from acne_edge.training.weights import load_imagenet
 
-ANYWHERE = 0.5  # similarity; pairs above, looked at by eye, showed one person, or strangers in one unusual setting
-NEIGHBOURS = 0.25  # similarity of pairs whose numbers are at most NEAR apart: mostly the two sides of one face
+ANYWHERE = 0.5  # similarity; on inspection, pairs above it showed one person, or different people in one unusual setting
+NEIGHBOURS = 0.25  # similarity for pairs whose numbers are at most NEAR apart: mostly the two sides of one face
 NEAR = 2
 COMPONENTS = 96
 
@@ -37,10 +37,10 @@ def find_groups(names: Sequence[str], similar: NDArray[np.float32], pairs: Itera
 
 
 def similarity(features: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Mean cosine over several kinds of features, each [2, N, D] of the photographs and their mirror images -> [N, N].
+    """Mean cosine similarity over kinds of features, each [2, N, D] for the photographs and their mirror images -> [N, N].
 
-    Each kind is centred, reduced to its principal components and half whitened (divided by the root of their deviation), so
-    that what all faces share does not count. A pair's similarity is the larger of straight and mirrored.
+    Each kind is centred, reduced to its principal components and half whitened (divided by the root of their deviation), which
+    removes what all faces share. A pair's similarity is the larger of the plain and the mirrored one.
     """
     kinds = []
     for kind in features:

@@ -1,4 +1,4 @@
-"""What of the TensorRT backend needs no TensorRT: the engine file, its key, the cache, and the calls, against a stand-in."""
+"""The TensorRT backend without TensorRT: the engine file, its key, the cache, and the calls, against a stand-in."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_no_changed_byte_goes_unnoticed(place: int, change: int) -> None:
     except AcneEdgeError:
         return
     # A character inside the header's texts: the engine is whole, and its key or manifest says something else, or that it is of
-    # another minor version of the schema, which readers pass over.
+    # another minor version of the schema, which readers accept.
     assert engine.plan == ENGINE.plan
     assert (engine.key, engine.manifest) != (BUILD, MANIFEST) or b'"schema":"1.1"' not in data
 

@@ -34,6 +34,14 @@ def test_at_the_networks_size_training_has_the_pixels_that_a_device_gives_to_the
     np.testing.assert_array_equal(load_images([photograph], grader.manifest.input.height), packed[0])
 
 
+def test_what_stands_around_a_photograph_training_sees_whole_as_boxes_are_of_it(tmp_path: Path) -> None:
+    picture = np.full((300, 300, 3), 255, np.uint8)
+    picture[60:240, 60:240] = drawing.face(5, 0, 180, 180)
+    path = tmp_path / "framed.png"
+    path.write_bytes(drawing.encode(picture))
+    np.testing.assert_array_equal(load_images([Sample(path.name, path, 0, 5)], 64)[0], preprocess.resize(picture, 64, 64))
+
+
 def test_what_training_keeps_larger_comes_from_the_photograph_that_a_device_decodes(
     photograph: Sample, grader: AcneGrader
 ) -> None:

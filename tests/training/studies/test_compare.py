@@ -35,7 +35,7 @@ def predicted() -> LabelledOutputs:
 
 @pytest.fixture(scope="module")
 def read(predicted: LabelledOutputs) -> list[Outcome]:
-    """What devices make of them."""
+    """The results as on devices."""
     return cross_fitted_outcomes(predicted, predicted)
 
 
@@ -105,7 +105,7 @@ def test_files_are_compared_on_the_photographs_that_both_have_by_name(predicted:
 
 def test_files_without_a_common_photograph_are_refused(predicted: LabelledOutputs, tmp_path: Path) -> None:
     files = [saved(tmp_path / f"{kind}.npz", predicted, [f"{kind}{i}" for i in range(160)]) for kind in ("a", "b")]
-    with pytest.raises(UsageError, match="no photograph stands in all of them"):
+    with pytest.raises(UsageError, match="no photograph is in all of them"):
         compare_files(files)
 
 

@@ -104,7 +104,7 @@ def test_runs_go_on_from_those_of_an_earlier_cross_validation(data: Path, out: P
     assert crossval.initial_weights(data, config, {}) == data, "no cross-validation: a folder of ImageNet weights"
     earlier = crossval.initial_weights(out, config, ROWS["ViT"])
     assert earlier == crossval.fold_run(out, config, ROWS["ViT"]).model
-    with pytest.raises(UsageError, match="no such run to go on from"):
+    with pytest.raises(UsageError, match="no such run to continue from"):
         crossval.initial_weights(out, config, {"loss": "report"})
     longer = TrainConfig(**{**QUICK, "train_size": 64})
     crossval.train_rows(longer, {"ViT": ROWS["ViT"]}, [1], data, out, tmp_path, "cpu")

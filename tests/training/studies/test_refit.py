@@ -36,7 +36,7 @@ def earlier(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def out(data: Path, earlier: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """That run, extended by the command."""
+    """That run, continued by the command."""
     out = tmp_path_factory.mktemp("extended")
     (out / "settings.yaml").write_text("lr: 1e-5\n")
     words = ["refit", earlier, "--data", data, "--out", out, "--config", out / "settings.yaml", "--device", "cpu"]
@@ -83,5 +83,5 @@ def test_what_is_finished_is_kept(data: Path, earlier: Path, out: Path, caplog: 
 
 def test_a_run_that_held_nothing_out_cannot_be_extended(data: Path, out: Path, tmp_path: Path) -> None:
     for run in (out / "all", tmp_path):
-        with pytest.raises(UsageError, match="no finished run that held photographs out"):
+        with pytest.raises(UsageError, match="not a finished run that held photographs out"):
             refit(run, data, tmp_path / "out", None, 2, "cpu")
