@@ -190,7 +190,10 @@ TEST(Api, TellsWhatIsUnfamiliarAsPython) {
         const json ours = to_json(result.get(), nullptr, false);
         comparison.expect_same(ours, expected["prediction"]);
         EXPECT_NEAR(result->unfamiliarity, ours["unfamiliarity"].get<double>(), 0.0005);
-        EXPECT_EQ(result->unfamiliarity > 1, result->abstained != nullptr && std::string(result->abstained) == "unfamiliar");
+        const std::string abstained = result->abstained != nullptr ? result->abstained : "";
+        if (abstained != "blank") {  // which is said first
+            EXPECT_EQ(result->unfamiliarity > 1, abstained == "unfamiliar");
+        }
         unfamiliar += result->unfamiliarity > 1;
     }
     EXPECT_GT(unfamiliar, 0);
