@@ -174,6 +174,8 @@ class AcneGrader:
             scale=self.scale,
             decoding=manifest.decoding,
             uncertainty=manifest.uncertainty,
+            unfamiliarity=None if outputs.unfamiliarity is None else float(outputs.unfamiliarity[0]),
+            familiarity=manifest.familiarity,
         )
         image = ImageSize(photograph.width, photograph.height, photograph.crop)
         lesions = locate(lesion_map, manifest.positions.threshold)
@@ -191,6 +193,7 @@ class AcneGrader:
             scale=self.scale.name,
             quality=capture,
             abstained=abstained,
+            unfamiliarity=result.unfamiliarity,
             model=self.model,
             timings=clock.finish(),
             image=image,
@@ -248,7 +251,7 @@ class AcneGrader:
         """Predict frame by frame: the newest frame of a camera or network stream, every frame of a video file.
 
         If a live source goes away, the stream waits for it, and the logger `acne_edge` says so. Frames of poor quality are
-        predicted (or, with `fail`, become failures), but do not enter the smoothed values.
+        predicted (or, with `fail`, become failures), but do not enter the smoothed values; nor do unfamiliar ones.
 
         Args:
             source: camera number, URL, device, path of a video file, or a `Camera`.

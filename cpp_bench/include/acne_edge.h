@@ -171,6 +171,8 @@ typedef struct acne_edge_result {
     int32_t crop_top;          /* were cut off, and else all of it */
     int32_t crop_right;        /* the first column to the right of it */
     int32_t crop_bottom;       /* the first row below it */
+    double unfamiliarity;      /* how far the photograph's features lie from those learned, 0 and more; over 1 it is unfamiliar;
+                                  under 0 where the model does not tell */
 } acne_edge_result;
 
 /* The library's version, as "0.1.0". Never null, never freed. */

@@ -64,7 +64,8 @@ AT(acne_edge_result, crop_left, 56 + 9 * POINTER);
 AT(acne_edge_result, crop_top, 60 + 9 * POINTER);
 AT(acne_edge_result, crop_right, 64 + 9 * POINTER);
 AT(acne_edge_result, crop_bottom, 68 + 9 * POINTER);
-_Static_assert(sizeof(acne_edge_result) == 72 + 9 * POINTER, "acne_edge_result has grown: add the field's line");
+AT(acne_edge_result, unfamiliarity, 72 + 9 * POINTER);
+_Static_assert(sizeof(acne_edge_result) == 80 + 9 * POINTER, "acne_edge_result has grown: add the field's line");
 
 IS(ACNE_EDGE_STATUS_OK, 0);
 IS(ACNE_EDGE_STATUS_INTERNAL, 1);

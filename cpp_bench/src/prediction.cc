@@ -89,6 +89,7 @@ std::string to_json(const Prediction& prediction, const std::optional<std::strin
         {"lesions", lesions_json(prediction.lesions)},
         {"quality", quality_json(prediction.quality)},
         {"abstained", result.abstained ? json(result.abstained) : json(nullptr)},
+        {"unfamiliarity", result.unfamiliarity < 0 ? json(nullptr) : json(round_decimals(result.unfamiliarity, 3))},
         {"model",
          {{"name", prediction.model.name},
           {"version", prediction.model.version},
