@@ -77,7 +77,7 @@ def test_every_key_is_used() -> None:
 
 
 def test_every_code_has_words() -> None:
-    reasons = ("BLANK", "LOW_RESOLUTION", "TOO_DARK", "TOO_BRIGHT", "BLURRED", "NO_SKIN")
+    reasons = ("BLANK", "LOW_RESOLUTION", "TOO_DARK", "TOO_BRIGHT", "BLURRED", "NOISY", "COMPRESSED", "NO_SKIN")
     codes = {getattr(quality, name) for name in reasons}
     for language in LANGUAGES:
         known = texts(language)
