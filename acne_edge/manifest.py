@@ -16,13 +16,14 @@ from acne_edge import framing
 from acne_edge.difference import RULE as PAIR_RULE
 from acne_edge.difference import PairUncertainty
 from acne_edge.errors import ManifestError
-from acne_edge.grading import CountCorrection, CountDecoding, SeverityScale, Uncertainty
+from acne_edge.grading import CountCorrection, CountDecoding, Familiarity, SeverityScale, Uncertainty
 from acne_edge.positions import CROSS, PositionDecoding
 
 SCHEMA = "1.1"  # a minor version adds fields that a reader may ignore; `requires` names those that it may not
 MAX_CHARS = 256 * 1024
 CORRECTION = "count-correction-1"  # a reader that ignores it gives the count of another camera
-UNDERSTOOD = (framing.RULE, CORRECTION)  # features that this version knows and a model may require
+FAMILIARITY = "familiarity-1"  # a reader that ignores it grades what is no face
+UNDERSTOOD = (framing.RULE, FAMILIARITY, CORRECTION)  # features that this version knows and a model may require
 MAX_REQUIRED = 64
 
 
@@ -53,6 +54,7 @@ class Manifest:
     decoding: CountDecoding = field(default_factory=CountDecoding)
     uncertainty: Uncertainty = field(default_factory=Uncertainty)
     positions: PositionDecoding = field(default_factory=PositionDecoding)
+    familiarity: Familiarity | None = None  # None: the graph has no output for it
     licence: str = ""
     intended_use: str = ""
     training: dict[str, Any] = field(default_factory=dict)
@@ -70,7 +72,7 @@ class Manifest:
     def to_json(self) -> str:
         """The JSON text with sorted keys, so that equal manifests are equal bytes."""
         values = {"schema": SCHEMA, **asdict(self)}
-        for name in ("correction", "pairs"):
+        for name in ("familiarity", "correction", "pairs"):
             if values[name] is None:
                 del values[name]
         return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -100,6 +102,7 @@ class Manifest:
             decoding=_decoding(top.section("decoding")),
             uncertainty=_uncertainty(top.section("uncertainty")),
             positions=_positions(top.section("positions")) if "positions" in top.value else PositionDecoding(),
+            familiarity=_familiarity(top.section("familiarity")) if "familiarity" in top.value else None,
             licence=top.text("licence"),
             intended_use=top.text("intended_use"),
             training=top.mapping("training"),
@@ -115,6 +118,8 @@ class Manifest:
             )
         if (manifest.correction is None) == (CORRECTION in requires):
             raise ManifestError(f"manifest.correction goes with {CORRECTION!r} in manifest.requires")
+        if FAMILIARITY in requires and manifest.familiarity is None:
+            raise ManifestError(f"manifest.familiarity is missing; the model requires {FAMILIARITY!r}")
         return manifest
 
 
@@ -264,3 +269,7 @@ def _pairs(reader: _Reader) -> PairUncertainty:
     if not scores[0] >= 0 or scores[-1] > 1e6 or any(a > b for a, b in pairwise(scores)):
         raise ManifestError("manifest.pairs.scores: expected numbers of 0 and more that do not decrease")
     return PairUncertainty(levels, scores, reader.text("fitted_on"), reader.choice("rule", PAIR_RULE))
+
+
+def _familiarity(reader: _Reader) -> Familiarity:
+    return Familiarity(threshold=reader.number("threshold", 1e-6, 1e6), fitted_on=reader.text("fitted_on"))
