@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from acne_edge import framing, preprocess
 from acne_edge import image as images
-from acne_edge.errors import AcneEdgeError, UsageError
+from acne_edge.backends.base import Outputs
+from acne_edge.errors import AcneEdgeError, ImageError, UsageError
 from acne_edge.evaluation.bootstrap import Figure, bootstrap
 from acne_edge.evaluation.labels import Label
 from acne_edge.evaluation.outcome import Outcome, figures
@@ -80,12 +81,23 @@ def outputs_of(
             errors.append(error)
             continue
         photograph = framing.cut(path, decoded, min_side) if grader.manifest.is_framed else framing.uncut(decoded)
-        found.append(grader.infer(preprocess.pack([photograph.pixels], spec.height, spec.width)))
+        outputs = grader.infer(preprocess.pack([photograph.pixels], spec.height, spec.width))
+        if is_unfamiliar(outputs, grader.manifest):
+            errors.append(ImageError(f"{path}: looks like nothing that the model learned; it is left out"))
+            continue
+        found.append(outputs)
         kept.append(label)
     if len(kept) < LEAST:
         raise UsageError(f"{folder}: {len(kept)} of {len(labels)} photographs can be used; at least {LEAST} are needed")
     names = ("grade_probs", "count_probs", "lesion_map")
     return LabelledOutputs.of({name: np.concatenate([getattr(o, name) for o in found]) for name in names}, kept), errors
+
+
+def is_unfamiliar(outputs: Outputs, manifest: Manifest) -> bool:
+    """Whether a model that can tell gives the one photograph no count."""
+    if outputs.unfamiliarity is None or manifest.familiarity is None:
+        return False
+    return float(outputs.unfamiliarity[0]) > manifest.familiarity.threshold
 
 
 def adapt(data: LabelledOutputs, manifest: Manifest, fitted_on: str, seed: int = 0) -> Adapted:

@@ -16,7 +16,6 @@ from acne_edge.followup.timeline import Event, Photograph, Timeline
 from acne_edge.grading import SeverityScale
 from acne_edge.manifest import Manifest
 from acne_edge.prediction import Failure, Prediction
-from acne_edge.quality import BLANK
 from acne_edge.report import change, charts, words
 from acne_edge.report.page import picture_data, render
 
@@ -82,7 +81,7 @@ def _view(
     t: Catalogue,
     pictures: bool,
 ) -> dict[str, Any]:
-    counted = [(s.photograph.day, s.result) for s in seen if s.result.ok and s.result.abstained != BLANK]
+    counted = [(s.photograph.day, s.result) for s in seen if s.result.ok and s.result.is_counted]
     first = seen[0].result
     rows = []
     for i, one in enumerate(seen):
@@ -113,7 +112,7 @@ def _row(one: Seen, since: Change | None, scale: SeverityScale, t: Catalogue, pi
     row["since"], row["change"] = _since(since, t)
     if not result.ok:
         return {**row, "note": result.error.message}
-    if result.abstained != BLANK:
+    if result.is_counted:
         interval = result.count_interval
         row["count"] = str(result.rounded_count)
         row["interval"] = t("change.range", low=interval.low, high=interval.high, level=f"{100 * interval.level:.0f}")
