@@ -147,6 +147,14 @@ def test_what_makes_no_sense_is_one_line(run: Run, arguments: tuple[str, ...], s
     assert len(err.splitlines()) == 1
 
 
+def test_without_a_port_two_servers_take_two() -> None:
+    pytest.importorskip("uvicorn")
+    from acne_edge.serve.server import listen
+
+    with listen("127.0.0.1") as one, listen("127.0.0.1") as other:
+        assert one.getsockname()[1] != other.getsockname()[1]
+
+
 def test_a_port_that_is_taken_is_said(run: Run) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
