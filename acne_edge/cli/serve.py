@@ -109,12 +109,19 @@ def _run(
     grader.warmup()
     engine = Engine(grader, settings.workers, settings.places)
     study = Study(directory, kept, engine, settings.blind)
-    _say(server.url(listening, settings, TOKEN not in os.environ), settings, directory)
-    if open_browser:
-        import webbrowser
 
-        webbrowser.open(server.url(listening, settings))
-    server.run(app.create(study, settings), listening, certificate, engine.drain)
+    def ready() -> None:
+        _say(server.url(listening, settings, TOKEN not in os.environ), settings, directory)
+        if open_browser:
+            import webbrowser
+
+            webbrowser.open(server.url(listening, settings))
+
+    try:
+        server.run(app.create(study, settings), listening, certificate, engine.drain, ready)
+    finally:  # a signal may come before the application has started, which else closes them
+        study.close()
+        engine.close()
 
 
 def _token(no_token: bool) -> dict[str, str | None]:

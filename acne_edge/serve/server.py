@@ -63,8 +63,12 @@ def run(
     listening: socket.socket,
     certificate: tuple[Path, Path] | None = None,
     stopping: Callable[[], None] = lambda: None,
+    ready: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM. `stopping` is called at once then, before requests have ended."""
+    """Serve until SIGINT or SIGTERM. `stopping` is called at once then, before requests have ended.
+
+    `ready` is called once a signal ends the server well; whoever is told the address by it may send one.
+    """
     server = configured(app, certificate)
 
     def stop(*_: object) -> None:
@@ -74,6 +78,7 @@ def run(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+    ready()
     asyncio.run(server.serve([listening]))
 
 

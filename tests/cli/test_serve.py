@@ -68,6 +68,12 @@ def test_the_address_that_is_printed_lets_in_and_a_signal_ends_well(photo: Path,
     assert (photo.parent / "acne-edge.sqlite").exists()
 
 
+def test_a_signal_right_after_the_address_ends_well_too(photo: Path, servers: list[Server]) -> None:
+    server = Server(photo.parent)
+    servers.append(server)
+    assert server.end(signal.SIGINT)[0] == 0
+
+
 def test_a_token_of_ones_own_is_not_printed(photo: Path, servers: list[Server]) -> None:
     server = Server(photo.parent)
     servers.append(server)
