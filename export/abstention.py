@@ -86,7 +86,7 @@ def table(patch: dict[str, Any]) -> str:
     found, threshold = patch["metrics"]["abstention"], patch["uncertainty"]["abstain_below"]
     lines = [
         f"no grade below a probability of {number(threshold, 3)} (0: nothing is gained); {found['split']}",
-        f"without a grade: {_percent(found['withheld'])} % of the photographs; {_percent(found['wrong'])} % of these are graded wrong",
+        f"without a grade: {_percent(found['withheld'])} % of the photographs; of these, {_percent(found['wrong'])} % are wrong",
         f"the others, against all: accuracy {_percent(found['rise'], 2)} points, MAE {_plain(found['mae_rise'], 3)} lesions",
         "",
         "| the surest | accuracy, % | MAE, lesions |",
