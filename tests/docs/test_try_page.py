@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import runpy
 import threading
@@ -27,9 +28,9 @@ from tests.docs.pages import ROOT
 
 SOURCE = ROOT / "docs" / "try"
 SCRIPT = runpy.run_path(str(ROOT / "scripts" / "try-page"))
-SIZES = ((576, 640), (256, 256), (300, 200), (255, 700), (1000, 333), (128, 128), (1201, 1003), (40, 600))
+SIZES = ((576, 640), (256, 256), (300, 200), (255, 700), (700, 333), (128, 128), (40, 600))
 ROUNDED = 0 if int(PIL.__version__.split(".")[0]) >= 13 else 1  # Pillow before 13 may take the passes in another order
-CLOSE = 0.05  # lesions
+CLOSE, TYPICAL = 0.1, 0.05  # lesions; INT8 kernels differ by as much between processors, and between a runtime's own settings
 
 
 class Served:
@@ -84,18 +85,21 @@ def stages(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def run(page: Any, module: str, function: str, *arguments: Any) -> Any:
     """A stage's result in the browser; arrays [H, W, 3] go there and come back as images."""
     given = [
-        {"rgb": base64.b64encode(a.tobytes()).decode(), "width": a.shape[1], "height": a.shape[0]} if isinstance(a, np.ndarray) else a
+        {"rgb": base64.b64encode(a.tobytes()).decode(), "width": a.shape[1], "height": a.shape[0]}
+        if isinstance(a, np.ndarray)
+        else a
         for a in arguments
     ]
     result = page.evaluate(
         """async ({ module, name, given }) => {
-            const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-            const values = given.map((v) => (v?.rgb === undefined ? v : { ...v, data: bytes(v.rgb) }));
+            const unpacked = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+            const values = given.map((v) => (v?.rgb === undefined ? v : { ...v, data: unpacked(v.rgb) }));
             const found = (await import(`/${module}.js`))[name](...values);
             const image = found?.pixels ?? found;
             if (!(image?.data instanceof Uint8Array)) return found;
             let text = "";
-            for (let at = 0; at < image.data.length; at += 8192) text += String.fromCharCode(...image.data.subarray(at, at + 8192));
+            const step = 8192, bytes = image.data;
+            for (let i = 0; i < bytes.length; i += step) text += String.fromCharCode(...bytes.subarray(i, i + step));
             return { ...found, width: found.width, height: found.height, size: [image.width, image.height], rgb: btoa(text) };
         }""",
         {"module": module, "name": function, "given": given},
@@ -118,7 +122,9 @@ def test_resizing_is_pillows(stages: Any, size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_quality_is_the_same(stages: Any, size: tuple[int, int]) -> None:
-    for seed, picture in enumerate((drawing.face(9, 3, *size), drawing.face(9, 3, *size) // 5, np.full((*size, 3), 130, np.uint8))):
+    for seed, picture in enumerate(
+        (drawing.face(9, 3, *size), drawing.face(9, 3, *size) // 5, np.full((*size, 3), 130, np.uint8))
+    ):
         found, expected = run(stages, "quality", "assess", picture), quality.assess(picture)
         assert found["reasons"] == list(expected.reasons), seed
         assert {k: found[k] for k in ("short_side", "skin", "clipped")} == {
@@ -129,8 +135,10 @@ def test_quality_is_the_same(stages: Any, size: tuple[int, int]) -> None:
 
 
 AROUND = {
-    "nothing": lambda picture, rng: picture, "black": border(0.1, (0, 0, 0)), "grey": border(0.7, (128, 128, 128)),
-    "letterbox": letterbox(16, 9), "pillarbox": letterbox(9, 20), "screen": screenshot(dark=False), "dark screen": screenshot(dark=True),
+    "nothing": lambda picture, rng: picture,
+    "black": border(0.1, (0, 0, 0)), "grey": border(0.7, (128, 128, 128)),
+    "letterbox": letterbox(16, 9), "pillarbox": letterbox(9, 20),
+    "screen": screenshot(dark=False), "dark screen": screenshot(dark=True),
 }  # fmt: skip
 
 
@@ -145,11 +153,11 @@ def test_the_same_is_cut_off(stages: Any, around: str) -> None:
 
 @pytest.mark.parametrize("around", ["nothing", "grey", "screen"])
 def test_a_jpeg_is_cut_at_the_scale_at_which_it_is_decoded(stages: Any, around: str) -> None:
-    picture = AROUND[around](Image.fromarray(drawing.face(12, 6, 1300, 1500)), np.random.default_rng(2))
+    picture = AROUND[around](Image.fromarray(drawing.face(12, 6, 560, 1100)), np.random.default_rng(2))
     data = drawing.encode(picture, "JPEG", quality=95, subsampling=0)
-    whole = np.asarray(Image.open(__import__("io").BytesIO(data)))
-    expected = framing.photograph(data, 512)
-    found = run(stages, "framing", "frame", whole, 512, {"isJpeg": True, "isFramed": True})
+    whole = np.asarray(Image.open(io.BytesIO(data)))
+    expected = framing.photograph(data, 256)
+    found = run(stages, "framing", "frame", whole, 256, {"isJpeg": True, "isFramed": True})
     assert found["crop"] == (expected.crop and expected.crop._asdict())
     assert found["size"] == list(expected.pixels.size)
     assert np.abs(found["pixels"].astype(int) - np.asarray(expected.pixels)).mean() < 3
@@ -162,9 +170,7 @@ def test_interpretation_is_the_same(stages: Any) -> None:
         grades = rng.dirichlet(np.full(4, 0.5)).astype(np.float32).astype(np.float64)
         decoding = CountDecoding(("mean", "median")[turn % 2], float(rng.choice([0, 0.3])), float(rng.choice([0, 0.4, 1])))
         uncertainty = Uncertainty(0.9, rng.uniform(0.5, 2), rng.uniform(0.5, 1), rng.uniform(0.2, 1), rng.choice([0, 0.6]))
-        expected = interpret(
-            grades, counts, 11.5, native=HAYASHI, scale=HAYASHI, decoding=decoding, uncertainty=uncertainty
-        )  # fmt: skip
+        expected = interpret(grades, counts, 11.5, native=HAYASHI, scale=HAYASHI, decoding=decoding, uncertainty=uncertainty)
         constants = {"scale": {"lower": HAYASHI.lower}, "decoding": vars(decoding), "uncertainty": vars(uncertainty)}
         found = run(stages, "grading", "interpret", grades.tolist(), counts.tolist(), 11.5, constants)
         assert found["count"] == pytest.approx(expected.count, abs=1e-9)
@@ -227,7 +233,9 @@ class Tab:
         self.console: list[str] = []
         self.context.on("request", lambda request: self.requests.append(request.url))
         self.page = self.context.new_page()
-        self.page.on("console", lambda message: self.console.append(message.text) if message.type in ("error", "warning") else None)
+        self.page.on(
+            "console", lambda message: self.console.append(message.text) if message.type in ("error", "warning") else None
+        )
         self.page.on("pageerror", lambda error: self.console.append(str(error)))
 
     def open(self) -> None:
@@ -268,38 +276,50 @@ def grader() -> Iterator[AcneGrader]:
 
 PICTURES = {
     "face": drawing.face(), "many": drawing.face(60, 1), "none": drawing.face(0, 2), "small": drawing.face(20, 3, 200, 240),
-    "large": drawing.face(30, 4, 1500, 1800), "wide": drawing.face(10, 5, 900, 400), "blank": np.full((300, 300, 3), 128, np.uint8),
+    "large": drawing.face(30, 4, 1500, 1800), "wide": drawing.face(10, 5, 900, 400),
+    "blank": np.full((300, 300, 3), 128, np.uint8),
     "framed": np.asarray(AROUND["screen"](Image.fromarray(drawing.face(12, 5, 420, 500)), np.random.default_rng(1))),
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PICTURES)
 def test_the_same_pixels_give_the_same_result(tab: Tab, grader: AcneGrader, name: str) -> None:
     picture = PICTURES[name]
     found, expected = tab.predict(drawing.encode(picture)), grader.predict(picture)
     spec, crop = grader.manifest.input, expected.image.crop
-    seen = preprocess.pack([picture[crop.top : crop.bottom, crop.left : crop.right] if crop else picture], spec.height, spec.width)
+    seen = preprocess.pack(
+        [picture[crop.top : crop.bottom, crop.left : crop.right] if crop else picture], spec.height, spec.width
+    )
     assert np.abs(np.array(found["input"]) - seen.ravel()).max() <= ROUNDED
     assert found["count"] == pytest.approx(expected.count, abs=CLOSE)
-    assert found["gradeProbs"] == pytest.approx(expected.grade_probs, abs=0.01)
+    assert found["gradeProbs"] == pytest.approx(expected.grade_probs, abs=0.02)
     assert (found["grade"], found["abstained"]) == (expected.grade.index, expected.abstained)
     assert found["interval"] == pytest.approx([expected.count_interval.low, expected.count_interval.high], abs=1)
     assert found["quality"]["reasons"] == list(expected.quality.reasons)
     assert found["image"] == {"width": expected.image.width, "height": expected.image.height, "crop": crop and crop._asdict()}
     assert len(found["lesions"]) == pytest.approx(len(expected.lesions), abs=1)
     for one, other in zip(found["lesions"][:3], expected.lesions[:3], strict=True):
-        assert (one["x"], one["y"], one["score"]) == pytest.approx(other, abs=0.02)
+        assert [one["x"], one["y"], one["score"]] == pytest.approx(list(other), abs=0.05)
 
 
-def test_a_jpeg_differs_by_what_the_page_says(tab: Tab, grader: AcneGrader, capsys: pytest.CaptureFixture[str]) -> None:
-    differences = []
-    for seed in range(6):
-        data = drawing.encode(drawing.face(8 * seed, seed, 1200 + 100 * seed, 1500), "JPEG", quality=90)
-        differences.append(abs(tab.predict(data)["count"] - grader.predict(data).count))
-    print("lesions:", [round(one, 2) for one in differences])
-    assert max(differences) <= 1.0
+@pytest.mark.slow
+def test_it_counts_the_same_as_far_as_the_page_of_the_documentation_says(tab: Tab, grader: AcneGrader) -> None:
+    """The page says how far counts lie apart, from the same pixels and from JPEGs, which browsers decode otherwise."""
+    apart: dict[str, list[float]] = {"PNG": [], "JPEG": []}
+    for seed in range(8):
+        picture = drawing.face(10 * seed, 20 + seed, 1000 + 100 * seed, 1200)
+        for kind, differences in apart.items():
+            data = drawing.encode(picture, kind, **({"quality": 90} if kind == "JPEG" else {}))
+            differences.append(abs(tab.predict(data)["count"] - grader.predict(data).count))
+    for kind, differences in apart.items():
+        print(f"{kind}: median {np.median(differences):.3f}, largest {max(differences):.3f} lesions")
+    assert np.median(apart["PNG"]) <= TYPICAL
+    assert max(apart["PNG"]) <= CLOSE
+    assert max(apart["JPEG"]) <= 0.6
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_photograph_is_refused(tab: Tab) -> None:
     assert tab.predict(b"this is no image") is None
     assert tab.page.inner_text("#status") == "This browser cannot read the file. Take a JPEG or a PNG."
@@ -307,6 +327,7 @@ def test_a_file_that_is_no_photograph_is_refused(tab: Tab) -> None:
     assert tab.page.inner_text("#status").startswith("The picture has 400 x 20 pixels.")
 
 
+@pytest.mark.slow
 def test_people_see_count_rings_and_advice_in_both_languages(tab: Tab, grader: AcneGrader, tmp_path: Path) -> None:
     file = tmp_path / "face.png"
     file.write_bytes(drawing.encode(PICTURES["many"]))
@@ -332,6 +353,7 @@ def test_people_see_count_rings_and_advice_in_both_languages(tab: Tab, grader: A
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+@pytest.mark.slow
 def test_it_works_without_a_network_and_asks_nobody_else(chromium: Any, built: Path, grader: AcneGrader) -> None:
     tab = Tab(chromium, built)
     try:
@@ -349,6 +371,7 @@ def test_it_works_without_a_network_and_asks_nobody_else(chromium: Any, built: P
         tab.close()
 
 
+@pytest.mark.slow
 def test_the_page_may_ask_nobody_else(tab: Tab) -> None:
     refused = tab.page.evaluate("fetch('http://127.0.0.1:9/face').then(() => '', (error) => error.name)")
     assert refused == "TypeError"
