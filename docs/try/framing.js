@@ -1,6 +1,6 @@
 // Cuts off borders, letterbox bars and the interface around a photograph. The rule is written out in acne_edge/framing.py.
 
-import { crop, reduce } from "./pixels.js";
+import { crop } from "./pixels.js";
 
 export const RULE = "framing-1";
 
@@ -10,36 +10,13 @@ const LEAST = 5, LOWEST = 64, MIN_SIDE = 32;
 const SIDES = ["top", "bottom", "left", "right"];
 
 const widthOf = (box) => box.right - box.left, heightOf = (box) => box.bottom - box.top;
-const sameBox = (one, other) => [...SIDES].every((side) => one[side] === other[side]);
+const sameBox = (one, other) => SIDES.every((side) => one[side] === other[side]);
 
-/** The scale, 1, 2, 4 or 8, by which the SDK decodes a JPEG smaller, so that both sides stay >= minSide pixels. */
-export function dctScale(width, height, minSide) {
-  const times = Math.floor(Math.min(width, height) / minSide);
-  return [8, 4, 2].find((scale) => times >= scale) ?? 1;
-}
-
-/**
- * What the network is to see of a decoded photograph: { pixels, width, height, crop }, the last in whole pixels of the photograph,
- * or null where nothing was cut. A JPEG is first reduced by the scale at which the SDK decodes it.
- */
-export function frame(photograph, minSide, { isJpeg, isFramed }) {
-  const { width, height } = photograph;
-  const at = (scale) => (scale > 1 ? reduce(photograph, scale, scale) : photograph);
-  let scale = isJpeg ? dctScale(width, height, minSide) : 1;
-  let pixels = at(scale);
-  if (!isFramed) return { pixels, width, height, crop: null };
-  let box = find(pixels);
-  if (widthOf(box) === pixels.width && heightOf(box) === pixels.height) return { pixels, width, height, crop: null };
-  const finer = dctScale(widthOf(box) * scale, heightOf(box) * scale, minSide);
-  if (finer < scale) {
-    pixels = at(finer);
-    box = find(pixels);
-    if (widthOf(box) === pixels.width && heightOf(box) === pixels.height) return { pixels, width, height, crop: null };
-  }
-  const scaled = (value, whole, part) => Math.floor((2 * value * whole + part) / (2 * part));
-  const across = (value) => scaled(value, width, pixels.width), down = (value) => scaled(value, height, pixels.height);
-  const whole = { left: across(box.left), top: down(box.top), right: across(box.right), bottom: down(box.bottom) };
-  return { pixels: crop(pixels, box), width, height, crop: whole };
+/** What the network is to see of a photograph: { pixels, width, height, crop }; crop is null where nothing was cut. */
+export function frame(photograph) {
+  const { width, height } = photograph, box = find(photograph);
+  if (widthOf(box) === width && heightOf(box) === height) return { pixels: photograph, width, height, crop: null };
+  return { pixels: crop(photograph, box), width, height, crop: box };
 }
 
 /** Where the photograph lies in a picture; the whole of it where nothing is to be cut. */

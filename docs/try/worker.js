@@ -48,18 +48,13 @@ async function decode(file) {
   return fromCanvas(context.getImageData(0, 0, width, height));
 }
 
-async function isJpeg(file) {
-  const start = new Uint8Array(await file.slice(0, 3).arrayBuffer());
-  return start[0] === 0xff && start[1] === 0xd8 && start[2] === 0xff;
-}
-
 async function predict(file) {
   const { manifest, session } = await loaded;
   const { input, uncertainty, positions, scale } = manifest;
   const begin = performance.now();
-  const minSide = input.decode_scale * Math.max(input.height, input.width);
+  const decoded = await decode(file);
   const isFramed = (manifest.requires ?? []).includes(RULE);
-  const photograph = frame(await decode(file), minSide, { isJpeg: await isJpeg(file), isFramed });
+  const photograph = isFramed ? frame(decoded) : { pixels: decoded, ...decoded, crop: null };
   const quality = assess(photograph.pixels);
   const packed = resize(photograph.pixels, input.width, input.height).data;
   const image = new ort.Tensor("uint8", packed, [1, input.height, input.width, 3]);

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import runpy
 import threading
@@ -151,16 +150,14 @@ def test_the_same_is_cut_off(stages: Any, around: str) -> None:
     assert run(stages, "framing", "find", pixels) == expected._asdict()
 
 
-@pytest.mark.parametrize("around", ["nothing", "grey", "screen"])
-def test_a_jpeg_is_cut_at_the_scale_at_which_it_is_decoded(stages: Any, around: str) -> None:
-    picture = AROUND[around](Image.fromarray(drawing.face(12, 6, 560, 1100)), np.random.default_rng(2))
-    data = drawing.encode(picture, "JPEG", quality=95, subsampling=0)
-    whole = np.asarray(Image.open(io.BytesIO(data)))
-    expected = framing.photograph(data, 256)
-    found = run(stages, "framing", "frame", whole, 256, {"isJpeg": True, "isFramed": True})
-    assert found["crop"] == (expected.crop and expected.crop._asdict())
-    assert found["size"] == list(expected.pixels.size)
-    assert np.abs(found["pixels"].astype(int) - np.asarray(expected.pixels)).mean() < 3
+@pytest.mark.parametrize("around", ["nothing", "grey"])
+def test_what_is_left_are_the_pixels_inside(stages: Any, around: str) -> None:
+    pixels = np.asarray(AROUND[around](Image.fromarray(drawing.face(12, 6, 300, 320)), np.random.default_rng(2)))
+    left, top, right, bottom = box = framing.find(pixels)
+    found = run(stages, "framing", "frame", pixels)
+    assert (found["pixels"] == pixels[top:bottom, left:right]).all()
+    assert found["crop"] == (box._asdict() if around == "grey" else None)
+    assert (found["width"], found["height"]) == (pixels.shape[1], pixels.shape[0])
 
 
 def test_interpretation_is_the_same(stages: Any) -> None:
@@ -316,7 +313,7 @@ def test_it_counts_the_same_as_far_as_the_page_of_the_documentation_says(tab: Ta
         print(f"{kind}: median {np.median(differences):.3f}, largest {max(differences):.3f} lesions")
     assert np.median(apart["PNG"]) <= TYPICAL
     assert max(apart["PNG"]) <= CLOSE
-    assert max(apart["JPEG"]) <= 0.6
+    assert max(apart["JPEG"]) <= 0.25
 
 
 @pytest.mark.slow
