@@ -52,11 +52,9 @@ def _of_parquet(file: str) -> Iterable[object]:
 def _of_json_lines(file: str) -> Iterator[object]:
     try:
         with open(file, encoding="utf-8") as stream:
-            for number, line in enumerate(stream, start=1):
+            for line in stream:
                 if line.strip():
                     value = json.loads(line)
                     yield value.get(COLUMN) if isinstance(value, dict) else value
-    except json.JSONDecodeError as error:
-        raise UsageError(f"{file}: line {number} is not JSON ({error.msg})") from error
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{file}: cannot be read as JSON lines ({getattr(error, 'strerror', None) or error})") from error

@@ -52,6 +52,7 @@ class Predictor:
         self._grader = AcneGrader(loader, settings.scale, settings.on_poor_quality)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
+        """Rows for a table with a column of paths."""
         return parts.table([parts.row(self._grader.try_predict(path)) for path in batch["path"].to_pylist()])
 
 

@@ -43,7 +43,11 @@ def test_parquet_has_a_column_of_paths(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [('{"path": ', "line 1 is not JSON"), ('{"file": "a.jpg"}', "row 1 has no path"), ('"a.jpg"\n7', "row 2 has no path")],
+    [
+        ('{"path": ', "cannot be read as JSON lines"),
+        ('{"file": "a.jpg"}', "row 1 has no path"),
+        ('"a.jpg"\n7', "row 2 has no path"),
+    ],
 )
 def test_lists_without_paths_are_refused(folder: Path, text: str, reason: str) -> None:
     (folder / "list.jsonl").write_text(text)
