@@ -152,12 +152,14 @@ class AcneGrader:
         clock.lap("decode")
         photograph = framing.cut(source, decoded, min_side) if manifest.is_framed else framing.uncut(decoded)
         clock.lap("framing")
-        capture = quality.assess(photograph.pixels)
+        small = preprocess.resize(photograph.pixels, quality.SIDE, quality.SIDE)
+        capture = quality.assess(photograph.pixels, small)
         clock.lap("quality")
         if capture.reasons and self._on_poor_quality == "fail":
             with images.naming(source):
                 raise PoorQualityError(f"poor photograph: {', '.join(capture.reasons)}; take the photograph again")
-        batch = preprocess.pack([photograph.pixels], spec.height, spec.width)
+        is_input = (spec.height, spec.width) == small.shape[:2]
+        batch = small[None] if is_input else preprocess.pack([photograph.pixels], spec.height, spec.width)
         clock.lap("preprocess")
         backend = loader.backend()
         clock.resume()  # waiting for a model that is still loading is not inference time
@@ -172,6 +174,8 @@ class AcneGrader:
             scale=self.scale,
             decoding=manifest.decoding,
             uncertainty=manifest.uncertainty,
+            unfamiliarity=None if outputs.unfamiliarity is None else float(outputs.unfamiliarity[0]),
+            familiarity=manifest.familiarity,
         )
         image = ImageSize(photograph.width, photograph.height, photograph.crop)
         lesions = locate(lesion_map, manifest.positions.threshold)
@@ -189,6 +193,7 @@ class AcneGrader:
             scale=self.scale.name,
             quality=capture,
             abstained=abstained,
+            unfamiliarity=result.unfamiliarity,
             model=self.model,
             timings=clock.finish(),
             image=image,
@@ -246,7 +251,7 @@ class AcneGrader:
         """Predict frame by frame: the newest frame of a camera or network stream, every frame of a video file.
 
         If a live source goes away, the stream waits for it, and the logger `acne_edge` says so. Frames of poor quality are
-        predicted (or, with `fail`, become failures), but do not enter the smoothed values.
+        predicted (or, with `fail`, become failures), but do not enter the smoothed values; nor do unfamiliar ones.
 
         Args:
             source: camera number, URL, device, path of a video file, or a `Camera`.

@@ -78,6 +78,14 @@ class Uncertainty:
 
 
 @dataclass(frozen=True)
+class Familiarity:
+    """How far a photograph may lie from those learned, by the graph's output `unfamiliarity`, and still get a grade."""
+
+    threshold: float  # over 0; of that output
+    fitted_on: str = ""  # photographs that the networks which measured them were not trained on
+
+
+@dataclass(frozen=True)
 class Interpretation:
     """One photograph's result on one scale."""
 
@@ -87,8 +95,10 @@ class Interpretation:
     grade_probs: Floats  # [G], sums to 1
     grade_set: tuple[int, ...]  # grades that cannot be excluded at the level
     abstained: str | None  # reason code, or None
+    unfamiliarity: float | None = None  # in thresholds: over 1 is unfamiliar; None where the model does not tell
 
 
+UNFAMILIAR, LOW_CONFIDENCE = "unfamiliar", "low_confidence"  # reason codes
 NONE_COUNTED, NO_GRADE = "none counted", "no grade"
 
 
@@ -114,15 +124,20 @@ def interpret(
     scale: SeverityScale,
     decoding: CountDecoding,
     uncertainty: Uncertainty,
+    unfamiliarity: float | None = None,
+    familiarity: Familiarity | None = None,
 ) -> Interpretation:
-    """Interpret one photograph's outputs: grade_probs [G], count_probs [K] over 0..K-1 lesions, and the lesion map's sum.
+    """Interpret one photograph's outputs: grade_probs [G], count_probs [K] over 0..K-1 lesions, lesion map's sum, unfamiliarity.
 
-    The grade head speaks on the model's `native` scale only; on another scale the grade comes from the count alone.
+    The grade head speaks on the model's `native` scale only; on another scale the grade comes from the count alone. A model
+    without `familiarity` calls no photograph unfamiliar.
 
     Raises ModelError if the outputs are not finite, because anything computed from them would look like a result.
     """
     count = decode_count(count_probs, lesions, decoding)
-    if not (np.isfinite(grade_probs).all() and np.isfinite(count_probs).all() and abs(count) < ABSURD):
+    far = unfamiliarity / familiarity.threshold if familiarity is not None and unfamiliarity is not None else None
+    finite = np.isfinite(grade_probs).all() and np.isfinite(count_probs).all() and (far is None or np.isfinite(far))
+    if not (finite and abs(count) < ABSURD):
         raise ModelError("the model's outputs are not finite numbers; the model file or the runtime is broken")
     probs = combine_grades(grade_probs, count_probs, native, scale, decoding)
     probs = temper(probs, uncertainty.temperature)
@@ -134,8 +149,15 @@ def interpret(
         grade=top,
         grade_probs=probs,
         grade_set=plausible if top in plausible else (top,),
-        abstained="low_confidence" if float(probs[top]) < uncertainty.abstain_below else None,
+        abstained=_abstained(float(probs[top]), uncertainty, far),
+        unfamiliarity=far,
     )
+
+
+def _abstained(probability: float, uncertainty: Uncertainty, unfamiliarity: float | None) -> str | None:
+    if unfamiliarity is not None and unfamiliarity > 1:
+        return UNFAMILIAR
+    return LOW_CONFIDENCE if probability < uncertainty.abstain_below else None
 
 
 def median(count_probs: Floats) -> float:

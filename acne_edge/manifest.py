@@ -14,12 +14,13 @@ from typing import Any
 
 from acne_edge import framing
 from acne_edge.errors import ManifestError
-from acne_edge.grading import CountDecoding, SeverityScale, Uncertainty
+from acne_edge.grading import CountDecoding, Familiarity, SeverityScale, Uncertainty
 from acne_edge.positions import CROSS, PositionDecoding
 
 SCHEMA = "1.1"  # a minor version adds fields that a reader may ignore; `requires` names those that it may not
 MAX_CHARS = 256 * 1024
-UNDERSTOOD = (framing.RULE,)  # features that this version knows and a model may require
+FAMILIARITY = "familiarity-1"  # a reader that ignores it grades what is no face
+UNDERSTOOD = (framing.RULE, FAMILIARITY)  # features that this version knows and a model may require
 MAX_REQUIRED = 64
 
 
@@ -50,6 +51,7 @@ class Manifest:
     decoding: CountDecoding = field(default_factory=CountDecoding)
     uncertainty: Uncertainty = field(default_factory=Uncertainty)
     positions: PositionDecoding = field(default_factory=PositionDecoding)
+    familiarity: Familiarity | None = None  # None: the graph has no output for it
     licence: str = ""
     intended_use: str = ""
     training: dict[str, Any] = field(default_factory=dict)
@@ -65,6 +67,8 @@ class Manifest:
     def to_json(self) -> str:
         """The JSON text with sorted keys, so that equal manifests are equal bytes."""
         values = {"schema": SCHEMA, **asdict(self)}
+        if self.familiarity is None:
+            del values["familiarity"]
         return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @staticmethod
@@ -92,6 +96,7 @@ class Manifest:
             decoding=_decoding(top.section("decoding")),
             uncertainty=_uncertainty(top.section("uncertainty")),
             positions=_positions(top.section("positions")) if "positions" in top.value else PositionDecoding(),
+            familiarity=_familiarity(top.section("familiarity")) if "familiarity" in top.value else None,
             licence=top.text("licence"),
             intended_use=top.text("intended_use"),
             training=top.mapping("training"),
@@ -103,6 +108,8 @@ class Manifest:
             raise ManifestError(
                 f"manifest.scale.lower: {manifest.scale.lower[-1]} lies beyond the {manifest.count_bins} count bins"
             )
+        if FAMILIARITY in requires and manifest.familiarity is None:
+            raise ManifestError(f"manifest.familiarity is missing; the model requires {FAMILIARITY!r}")
         return manifest
 
 
@@ -230,3 +237,7 @@ def _positions(reader: _Reader) -> PositionDecoding:
         threshold=reader.number("threshold", 0, 1),
         fitted_on=reader.text("fitted_on"),
     )
+
+
+def _familiarity(reader: _Reader) -> Familiarity:
+    return Familiarity(threshold=reader.number("threshold", 1e-6, 1e6), fitted_on=reader.text("fitted_on"))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from acne_edge.errors import UsageError
+from acne_edge.grading import UNFAMILIAR
 from acne_edge.quality import BLANK
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from acne_edge.positions import Lesion
     from acne_edge.quality import Quality
 
+UNCOUNTED = (BLANK, UNFAMILIAR)  # reasons for which a count means nothing
 THUMBNAIL = 800  # pixels of the longer side of a notebook's picture
 COLUMNS = (
     "path", "count", "low", "high", "grade", "label", "text", "probability", "grade_set", "scale", "abstained", "quality",
@@ -87,6 +89,8 @@ class Prediction:
     image: ImageSize
     lesions: tuple[Lesion, ...]  # places in the map, the most likely first; there may be more or fewer than `count`
     path: str | None = None
+    unfamiliarity: float | None = None
+    """How far the photograph lies from those learned, 0 and more; over 1 it is unfamiliar. None: the model does not tell."""
     lesion_map: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32), repr=False, compare=False)
     """Float32 [h, w], expected lesions in each cell of a grid over `image.crop`; over the whole photograph where that is None."""
 
@@ -109,6 +113,11 @@ class Prediction:
         return math.floor(self.count + 0.5)
 
     @property
+    def is_counted(self) -> bool:
+        """Whether there was something to count: a blank frame, or what looks like nothing that was learned, shows no lesions."""
+        return self.abstained not in UNCOUNTED
+
+    @property
     def probability(self) -> float:
         """Total probability of the grades that `grade.text` names, 0..1."""
         return min(1.0, sum(self.grade_probs[min(self.grade_set) : max(self.grade_set) + 1]))
@@ -125,7 +134,7 @@ class Prediction:
         )
 
     def _count_in_words(self) -> str:
-        if self.abstained == BLANK:
+        if not self.is_counted:
             return ""
         lesions = {0: "none counted", 1: "1 lesion"}.get(self.rounded_count, f"{self.rounded_count} lesions")
         interval = self.count_interval
@@ -254,6 +263,7 @@ class Prediction:
             "lesions": [{"x": round(x, 5), "y": round(y, 5), "score": round(score, 4)} for x, y, score in self.lesions],
             "quality": self.quality.to_dict(),
             "abstained": self.abstained,
+            "unfamiliarity": None if self.unfamiliarity is None else round(self.unfamiliarity, 3),
             "model": vars(self.model),
             "timings": {stage: round(ms, 3) for stage, ms in self.timings.items()},
         }
@@ -303,13 +313,14 @@ class Failure:
 def row(record: Mapping[str, Any]) -> dict[str, Any]:
     """A result's JSON form as a flat row with the keys COLUMNS; absent values are None.
 
-    Where the grade is abstained on, the row has none, and of a blank frame no count either: a row is read without its reasons.
+    Where the grade is abstained on, the row has none, and of what is blank or unfamiliar no count either: a row is read without
+    its reasons.
     """
     r = record
     if "error" in r:
         return {**dict.fromkeys(COLUMNS), "path": r["path"], "error": r["error"]["code"]}
     absent: tuple[str, ...] = ("grade", "label", "probability", "grade_set") if r["abstained"] else ()
-    absent += ("count", "low", "high") if r["abstained"] == BLANK else ()
+    absent += ("count", "low", "high") if r["abstained"] in UNCOUNTED else ()
     figures = {
         "path": r["path"],
         "count": r["count"],

@@ -16,6 +16,7 @@ from acne_edge.errors import MissingExtraError
 from export.cli.bench import bench
 from export.cli.card import card
 from export.cli.evaluate import evaluate
+from export.cli.familiarity import append, familiarity
 from export.cli.model import model
 from export.cli.positions import positions
 from export.cli.register import register
@@ -26,7 +27,7 @@ from export.cli.verify import verify
 RENAMED = {"--calibration": "--crops"}  # options by their old names, which no help shows
 
 app = console.application("Turn a trained checkpoint into model files for devices, and measure how good they are.")
-for command in (model, verify, bench, evaluate, positions, register, restamp, card, triton):
+for command in (model, verify, bench, evaluate, positions, familiarity, append, register, restamp, card, triton):
     app.command()(command)
 
 

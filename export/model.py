@@ -17,6 +17,7 @@ from acne_edge.evaluation.outcome import summary
 from acne_edge.evaluation.tables import changes_line
 from acne_edge.files import write
 from acne_edge.fit.constants import LEVEL
+from acne_edge.fit.familiarity import FittedFamiliarity
 from acne_edge.fit.outputs import LabelledOutputs, OutOfFold
 from acne_edge.grading import HAYASHI
 from acne_edge.manifest import InputSpec, Manifest
@@ -31,6 +32,7 @@ from calibration import crops as crop_sets
 from calibration import report as reports
 from calibration.crops import CropSet
 from calibration.ranges import Ranges, load_or_collect
+from export.familiarity import model_file
 from export.gate import EvaluationSet, GateError, Losses, granularity
 from export.graph import attach, to_onnx
 from export.parity import Images, decode_all, difference, onnx_runner, outputs, torch_runner
@@ -64,6 +66,7 @@ class Options:
     reduce_range: bool = True  # 7-bit weights in the file for CPUs
     out_of_fold: Path | None = None  # predictions to fit constants on, for a run that held nothing out
     patch: Path | None = None  # JSON merge patch of the manifest
+    familiarity: Path | None = None  # what `export.familiarity.fit` wrote of the run
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ class FloatModel:
     graph: onnx.ModelProto
     manifest: Manifest
     data: bytes
+    fitted: FittedFamiliarity | None = None  # of the output that every file gets in the end
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,7 @@ def export_model(options: Options) -> Exported:
     checkpoint, and AcneEdgeError if a file cannot be written.
     """
     run = load_run(options.run, options.data, options.out_of_fold)
+    fitted = None if options.familiarity is None else FittedFamiliarity.load(options.familiarity)
     crops = crop_sets.load(options.crops, run.size)
     photographs = choose_photographs(run, crops, options.crops)
     images = load_images(photographs.judge, run.size)
@@ -132,10 +137,10 @@ def export_model(options: Options) -> Exported:
     manifest = patched(manifest, fingerprints({"train": run.learned, "val": run.held_out}))
     if options.patch is not None:
         manifest = patched(manifest, read_json(options.patch, "a patch of a manifest"))
-    model = export_float(run.network, constants, manifest, images)
+    model = replace(export_float(run.network, constants, manifest, images), fitted=fitted)
     _make_folder(options.out)
     float_path = options.out / f"{options.name}-fp32.onnx"
-    write(float_path, model.data)
+    write(float_path, model_file(model.graph, manifest, fitted))
     ranges = load_or_collect(options.out / "ranges.json", model.graph, crops, manifest.input)
     reports.draw(options.out / "ranges.png", model.graph, ranges)
     judge = evaluation_set(photographs.judge, images, EXPOSURES, model)
@@ -280,7 +285,7 @@ def quantise(
     found = search_int8(model.graph, ranges, crops.images, recipe, methods, model.manifest, choice, judge)
     record = quantisation_record(found, recipe, crops, choice, judge, judges)
     path = options.out / f"{options.name}-{recipe.suffix}.onnx"
-    write(path, attach(found.graph, replace(model.manifest, quantisation=record)))
+    write(path, model_file(found.graph, replace(model.manifest, quantisation=record), model.fitted))
     logger.info(f"{path}: {found.method}, {changes_line(found.losses)}")
     return WrittenModel(path, found.method, found.excluded, found.losses)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,14 @@ def restamp(
         lists = Run(run).results().get("lists", {})
         parts = {part: read_samples(data, Run(run).list_file(part)) for part in ("train", "val") if Run(run).has(part)}
         changes = merged(changes, fingerprints(parts))
+    return replace_files(model, lambda file: restamped(file, changes, lists))
+
+
+def replace_files(model: Sequence[str] | None, change: Callable[[Path], bytes]) -> list[str]:
+    """Put in the place of shipped models, all or those named, what `change` makes of each file, and update the index.
+
+    Returns one line per shipped model. Nothing is written if one cannot be changed. Raises UsageError for an unknown name.
+    """
     index = json.loads((FOLDER / "index.json").read_text())
     listed = [entry["name"] for entry in index["models"]]
     unknown = [name for name in model or [] if name not in listed]
@@ -51,7 +59,7 @@ def restamp(
     files = {}
     for entry in index["models"]:
         if not model or entry["name"] in model:
-            content = restamped(FOLDER / entry["file"], changes, lists)
+            content = change(FOLDER / entry["file"])
             entry.update(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
             files[entry["file"]] = content
     for name, content in files.items():  # only after all of them are known to be valid

@@ -59,7 +59,7 @@ def test_the_json_schema(grader: AcneGrader, face: np.ndarray) -> None:
     record = json.loads(json.dumps(grader.predict(face).to_dict()))
     assert list(record) == [
         "schema", "path", "count", "count_interval", "grade", "grade_probs", "grade_set", "scale", "image", "lesions",
-        "quality", "abstained", "model", "timings",
+        "quality", "abstained", "unfamiliarity", "model", "timings",
     ]  # fmt: skip
     assert record["schema"] == "1.1"
     lesion_map = grader.predict(face).to_dict(lesion_map=True)["lesion_map"]

@@ -11,6 +11,7 @@ from acne_edge.grading import (
     BANDED,
     HAYASHI,
     CountDecoding,
+    Familiarity,
     Uncertainty,
     combine_grades,
     count_interval,
@@ -130,6 +131,24 @@ def test_a_doubtful_grade_lists_its_rivals_and_abstains_below_the_threshold() ->
     result = read(doubt, (peak(4, 1) + peak(8, 1)) / 2, grade_quantile=0.8, abstain_below=0.6)
     assert result.grade_set == (0, 1)
     assert result.abstained == "low_confidence"
+
+
+def test_what_lies_beyond_the_threshold_is_unfamiliar_whatever_its_grade() -> None:
+    def far(unfamiliarity: float | None, threshold: float | None, **constants: float):
+        return interpret(
+            np.array([0.0, 0.98, 0.02, 0.0]), peak(12, 1.5), 12.0, native=HAYASHI, scale=HAYASHI, decoding=CountDecoding(),
+            uncertainty=Uncertainty(**constants), unfamiliarity=unfamiliarity,
+            familiarity=None if threshold is None else Familiarity(threshold),
+        )  # fmt: skip
+
+    assert (far(3.0, 2.0).unfamiliarity, far(3.0, 2.0).abstained) == (1.5, "unfamiliar")
+    assert (far(2.0, 2.0).unfamiliarity, far(2.0, 2.0).abstained) == (1.0, None)
+    assert far(3.0, 2.0, abstain_below=1.0).abstained == "unfamiliar"
+    assert far(1.0, 2.0, abstain_below=1.0).abstained == "low_confidence"
+    assert (far(3.0, None).unfamiliarity, far(3.0, None).abstained) == (None, None)  # a model that does not tell
+    for broken in (np.nan, np.inf):
+        with pytest.raises(ModelError, match="not finite numbers"):
+            far(broken, 2.0)
 
 
 def test_a_grade_set_is_never_empty() -> None:

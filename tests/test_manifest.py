@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acne_edge.errors import ManifestError
-from acne_edge.grading import HAYASHI, CountDecoding, Uncertainty
+from acne_edge.grading import HAYASHI, CountDecoding, Familiarity, Uncertainty
 from acne_edge.manifest import InputSpec, Manifest
 from acne_edge.positions import PositionDecoding
 
@@ -67,6 +68,20 @@ def test_what_a_model_requires_is_understood_or_refused() -> None:
     unreadable = {**json.loads(changed("requires", ["framing-9"])), "input": "of another kind"}
     with pytest.raises(ManifestError, match="does not know 'framing-9'"):  # what to do about it, before what follows from it
         Manifest.from_json(json.dumps(unreadable))
+
+
+def test_familiarity_is_required_with_its_threshold_or_absent() -> None:
+    told = replace(GOOD, familiarity=Familiarity(1.8, "elsewhere"), requires=("familiarity-1",))
+    assert Manifest.from_json(told.to_json()) == told
+    assert "familiarity" not in json.loads(GOOD.to_json())  # files without it stay what they were
+    assert Manifest.from_json(GOOD.to_json()).familiarity is None
+    root = json.loads(told.to_json())
+    for wrong in ({"threshold": 0, "fitted_on": ""}, {"threshold": 1}, {"threshold": "1", "fitted_on": ""}, None):
+        with pytest.raises(ManifestError, match=r"manifest\.familiarity"):
+            Manifest.from_json(json.dumps({**root, "familiarity": wrong}))
+    del root["familiarity"]
+    with pytest.raises(ManifestError, match=r"manifest\.familiarity is missing; the model requires 'familiarity-1'"):
+        Manifest.from_json(json.dumps(root))
 
 
 def test_a_manifest_of_schema_1_0_requires_nothing_and_a_later_one_says_what() -> None:

@@ -49,6 +49,9 @@ def test_a_prediction_keeps_the_schema(prediction: Prediction) -> None:
     assert as_json(cut.to_dict())["image"]["crop"] == {"left": 0, "top": 20, "right": 640, "bottom": 460}
     schema.check(as_json(cut.to_dict()))
     schema.check(as_json(replace(prediction, abstained="low_confidence", path="a.jpg", lesions=()).to_dict()))
+    far = as_json(replace(prediction, abstained="unfamiliar", unfamiliarity=1.23456).to_dict())
+    schema.check(far)
+    assert far["unfamiliarity"] == 1.235
 
 
 def test_a_failure_keeps_the_schema() -> None:
@@ -160,6 +163,7 @@ def test_the_caption_says_count_interval_grade_quality_model_and_that_it_is_an_e
     assert replace(said, count=1.2).caption()[0].startswith("1 lesion (")
     assert replace(said, count=0.4).caption()[0] == "none counted (90 % interval 1 to 4)"
     assert replace(poor, abstained="blank").caption()[0] == "no grade: blank"
+    assert replace(poor, abstained="unfamiliar").caption()[0] == "no grade: unfamiliar"  # what it counted are no lesions
 
 
 def test_the_heat_map_is_drawn_on_request(shown: Prediction) -> None:

@@ -7,12 +7,14 @@ written is searched for them, wherever it lies and however it is packed.
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 import zlib
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -178,6 +180,33 @@ def test_the_cache_holds_nothing_of_a_photograph(call: Call, folder: Path, tmp_p
     assert kept
     assert all(name.startswith("acne-edge/graphs/") for name in kept)
     assert leaks(tmp_path / "cache", (*INSIDE, PATIENT, "a.jpg"), folder) == []
+
+
+def test_a_server_keeps_and_hands_out_nothing_of_the_metadata(folder: Path, tmp_path: Path) -> None:
+    if find_spec("fastapi") is None:
+        pytest.skip("the extra serve is not installed")
+    said = tmp_path / "said.sqlite"
+    command = [sys.executable, "-m", "acne_edge", "serve", folder, "--port", "0", "--no-token", "--store", said]
+    with (
+        (tmp_path / "log").open("w") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, stderr=log) as server,
+    ):
+        assert server.stdout is not None
+        address = server.stdout.readline().strip()
+        found: list[dict[str, object]] = []
+        while len(found) < 2:
+            found = json.loads(asked(f"{address}study/changes"))["rows"]
+        for row in found:
+            for kind in ("picture", "thumbnail"):
+                (tmp_path / f"{row['id']}-{kind}.jpg").write_bytes(asked(f"{address}study/photographs/{row['id']}/{kind}"))
+        server.send_signal(signal.SIGTERM)
+    assert leaks(tmp_path, (*INSIDE, PATIENT), folder.parent) == []
+    assert b"a.jpg" in said.read_bytes()  # as the page says
+
+
+def asked(address: str) -> bytes:
+    with urllib.request.urlopen(address, timeout=30) as answer:
+        return answer.read()
 
 
 def test_the_page_says_of_every_command_what_it_writes() -> None:

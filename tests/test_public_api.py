@@ -14,11 +14,19 @@ from acne_edge import errors
 IMAGE = Path(__file__).parent / "assets" / "drawn_face.png"
 EXTRAS = ("torch", "einops", "safetensors", "sklearn", "scipy", "yaml", "tensorboard", "matplotlib", "onnx", "openvino", "cv2")
 EXTRAS += ("jinja2", "weasyprint", "tensorrt", "tensorrt_rtx", "pillow_heif", "pandas", "rich")
-EXTRAS += ("pydicom", "highdicom", "fhir", "pydantic")
+EXTRAS += ("pydicom", "highdicom", "fhir", "pydantic", "fastapi", "uvicorn", "prometheus_client")
 
 
 HEAVY = ("numpy", "PIL", "onnxruntime", *EXTRAS)
-UNNEEDED = ("concurrent.futures", "importlib.metadata", "importlib.resources", "email", "acne_edge.bench", "acne_edge.records")
+UNNEEDED = (
+    "concurrent.futures",
+    "importlib.metadata",
+    "importlib.resources",
+    "email",
+    "acne_edge.bench",
+    "acne_edge.records",
+    "acne_edge.serve",
+)
 ABOUT_THE_PACKAGE = """
 import ctypes, json, sys
 import acne_edge

@@ -38,14 +38,14 @@ def toy_model(manifest: Manifest | str | None = MANIFEST, **changes: Any) -> byt
     """An ONNX file: both distributions depend on the image's mean colour, a cell of the map is the mean of one pixel's channels.
 
     It keeps the contract but for the `changes`: `input` (name), `dtype`, `side`, `grades`, `bins`, `map` (name), `rows` (of the
-    map, as it is declared).
+    map, as it is declared), `more` (names of outputs [N] beyond those, all the mean of the image's values).
     """
     import onnx
     from onnx import helper
 
     options: dict[str, Any] = {
         "input": "image", "dtype": onnx.TensorProto.UINT8, "side": SIDE, "grades": 4, "bins": BINS, "map": "lesion_map",
-        "rows": SIDE, **changes,
+        "rows": SIDE, "more": (), **changes,
     }  # fmt: skip
     real, rng = onnx.TensorProto.FLOAT, np.random.default_rng(0)
     nodes = [
@@ -57,7 +57,9 @@ def toy_model(manifest: Manifest | str | None = MANIFEST, **changes: Any) -> byt
         helper.make_node("Softmax", ["count_logits"], ["count_probs"]),
         helper.make_node("ReduceMean", ["x", "channels"], [options["map"]], keepdims=0),
     ]
+    nodes += [helper.make_node("ReduceMean", ["colour", "one"], [name], keepdims=0) for name in options["more"]]
     constants = {
+        "one": np.array([1]),
         "plane": np.array([1, 2]),
         "channels": np.array([3]),
         "g": rng.random((3, options["grades"]), np.float32) / 100,
@@ -71,6 +73,7 @@ def toy_model(manifest: Manifest | str | None = MANIFEST, **changes: Any) -> byt
             helper.make_tensor_value_info("grade_probs", real, ["n", options["grades"]]),
             helper.make_tensor_value_info("count_probs", real, ["n", options["bins"]]),
             helper.make_tensor_value_info(options["map"], real, ["n", options["rows"], options["side"]]),
+            *(helper.make_tensor_value_info(name, real, ["n"]) for name in options["more"]),
         ],
         [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()],
     )

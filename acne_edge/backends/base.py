@@ -1,4 +1,4 @@
-"""The backend protocol: a loaded model that turns packed images into three outputs."""
+"""The backend protocol: a loaded model that turns packed images into its outputs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,16 @@ class Outputs(NamedTuple):
     grade_probs: NDArray[np.float32]  # [N, G]
     count_probs: NDArray[np.float32]  # [N, K] over bins 0..K-1 lesions
     lesion_map: NDArray[np.float32]  # [N, h, w], expected lesions per cell
+    unfamiliarity: NDArray[np.float32] | None = None  # [N], at least 0; None of a model without
 
 
-OUTPUT_NAMES = Outputs._fields
+OUTPUT_NAMES = Outputs._fields[:3]  # that every model has
 ENGINE_MAGIC = b"ACNETRT1"  # an engine file of TensorRT begins with it; see `tensorrt.engine_file`
+
+
+def output_names(manifest: Manifest) -> tuple[str, ...]:
+    """The outputs that are read of a model, in the order of `Outputs`; others of its graph are ignored."""
+    return OUTPUT_NAMES if manifest.familiarity is None else Outputs._fields
 
 
 class Backend(Protocol):

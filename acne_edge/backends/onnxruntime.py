@@ -6,7 +6,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from acne_edge.backends.base import OUTPUT_NAMES, Outputs
+from acne_edge.backends.base import Outputs, output_names
 from acne_edge.backends.graph_cache import GraphCache
 from acne_edge.cpus import limited_cpus
 from acne_edge.errors import BackendError, ManifestError, ModelError
@@ -44,25 +44,28 @@ class OnnxRuntimeBackend:
         if text is None:
             raise ManifestError("the ONNX file holds no acne-edge manifest: make one with `python -m export`")
         self.manifest = Manifest.from_json(text)
-        self._check_contract()
+        self._names = output_names(self.manifest)
+        outputs = {output.name: output for output in self._session.get_outputs()}
+        self._check_contract(outputs)
         self.name = "onnxruntime:" + self._session.get_providers()[0]
         # A graph may leave the size of its map open; memory without a size cannot be allocated ahead.
-        self._bindable = all(isinstance(n, int) for output in self._session.get_outputs() for n in output.shape[1:])
+        self._bindable = all(isinstance(n, int) for name in self._names for n in outputs[name].shape[1:])
         self._of_thread = threading.local()
 
-    def _check_contract(self) -> None:
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        spec = self.manifest.input
-        if [i.name for i in inputs] != ["image"] or tuple(o.name for o in outputs) != OUTPUT_NAMES:
-            raise ModelError(f"the model's input and outputs are not image -> {', '.join(OUTPUT_NAMES)}")
+    def _check_contract(self, outputs: dict[str, Any]) -> None:
+        inputs, spec = self._session.get_inputs(), self.manifest.input
+        if [i.name for i in inputs] != ["image"] or not outputs.keys() >= set(self._names):
+            raise ModelError(f"the model's input and outputs are not image -> {', '.join(self._names)}")
         if inputs[0].type != "tensor(uint8)" or list(inputs[0].shape[1:]) != [spec.height, spec.width, 3]:
             raise ModelError(
                 f"the model's input is {inputs[0].type} {inputs[0].shape}, "
                 f"not the manifest's uint8 [N, {spec.height}, {spec.width}, 3]"
             )
-        widths = [o.shape[1] for o in outputs[:2]]
+        widths = [outputs[name].shape[1] for name in self._names[:2]]
         if widths != [len(self.manifest.scale.labels), self.manifest.count_bins]:
             raise ModelError(f"the model's outputs have {widths} grades and count bins; the manifest says otherwise")
+        if self.manifest.familiarity is not None and len(outputs["unfamiliarity"].shape) != 1:
+            raise ModelError(f"the model's output unfamiliarity is {outputs['unfamiliarity'].shape}, not one number an image")
 
     def run(self, images: ImageArray) -> Outputs:
         """See `Backend.run`."""
@@ -74,9 +77,9 @@ class OnnxRuntimeBackend:
             raise BackendError(f"the input is {images.dtype} {images.shape}; expected uint8 [N, {spec.height}, {spec.width}, 3]")
         try:
             if len(images) != 1 or not self._bindable:
-                return Outputs(*session.run(OUTPUT_NAMES, {"image": images}))
+                return Outputs(*session.run(self._names, {"image": images}))
             if not hasattr(self._of_thread, "buffers"):
-                self._of_thread.buffers = _Buffers(session)
+                self._of_thread.buffers = _Buffers(session, self._names)
             return self._of_thread.buffers.run(images)  # type: ignore[no-any-return]
         except Exception as error:
             raise BackendError(f"ONNX Runtime failed: {_first_line(error)}") from error
@@ -90,14 +93,15 @@ class OnnxRuntimeBackend:
 class _Buffers:
     """One thread's memory for the input and the outputs of single images: allocated once, and bound to the session."""
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: Any, names: tuple[str, ...]) -> None:
         import numpy as np
 
         self._session, self._binding = session, session.io_binding()
         self._image = np.zeros((1, *session.get_inputs()[0].shape[1:]), np.uint8)
-        self._outputs = [np.zeros((1, *output.shape[1:]), np.float32) for output in session.get_outputs()]
+        shapes = {output.name: output.shape for output in session.get_outputs()}
+        self._outputs = [np.zeros((1, *shapes[name][1:]), np.float32) for name in names]
         self._bind("input", "image", self._image)
-        for name, output in zip(OUTPUT_NAMES, self._outputs, strict=True):
+        for name, output in zip(names, self._outputs, strict=True):
             self._bind("output", name, output)
 
     def _bind(self, kind: str, name: str, array: NDArray[Any]) -> None:

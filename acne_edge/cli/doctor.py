@@ -14,6 +14,7 @@ import typer
 
 EXTRAS = {
     "heif": (("pillow_heif",), "read HEIC photographs"),
+    "serve": (("fastapi", "uvicorn", "python_multipart", "prometheus_client"), "serve the page and the REST interface"),
     "pandas": (("pandas",), "give results as a data frame"),
     "dicom": (("pydicom", "highdicom"), "read DICOM photographs and write Structured Reports"),
     "fhir": (("fhir",), "give results as FHIR resources"),

@@ -15,7 +15,9 @@ import typer.core
 
 from acne_edge import console, startup
 
-DEVICE_COMMANDS = ("predict", "watch", "visit", "check-record", "add-count", "evaluate", "info", "doctor", "bench", "engine")
+DEVICE_COMMANDS = (
+    "predict", "watch", "serve", "visit", "check-record", "add-count", "evaluate", "info", "doctor", "bench", "engine",
+)  # fmt: skip
 RESEARCH_COMMANDS = ("train", "crossval", "refit", "compare", "analyse", "subject-groups")
 MODULES = {
     **{name: f"acne_edge.cli.{name.replace('-', '_')}" for name in DEVICE_COMMANDS},

@@ -183,14 +183,14 @@ def _cells(result: Prediction | Failure) -> tuple[tuple[str, str, str, str], str
     """The four figures of a line, and the photograph's problems."""
     if not result.ok:
         return ("-", "-", "-", "-"), result.error.code
-    interval = f"{result.count_interval.low}-{result.count_interval.high}"
     wrong = " ".join(result.quality.reasons)
-    count, text = f"{result.count:.1f}", result.grade.text
-    if result.abstained in result.quality.reasons:  # blank: nothing was seen that could be counted
-        return ("-", "-", text, "-"), wrong
-    if result.abstained:
-        return (count, interval, text, "-"), f"{result.abstained}: {wrong}" if wrong else result.abstained
-    return (count, interval, text, f"{result.probability:.2f}" if result.count >= 0.5 else "-"), wrong
+    if result.abstained and result.abstained not in result.quality.reasons:
+        wrong = f"{result.abstained}: {wrong}" if wrong else result.abstained
+    if not result.is_counted:
+        return ("-", "-", result.grade.text, "-"), wrong
+    interval = f"{result.count_interval.low}-{result.count_interval.high}"
+    sure = not result.abstained and result.count >= 0.5
+    return (f"{result.count:.1f}", interval, result.grade.text, f"{result.probability:.2f}" if sure else "-"), wrong
 
 
 def _wrapped(line: str, wrong: str) -> list[str]:

@@ -27,9 +27,7 @@ def predict_on_ray(
     model, backend, scale, on_poor_quality = grader
     not_stdin(model, "--model")
     found = lists.photographs(paths)
-    with AcneGrader.load(
-        model, backend=backend, scale=scale, on_poor_quality=on_poor_quality
-    ) as loaded:  # tells what is wrong now
+    with AcneGrader.load(model, backend=backend, scale=scale, on_poor_quality=on_poor_quality) as loaded:  # raises what is wrong
         settings = ray_data.Settings(model, loaded.model.sha256, backend, loaded.scale.name, on_poor_quality)
     kept = Parts(folder, settings.made_by(), resume)
     missing = sum(path not in kept.done for path, _ in found)

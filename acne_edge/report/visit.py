@@ -24,7 +24,6 @@ from acne_edge import image as images
 from acne_edge.catalogue import Catalogue
 from acne_edge.grading import HAYASHI, SeverityScale
 from acne_edge.prediction import CountInterval, Prediction
-from acne_edge.quality import BLANK
 from acne_edge.render import overlay
 from acne_edge.report import words
 from acne_edge.report.page import picture_data, render
@@ -44,7 +43,7 @@ class Together:
 
 def put_together(sides: Sequence[Prediction]) -> Together | None:
     """Both sides by the rule at the top of this module; None where a side has no count, because nothing was to be seen on it."""
-    if any(side.abstained == BLANK for side in sides):
+    if not all(side.is_counted for side in sides):
         return None
     low, high = (sum(getattr(side.count_interval, end) for side in sides) for end in ("low", "high"))
     level = 1 - sum(1 - side.count_interval.level for side in sides)
@@ -115,7 +114,7 @@ def _together(
 
 
 def _view(name: str, p: Prediction, scale: SeverityScale, t: Catalogue) -> dict[str, Any]:
-    counted = p.abstained != BLANK
+    counted = p.is_counted
     interval = p.count_interval
     fewer = len(p.marks) < p.rounded_count
     return {

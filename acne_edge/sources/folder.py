@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 from time import monotonic
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from acne_edge.errors import UsageError
 from acne_edge.sources.journal import Journal, Stamp
@@ -37,13 +37,27 @@ class _Unread(NamedTuple):
     due: float
 
 
+class Memory(Protocol):
+    """What remembers the photographs that were done, as a `Journal` does."""
+
+    def get(self, name: str) -> Stamp | None:
+        """The stamp with which a photograph was done."""
+
+    def add(self, name: str, stamp: Stamp) -> None:
+        """Remember a photograph as done."""
+
+    def close(self) -> None:
+        """Let go of what it is kept in."""
+
+
 @dataclass
 class WatchedFolder:
     """New photographs under a folder.
 
     A file is given out when its size and modification time have not changed for `settle` seconds. If it changes later, it is
     given out again. Files passed to `done` are remembered, so a restart repeats nothing. Files passed to `again` are given out
-    again after 1 s, 2 s, ... 60 s, and at once if their permissions change.
+    again after 1 s, 2 s, ... 60 s, and at once if their permissions change. `journal`
+    remembers; by default it is a `Journal` of the folder's own.
 
     Raises UsageError if there is no such folder, or its journal cannot be used.
     """
@@ -52,7 +66,8 @@ class WatchedFolder:
     settle: float = 1.0  # seconds
     interval: float = 0.5  # seconds between scans
     clock: Callable[[], float] = monotonic
-    _journal: Journal = field(init=False)
+    journal: Memory | None = None
+    _journal: Memory = field(init=False)
     _seen: dict[str, _Seen] = field(default_factory=dict, init=False)
     _unread: dict[str, _Unread] = field(default_factory=dict, init=False)
     _passed: dict[str, Stamp] = field(default_factory=dict, init=False)
@@ -61,7 +76,7 @@ class WatchedFolder:
     def __post_init__(self) -> None:
         if not self.directory.is_dir():
             raise UsageError(f"{self.directory}: {'is no folder' if self.directory.exists() else 'no such folder'} to watch")
-        self._journal = Journal(self.directory)
+        self._journal = Journal(self.directory) if self.journal is None else self.journal
 
     def files(self, stop: Event) -> Iterator[Path]:
         """Yield settled new files, oldest first, until `stop` is set. Call `done`, `passed_over` or `again` for each."""

@@ -115,16 +115,20 @@ enum {
     ACNE_EDGE_QUALITY_TOO_BRIGHT = 1 << 2,
     ACNE_EDGE_QUALITY_BLURRED = 1 << 3,
     ACNE_EDGE_QUALITY_NO_SKIN = 1 << 4,
-    ACNE_EDGE_QUALITY_BLANK = 1 << 5 /* a lens cap or a wall: there is no grade, whatever options.on_poor_quality says */
+    ACNE_EDGE_QUALITY_BLANK = 1 << 5, /* a lens cap or a wall: there is no grade, whatever options.on_poor_quality says */
+    ACNE_EDGE_QUALITY_NOISY = 1 << 6,
+    ACNE_EDGE_QUALITY_COMPRESSED = 1 << 7
 };
 
 typedef struct acne_edge_quality {
-    double brightness;  /* mean luma, 0..255 */
-    double clipped;     /* share of pixels that are white, 0..1 */
-    double sharpness;   /* mean absolute Laplacian of the thumbnail's luma */
-    double skin;        /* share of pixels of skin colour, 0..1 */
-    int32_t short_side; /* pixels, as decoded */
-    uint32_t reasons;   /* 0 for a good photograph */
+    double brightness;    /* mean luma of the skin, 0..255; of the whole frame where there is too little skin */
+    double clipped;       /* share of the skin that is too bright for the camera, 0..1 */
+    double sharpness;     /* finest detail over coarse detail, from 0; 0.8 is typical */
+    double skin;          /* share of pixels of skin colour, 0..1 */
+    int32_t short_side;   /* pixels, as decoded */
+    uint32_t reasons;     /* 0 for a good photograph */
+    double noise;         /* finest detail of red minus green where it is smoothest, levels of 255; 0.2 is typical */
+    double colour_detail; /* finest over coarse detail of red minus green, from 0; 0.7 is typical */
 } acne_edge_quality;
 
 /* Milliseconds by stage. */
@@ -167,6 +171,8 @@ typedef struct acne_edge_result {
     int32_t crop_top;          /* were cut off, and else all of it */
     int32_t crop_right;        /* the first column to the right of it */
     int32_t crop_bottom;       /* the first row below it */
+    double unfamiliarity;      /* how far the photograph's features lie from those learned, 0 and more; over 1 it is unfamiliar;
+                                  under 0 where the model does not tell */
 } acne_edge_result;
 
 /* The library's version, as "0.1.0". Never null, never freed. */

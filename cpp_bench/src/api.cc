@@ -95,6 +95,7 @@ struct OwnedResult : acne_edge_result {
         crop_top = prediction.crop.top;
         crop_right = prediction.crop.right;
         crop_bottom = prediction.crop.bottom;
+        unfamiliarity = result.unfamiliarity;
     }
     OwnedResult(const OwnedResult&) = delete;
     OwnedResult& operator=(const OwnedResult&) = delete;

@@ -162,7 +162,8 @@ Grader::Prepared Grader::prepare_jpeg(const Manifest& manifest, acne_edge_poor_q
 
 void Grader::prepare(Prepared& prepared, const Manifest& manifest, acne_edge_poor_quality policy, const ImageView& image) {
     Clock clock;
-    prepared.quality = assess(image);
+    Image small = resize(image, kQualitySide, kQualitySide);
+    prepared.quality = assess(small.view(), std::min(image.width, image.height));
     prepared.timings.quality = clock.lap();
     if (policy == ACNE_EDGE_POOR_QUALITY_FAIL && prepared.quality.reasons != 0) {
         std::string reasons;
@@ -171,7 +172,8 @@ void Grader::prepare(Prepared& prepared, const Manifest& manifest, acne_edge_poo
         }
         throw Error(ACNE_EDGE_STATUS_POOR_QUALITY, "poor photograph: " + reasons + "; take the photograph again");
     }
-    prepared.input = resize(image, manifest.width, manifest.height);
+    const bool is_input = manifest.width == kQualitySide && manifest.height == kQualitySide;
+    prepared.input = is_input ? std::move(small) : resize(image, manifest.width, manifest.height);
     prepared.timings.preprocess = clock.lap();
 }
 
@@ -183,7 +185,7 @@ Prediction Grader::infer(const Prepared& prepared) const {
     prediction.quality = prepared.quality;
     Outputs outputs = backend_->run(prepared.input.view().data);
     timings.inference = clock.lap();
-    prediction.interpretation = interpret(outputs, manifest.scale, scale_, manifest.decoding, manifest.uncertainty);
+    prediction.interpretation = interpret(outputs, manifest.scale, scale_, manifest.decoding, manifest.uncertainty, manifest.familiarity);
     if ((prepared.quality.reasons & ACNE_EDGE_QUALITY_BLANK) != 0) {
         prediction.interpretation.abstained = "blank";
     } else if (on_poor_quality_ == ACNE_EDGE_POOR_QUALITY_ABSTAIN && prepared.quality.reasons != 0) {

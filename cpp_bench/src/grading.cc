@@ -93,12 +93,14 @@ std::string describe(const Scale& scale, const Interpretation& result) {
 }
 
 Interpretation interpret(const Outputs& outputs, const Scale& native, const Scale& scale, const CountDecoding& decoding,
-                         const Uncertainty& uncertainty) {
+                         const Uncertainty& uncertainty, const Familiarity& familiarity) {
     const double lesions = std::accumulate(outputs.lesion_map.begin(), outputs.lesion_map.end(), 0.0);
     Interpretation result;
     result.count = decode_count(outputs.count_probs, lesions, decoding);
     constexpr double kAbsurd = 1e6;  // and still an int
-    if (!all_finite(outputs.grade_probs) || !all_finite(outputs.count_probs) || !(std::abs(result.count) < kAbsurd)) {
+    if (familiarity.threshold > 0) result.unfamiliarity = outputs.unfamiliarity / familiarity.threshold;
+    if (!all_finite(outputs.grade_probs) || !all_finite(outputs.count_probs) || !(std::abs(result.count) < kAbsurd) ||
+        !std::isfinite(result.unfamiliarity)) {
         throw Error(ACNE_EDGE_STATUS_MODEL,
                     "the model's outputs are not finite numbers; the model file or the runtime is broken");
     }
@@ -113,7 +115,11 @@ Interpretation interpret(const Outputs& outputs, const Scale& native, const Scal
     }
     // The set always includes the top grade.
     if (result.grade_set.empty()) result.grade_set.push_back(result.grade);
-    result.abstained = top < uncertainty.abstain_below ? "low_confidence" : nullptr;
+    if (result.unfamiliarity > 1) {
+        result.abstained = "unfamiliar";
+    } else if (top < uncertainty.abstain_below) {
+        result.abstained = "low_confidence";
+    }
     return result;
 }
 

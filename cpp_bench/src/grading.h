@@ -33,6 +33,11 @@ struct Uncertainty {
     double abstain_below = 0;
 };
 
+// How far a photograph's features may lie from those learned for it to get a grade; read only of a model that tells.
+struct Familiarity {
+    double threshold = 0;  // of the graph's output `unfamiliarity`; 0: the model does not tell
+};
+
 // The network's outputs for one image.
 struct Outputs {
     std::vector<float> grade_probs;
@@ -40,6 +45,7 @@ struct Outputs {
     std::vector<float> lesion_map;   // expected lesions in each cell, row by row
     int map_height = 0;
     int map_width = 0;
+    float unfamiliarity = 0;  // of a model that tells
 };
 
 struct Interpretation {
@@ -50,6 +56,7 @@ struct Interpretation {
     std::vector<double> grade_probs;
     std::vector<int> grade_set;
     const char* abstained = nullptr;  // reason code, or null
+    double unfamiliarity = -1;        // in thresholds: over 1 is unfamiliar; under 0 where the model does not tell
 };
 
 // The grade in words that fit the count: all grades that are possible, no lesions, or no grade.
@@ -57,6 +64,6 @@ std::string describe(const Scale& scale, const Interpretation& result);
 
 // Throws Error if the outputs are not finite numbers.
 Interpretation interpret(const Outputs& outputs, const Scale& native, const Scale& scale, const CountDecoding& decoding,
-                         const Uncertainty& uncertainty);
+                         const Uncertainty& uncertainty, const Familiarity& familiarity = {});
 
 }  // namespace acne_edge

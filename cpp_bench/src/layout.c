@@ -21,7 +21,9 @@ AT(acne_edge_quality, sharpness, 16);
 AT(acne_edge_quality, skin, 24);
 AT(acne_edge_quality, short_side, 32);
 AT(acne_edge_quality, reasons, 36);
-_Static_assert(sizeof(acne_edge_quality) == 40, "acne_edge_quality has grown: add the field's line");
+AT(acne_edge_quality, noise, 40);
+AT(acne_edge_quality, colour_detail, 48);
+_Static_assert(sizeof(acne_edge_quality) == 56, "acne_edge_quality has grown: add the field's line");
 
 AT(acne_edge_timings, decode, 0);
 AT(acne_edge_timings, quality, 8);
@@ -62,7 +64,8 @@ AT(acne_edge_result, crop_left, 56 + 9 * POINTER);
 AT(acne_edge_result, crop_top, 60 + 9 * POINTER);
 AT(acne_edge_result, crop_right, 64 + 9 * POINTER);
 AT(acne_edge_result, crop_bottom, 68 + 9 * POINTER);
-_Static_assert(sizeof(acne_edge_result) == 72 + 9 * POINTER, "acne_edge_result has grown: add the field's line");
+AT(acne_edge_result, unfamiliarity, 72 + 9 * POINTER);
+_Static_assert(sizeof(acne_edge_result) == 80 + 9 * POINTER, "acne_edge_result has grown: add the field's line");
 
 IS(ACNE_EDGE_STATUS_OK, 0);
 IS(ACNE_EDGE_STATUS_INTERNAL, 1);
@@ -86,3 +89,5 @@ IS(ACNE_EDGE_QUALITY_TOO_BRIGHT, 4);
 IS(ACNE_EDGE_QUALITY_BLURRED, 8);
 IS(ACNE_EDGE_QUALITY_NO_SKIN, 16);
 IS(ACNE_EDGE_QUALITY_BLANK, 32);
+IS(ACNE_EDGE_QUALITY_NOISY, 64);
+IS(ACNE_EDGE_QUALITY_COMPRESSED, 128);

@@ -173,6 +173,12 @@ double read_positions(const Reader& reader) {
     return threshold;
 }
 
+Familiarity read_familiarity(const Reader& reader) {
+    const Familiarity familiarity{reader.number("threshold", 1e-6, 1e6)};
+    reader.text("fitted_on");
+    return familiarity;
+}
+
 // Characters, not bytes, are what Python counts.
 std::size_t count_characters(const std::string& utf8) {
     return static_cast<std::size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) { return (c & 0xC0) != 0x80; }));
@@ -208,12 +214,16 @@ Manifest parse_manifest(const std::string& text) {
     manifest.decoding = read_decoding(top.section("decoding"));
     manifest.uncertainty = read_uncertainty(top.section("uncertainty"));
     if (top.has("positions")) manifest.position_threshold = read_positions(top.section("positions"));
+    if (top.has("familiarity")) manifest.familiarity = read_familiarity(top.section("familiarity"));
     // For people and tools; only their types are checked.
     for (const char* key : {"licence", "intended_use"}) top.text(key);
     for (const char* key : {"training", "metrics", "quantisation"}) top.section(key);
     if (manifest.scale.lower.back() >= manifest.count_bins) {
         refuse("manifest.scale.lower: " + std::to_string(manifest.scale.lower.back()) + " lies beyond the " +
                std::to_string(manifest.count_bins) + " count bins");
+    }
+    if (std::find(required.begin(), required.end(), kFamiliarity) != required.end() && !top.has("familiarity")) {
+        refuse("manifest.familiarity is missing; the model requires '" + std::string(kFamiliarity) + "'");
     }
     return manifest;
 }

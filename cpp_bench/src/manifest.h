@@ -12,8 +12,9 @@ namespace acne_edge {
 
 inline constexpr const char* kManifestKey = "acne_edge.manifest";  // in the ONNX file's metadata
 
+inline constexpr std::string_view kFamiliarity = "familiarity-1";  // a reader that ignores it grades what is no face
 // A manifest may list features under "requires" that a reader must know to give the right answer; this version knows these.
-inline constexpr std::array<std::string_view, 1> kUnderstood = {kFramingRule};
+inline constexpr std::array<std::string_view, 2> kUnderstood = {kFramingRule, kFamiliarity};
 
 struct Manifest {
     std::string name;
@@ -25,6 +26,7 @@ struct Manifest {
     Scale scale;           // the one that the grade head was trained on
     CountDecoding decoding;
     Uncertainty uncertainty;
+    Familiarity familiarity;
     bool framed = false;              // borders and interfaces around a photograph are cut off before the network
     double position_threshold = 0.5;  // the least score of a lesion; the default is for manifests without positions
 };

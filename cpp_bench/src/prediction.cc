@@ -22,7 +22,9 @@ json quality_json(const acne_edge_quality& quality) {
     return {{"short_side", quality.short_side},
             {"brightness", round_decimals(quality.brightness, 1)},
             {"clipped", round_decimals(quality.clipped, 3)},
-            {"sharpness", round_decimals(quality.sharpness, 2)},
+            {"sharpness", round_decimals(quality.sharpness, 3)},
+            {"noise", round_decimals(quality.noise, 3)},
+            {"colour_detail", round_decimals(quality.colour_detail, 3)},
             {"skin", round_decimals(quality.skin, 3)},
             {"reasons", reasons}};
 }
@@ -87,6 +89,7 @@ std::string to_json(const Prediction& prediction, const std::optional<std::strin
         {"lesions", lesions_json(prediction.lesions)},
         {"quality", quality_json(prediction.quality)},
         {"abstained", result.abstained ? json(result.abstained) : json(nullptr)},
+        {"unfamiliarity", result.unfamiliarity < 0 ? json(nullptr) : json(round_decimals(result.unfamiliarity, 3))},
         {"model",
          {{"name", prediction.model.name},
           {"version", prediction.model.version},

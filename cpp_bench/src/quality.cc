@@ -3,13 +3,25 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-
-#include "resize.h"
+#include <vector>
 
 namespace acne_edge {
 namespace {
 
-constexpr int kSide = 128;  // pixels of the thumbnail
+constexpr int kSide = kQualitySide;
+constexpr int kPixels = kSide * kSide;
+constexpr int kBlocks = 15, kBlock = 16;          // blocks a side, and pixels a side of each
+constexpr std::array<int, 3> kRadii = {1, 2, 4};  // of the squares whose means divide the bands
+constexpr int kAt25 = 56, kAt50 = 112, kAt75 = 168;  // ranks among the blocks
+
+// The thresholds of acne_edge/quality.py.
+constexpr double kBlankVariance = 16;
+constexpr int kMinShortSide = 160;
+constexpr double kDark = 50, kBright = 200, kMaxClipped = 0.25;
+constexpr double kMinSharpness = 0.47;
+constexpr double kMaxNoise = 1.4;
+constexpr double kMinColourDetail = 0.57, kMinGrain = 0.02;
+constexpr double kMinSkin = 0.1;
 
 // Pillow's RGB -> YCbCr: each product is rounded to six bits, then they are summed.
 int product(int value, double factor) { return static_cast<int>(value * factor * 64 + 0.5); }
@@ -25,63 +37,110 @@ YCbCr to_ycbcr(const std::uint8_t* rgb) {
             ((product(r, 0.5) + product(g, -0.41869) + product(b, -0.08131)) >> 6) + 128};
 }
 
-// The variance of numbers from 0 to 255, as many as the thumbnail has pixels. Exact, because that number is a power of two.
-class Variance {
-public:
-    void add(int value) {
-        sum_ += value;
-        squares_ += value * value;
+// The sum of the variances of three channels, over means of 4 x 4 pixels. Exact: the number of means is a power of two.
+double variance(const std::vector<YCbCr>& colours) {
+    constexpr int kMeans = kSide / 4;
+    double total = 0;
+    for (const int YCbCr::* channel : {&YCbCr::y, &YCbCr::cb, &YCbCr::cr}) {
+        std::int64_t sum = 0, squares = 0;  // of means times 16
+        for (int y = 0; y < kMeans; ++y) {
+            for (int x = 0; x < kMeans; ++x) {
+                std::int64_t sixteen = 0;
+                for (int k = 0; k < 16; ++k) sixteen += colours[(4 * y + k / 4) * kSide + 4 * x + k % 4].*channel;
+                sum += sixteen;
+                squares += sixteen * sixteen;
+            }
+        }
+        constexpr double kNumber = kMeans * kMeans;
+        const double mean = static_cast<double>(sum) / kNumber;
+        total += (static_cast<double>(squares) / kNumber - mean * mean) / 256;
     }
-    double value() const {
-        constexpr double kPixels = kSide * kSide;
-        const double mean = sum_ / kPixels;
-        return squares_ / kPixels - mean * mean;
-    }
+    return total;
+}
 
-private:
-    int sum_ = 0;
-    int squares_ = 0;  // at most 255 * 255 * 128 * 128
-};
+using Plane = std::vector<std::int32_t>;  // kSide x kSide
+
+// Sums over squares of 2 * radius + 1 pixels a side; right where the square lies inside.
+Plane square_sums(const Plane& channel, int radius) {
+    Plane rows(kPixels), sums(kPixels);
+    for (int y = radius; y < kSide - radius; ++y) {
+        for (int k = -radius; k <= radius; ++k) {
+            for (int x = 0; x < kSide; ++x) rows[y * kSide + x] += channel[(y + k) * kSide + x];
+        }
+        for (int k = -radius; k <= radius; ++k) {
+            for (int x = radius; x < kSide - radius; ++x) sums[y * kSide + x] += rows[y * kSide + x + k];
+        }
+    }
+    return sums;
+}
+
+using Band = std::array<double, kBlocks * kBlocks>;  // mean absolute detail of each block, sorted, in the channel's units
+
+// The detail of a channel in three bands, finest first.
+std::array<Band, 3> measure_detail(const Plane& channel) {
+    std::array<Band, 3> bands;
+    Plane inner = channel;
+    int n = 1;
+    for (std::size_t b = 0; b < bands.size(); ++b) {
+        const Plane outer = square_sums(channel, kRadii[b]);
+        const int m = (2 * kRadii[b] + 1) * (2 * kRadii[b] + 1);
+        for (int block = 0; block < kBlocks * kBlocks; ++block) {
+            constexpr int kEdge = (kSide - kBlocks * kBlock) / 2;
+            const int top = kEdge + block / kBlocks * kBlock, left = kEdge + block % kBlocks * kBlock;
+            std::int64_t sum = 0;  // n * m times the band
+            for (int y = top; y < top + kBlock; ++y) {
+                for (int at = y * kSide + left; at < y * kSide + left + kBlock; ++at)
+                    sum += std::abs(m * inner[at] - n * outer[at]);
+            }
+            bands[b][block] = static_cast<double>(sum) / (n * m * kBlock * kBlock);
+        }
+        std::sort(bands[b].begin(), bands[b].end());
+        inner = outer;
+        n = m;
+    }
+    return bands;
+}
+
+double ratio(double value, double base) { return base != 0 ? value / base : 0; }
 
 }  // namespace
 
-acne_edge_quality assess(const ImageView& image) {
-    const Image small = resize_reduced(image, kSide, kSide);
-    std::array<std::array<int, kSide>, kSide> luma;
-    Variance of_y, of_cb, of_cr;
-    int total = 0, white = 0, skin = 0, laplacian = 0;  // exact: at most 4 * 255 * 128 * 128
-    for (int y = 0; y < kSide; ++y) {
-        const std::uint8_t* pixel = small.view().row(y);
-        for (int x = 0; x < kSide; ++x, pixel += 3) {
-            const YCbCr colour = to_ycbcr(pixel);
-            luma[y][x] = colour.y;
-            of_y.add(colour.y);
-            of_cb.add(colour.cb);
-            of_cr.add(colour.cr);
-            total += colour.y;
-            white += colour.y >= 250;
-            // Chai and Ngan, IEEE CSVT 1999: skin of all tones lies in this rectangle of chroma.
-            skin += colour.cb >= 77 && colour.cb <= 127 && colour.cr >= 133 && colour.cr <= 173;
-        }
+acne_edge_quality assess(const ImageView& small, int short_side) {
+    std::vector<YCbCr> colours(kPixels);
+    Plane luma(kPixels), redness(kPixels);
+    int total = 0, skin_total = 0, skin = 0, blown = 0;
+    for (int at = 0; at < kPixels; ++at) {
+        const std::uint8_t* pixel = small.row(at / kSide) + at % kSide * 3;
+        const int r = pixel[0], g = pixel[1], b = pixel[2];
+        const YCbCr colour = colours[at] = to_ycbcr(pixel);
+        // Chai and Ngan, IEEE CSVT 1999: skin of all tones lies in this rectangle of chroma.
+        const bool is_skin = colour.cb >= 77 && colour.cb <= 127 && colour.cr >= 133 && colour.cr <= 173;
+        total += colour.y;
+        skin += is_skin;
+        skin_total += is_skin ? colour.y : 0;
+        blown += r >= 250 && r - b >= 8;  // skin keeps a little colour there; a white wall does not
+        luma[at] = r + 2 * g + b;
+        redness[at] = r - g;
     }
-    for (int y = 1; y < kSide - 1; ++y) {
-        for (int x = 1; x < kSide - 1; ++x) {
-            laplacian += std::abs(luma[y][x - 1] + luma[y][x + 1] + luma[y - 1][x] + luma[y + 1][x] - 4 * luma[y][x]);
-        }
-    }
-    constexpr double kPixels = kSide * kSide, kInner = (kSide - 2) * (kSide - 2);
+    const bool enough = skin > kMinSkin * kPixels;
+    const auto detail = measure_detail(luma), colour_detail = measure_detail(redness);
     acne_edge_quality quality{};
-    quality.short_side = std::min(image.width, image.height);
-    quality.brightness = total / kPixels;
-    quality.clipped = white / kPixels;
-    quality.sharpness = laplacian / kInner;
-    quality.skin = skin / kPixels;
-    if (of_y.value() + of_cb.value() + of_cr.value() < 16) quality.reasons |= ACNE_EDGE_QUALITY_BLANK;
-    if (quality.short_side < 160) quality.reasons |= ACNE_EDGE_QUALITY_LOW_RESOLUTION;
-    if (quality.brightness < 45) quality.reasons |= ACNE_EDGE_QUALITY_TOO_DARK;
-    if (quality.brightness > 195 || quality.clipped > 0.25) quality.reasons |= ACNE_EDGE_QUALITY_TOO_BRIGHT;
-    if (quality.sharpness < 4.0) quality.reasons |= ACNE_EDGE_QUALITY_BLURRED;
-    if (quality.skin < 0.15) quality.reasons |= ACNE_EDGE_QUALITY_NO_SKIN;
+    quality.short_side = short_side;
+    quality.brightness = enough ? static_cast<double>(skin_total) / skin : static_cast<double>(total) / kPixels;
+    quality.clipped = blown != 0 ? static_cast<double>(blown) / (blown + skin) : 0;
+    quality.sharpness = ratio(detail[0][kAt75], detail[2][kAt75]);
+    quality.noise = colour_detail[0][kAt25];
+    quality.colour_detail = ratio(colour_detail[0][kAt50], colour_detail[2][kAt50]);
+    quality.skin = static_cast<double>(skin) / kPixels;
+    const auto flag = [&](bool failed, std::uint32_t bit) { quality.reasons |= failed ? bit : 0; };
+    flag(variance(colours) < kBlankVariance, ACNE_EDGE_QUALITY_BLANK);
+    flag(short_side < kMinShortSide, ACNE_EDGE_QUALITY_LOW_RESOLUTION);
+    flag(quality.brightness < kDark, ACNE_EDGE_QUALITY_TOO_DARK);
+    flag(quality.brightness > kBright || quality.clipped > kMaxClipped, ACNE_EDGE_QUALITY_TOO_BRIGHT);
+    flag(quality.sharpness < kMinSharpness, ACNE_EDGE_QUALITY_BLURRED);
+    flag(quality.noise > kMaxNoise, ACNE_EDGE_QUALITY_NOISY);
+    flag(quality.noise > kMinGrain && quality.colour_detail < kMinColourDetail, ACNE_EDGE_QUALITY_COMPRESSED);
+    flag(skin < kMinSkin * kPixels, ACNE_EDGE_QUALITY_NO_SKIN);
     return quality;
 }
 

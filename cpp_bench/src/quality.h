@@ -12,11 +12,15 @@ struct QualityReason {
     const char* code;
 };
 inline constexpr QualityReason kQualityReasons[] = {
-    {ACNE_EDGE_QUALITY_BLANK, "blank"},       {ACNE_EDGE_QUALITY_LOW_RESOLUTION, "low_resolution"},
-    {ACNE_EDGE_QUALITY_TOO_DARK, "too_dark"}, {ACNE_EDGE_QUALITY_TOO_BRIGHT, "too_bright"},
-    {ACNE_EDGE_QUALITY_BLURRED, "blurred"},   {ACNE_EDGE_QUALITY_NO_SKIN, "no_skin"},
+    {ACNE_EDGE_QUALITY_BLANK, "blank"},           {ACNE_EDGE_QUALITY_LOW_RESOLUTION, "low_resolution"},
+    {ACNE_EDGE_QUALITY_TOO_DARK, "too_dark"},     {ACNE_EDGE_QUALITY_TOO_BRIGHT, "too_bright"},
+    {ACNE_EDGE_QUALITY_BLURRED, "blurred"},       {ACNE_EDGE_QUALITY_NOISY, "noisy"},
+    {ACNE_EDGE_QUALITY_COMPRESSED, "compressed"}, {ACNE_EDGE_QUALITY_NO_SKIN, "no_skin"},
 };
 
-acne_edge_quality assess(const ImageView& image);
+inline constexpr int kQualitySide = 256;  // pixels a side of the picture that is judged
+
+// `small`: the photograph resized to kQualitySide in both directions; `short_side`: the photograph's, in pixels as decoded.
+acne_edge_quality assess(const ImageView& small, int short_side);
 
 }  // namespace acne_edge

@@ -128,60 +128,10 @@ Image resample(const ImageView& image, float across, float down, int width, int 
     return resample_columns(resample_rows(image, across, width, first, last - first).view(), taps, height, first);
 }
 
-// 2^24 / pixels as Pillow's single-precision division rounds it: a sum times it, shifted by 24, is the mean of the pixels.
-std::uint32_t reciprocal(int pixels) {
-    const float all = 4294967296.0F;
-    return static_cast<std::uint32_t>(all / static_cast<float>(256 * pixels));
-}
-
-// Image.reduce: each block of factor_x x factor_y pixels becomes their mean; the last ones may be smaller.
-Image reduce(const ImageView& image, int factor_x, int factor_y) {
-    Image out((image.width + factor_x - 1) / factor_x, (image.height + factor_y - 1) / factor_y);
-    const int whole = image.width / factor_x;  // blocks of full width
-    std::vector<std::uint32_t> columns(static_cast<std::size_t>(image.width) * 3);
-    for (int y = 0; y < out.height(); ++y) {
-        const int top = y * factor_y;
-        const int rows = std::min(factor_y, image.height - top);
-        std::fill(columns.begin(), columns.end(), 0);
-        for (int row = top; row < top + rows; ++row) {
-            const std::uint8_t* from = image.row(row);
-            for (std::size_t i = 0; i < columns.size(); ++i) columns[i] += from[i];
-        }
-        std::uint8_t* to = out.row(y);
-        for (int x = 0; x < out.width(); ++x, to += 3) {
-            const int width = x < whole ? factor_x : image.width - whole * factor_x;
-            const int pixels = width * rows;
-            const std::uint32_t multiplier = reciprocal(pixels);
-            const std::uint32_t* column = columns.data() + std::size_t{3} * x * factor_x;
-            for (int c = 0; c < 3; ++c) {
-                std::uint32_t sum = static_cast<std::uint32_t>(pixels / 2);
-                for (int k = 0; k < width; ++k) sum += column[3 * k + c];
-                to[c] = static_cast<std::uint8_t>(sum * multiplier >> 24);
-            }
-        }
-    }
-    return out;
-}
-
-int reducing_factor(int in, int out) {
-    constexpr double kReducingGap = 2.0;
-    return std::max(static_cast<int>(static_cast<double>(in) / out / kReducingGap), 1);
-}
-
 }  // namespace
 
 Image resize(const ImageView& image, int width, int height) {
     return resample(image, static_cast<float>(image.width), static_cast<float>(image.height), width, height);
-}
-
-Image resize_reduced(const ImageView& image, int width, int height) {
-    const int factor_x = reducing_factor(image.width, width);
-    const int factor_y = reducing_factor(image.height, height);
-    // resize() of the same size copies, whatever the factors.
-    if ((factor_x == 1 && factor_y == 1) || (image.width == width && image.height == height)) return resize(image, width, height);
-    const Image reduced = reduce(image, factor_x, factor_y);
-    return resample(reduced.view(), static_cast<float>(static_cast<double>(image.width) / factor_x),
-                    static_cast<float>(static_cast<double>(image.height) / factor_y), width, height);
 }
 
 }  // namespace acne_edge

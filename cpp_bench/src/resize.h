@@ -8,7 +8,4 @@ namespace acne_edge {
 // Resample with Pillow's antialiased triangle filter, Image.resize((width, height), BILINEAR); the frame is stretched.
 Image resize(const ImageView& image, int width, int height);
 
-// The same after averaging whole blocks of pixels, as Pillow's resize(..., reducing_gap=2.0): cheaper, slightly softer.
-Image resize_reduced(const ImageView& image, int width, int height);
-
 }  // namespace acne_edge

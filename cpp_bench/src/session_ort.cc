@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <map>
 #include <numeric>
 
 #include <unistd.h>
@@ -18,7 +19,7 @@ namespace acne_edge {
 namespace {
 
 constexpr std::array<const char*, 1> kInputs = {"image"};
-constexpr std::array<const char*, 3> kOutputs = {"grade_probs", "count_probs", "lesion_map"};
+constexpr std::array<const char*, 4> kOutputs = {"grade_probs", "count_probs", "lesion_map", "unfamiliarity"};
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
@@ -103,6 +104,7 @@ public:
         }
         manifest_text_ = text.get();
         manifest_ = parse_manifest(manifest_text_);
+        if (manifest_.familiarity.threshold <= 0) --outputs_;
         check_contract(allocator);
     }
 
@@ -125,7 +127,7 @@ public:
             // The runtime takes inputs without const, and does not write to them.
             const Ort::Value input = Ort::Value::CreateTensor<std::uint8_t>(memory_, const_cast<std::uint8_t*>(image), bytes,
                                                                             shape.data(), shape.size());
-            auto values = session_.Run(Ort::RunOptions{nullptr}, kInputs.data(), &input, 1, kOutputs.data(), kOutputs.size());
+            auto values = session_.Run(Ort::RunOptions{nullptr}, kInputs.data(), &input, 1, kOutputs.data(), outputs_);
             Outputs outputs;
             outputs.grade_probs = read(values[0], {1, static_cast<std::int64_t>(manifest_.scale.labels.size())});
             outputs.count_probs = read(values[1], {1, manifest_.count_bins});
@@ -134,6 +136,7 @@ public:
             outputs.lesion_map = read(values[2], {1, map_shape[1], map_shape[2]});
             outputs.map_height = static_cast<int>(map_shape[1]);
             outputs.map_width = static_cast<int>(map_shape[2]);
+            if (outputs_ > 3) outputs.unfamiliarity = read(values[3], {1})[0];
             return outputs;
         } catch (const Ort::Exception& error) {
             throw Error(ACNE_EDGE_STATUS_BACKEND, "ONNX Runtime failed: " + first_line(error.what()));
@@ -153,15 +156,18 @@ private:
 
     // Refuse a graph whose input or outputs differ from the manifest and the contract.
     void check_contract(OrtAllocator* allocator) const {
-        bool named = session_.GetInputCount() == kInputs.size() && session_.GetOutputCount() == kOutputs.size();
+        std::map<std::string, std::size_t> places;  // of the outputs; others than those wanted are ignored
+        for (std::size_t i = 0; i < session_.GetOutputCount(); ++i) {
+            places[session_.GetOutputNameAllocated(i, allocator).get()] = i;
+        }
+        bool named = session_.GetInputCount() == kInputs.size();
         for (std::size_t i = 0; named && i < kInputs.size(); ++i) {
             named = session_.GetInputNameAllocated(i, allocator).get() == std::string(kInputs[i]);
         }
-        for (std::size_t i = 0; named && i < kOutputs.size(); ++i) {
-            named = session_.GetOutputNameAllocated(i, allocator).get() == std::string(kOutputs[i]);
-        }
+        for (std::size_t i = 0; named && i < outputs_; ++i) named = places.count(kOutputs[i]) != 0;
         if (!named) {
-            refuse("the model's input and outputs are not image -> grade_probs, count_probs, lesion_map");
+            refuse(std::string("the model's input and outputs are not image -> grade_probs, count_probs, lesion_map") +
+                   (outputs_ > 3 ? ", unfamiliarity" : ""));
         }
         const std::vector<std::int64_t> wanted = {manifest_.height, manifest_.width, 3};
         const Tensor input = describe(session_.GetInputTypeInfo(0));
@@ -172,8 +178,8 @@ private:
         }
         const std::array<std::int64_t, 2> widths = {static_cast<std::int64_t>(manifest_.scale.labels.size()),
                                                     manifest_.count_bins};
-        for (std::size_t i = 0; i < kOutputs.size(); ++i) {
-            const Tensor output = describe(session_.GetOutputTypeInfo(i));
+        for (std::size_t i = 0; i < outputs_; ++i) {
+            const Tensor output = describe(session_.GetOutputTypeInfo(places[kOutputs[i]]));
             if (output.type != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) {
                 refuse(std::string("the model's output ") + kOutputs[i] + " is not float32");
             }
@@ -197,6 +203,7 @@ private:
 
     [[noreturn]] static void refuse(const std::string& message) { throw Error(ACNE_EDGE_STATUS_MODEL, message); }
 
+    std::size_t outputs_ = kOutputs.size();  // that are read; the last only of a model whose manifest says what it means
     const pid_t process_ = getpid();  // that opened the model
     Ort::Env env_{nullptr};
     Graph graph_;  // of the cache; the session reads from it

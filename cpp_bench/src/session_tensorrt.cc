@@ -15,7 +15,7 @@
 namespace acne_edge {
 namespace {
 
-constexpr std::array<const char*, 3> kOutputs = {"grade_probs", "count_probs", "lesion_map"};
+constexpr std::array<const char*, 4> kOutputs = {"grade_probs", "count_probs", "lesion_map", "unfamiliarity"};
 
 [[noreturn]] void fail(const std::string& message) { throw Error(ACNE_EDGE_STATUS_BACKEND, message); }
 
@@ -93,7 +93,8 @@ public:
         if (!context_->setInputShape("image", shape)) fail("the engine does not take the manifest's input");
         bind("image", static_cast<std::size_t>(manifest_.height) * manifest_.width * 3);
         std::array<std::size_t, kOutputs.size()> sizes{};
-        for (std::size_t i = 0; i < kOutputs.size(); ++i) {
+        tells_ = manifest_.familiarity.threshold > 0;
+        for (std::size_t i = 0; i < kOutputs.size() - (tells_ ? 0 : 1); ++i) {
             const nvinfer1::Dims dims = context_->getTensorShape(kOutputs[i]);
             std::size_t size = 1;
             for (int d = 0; d < dims.nbDims; ++d) {
@@ -105,7 +106,7 @@ public:
         }
         const nvinfer1::Dims map = context_->getTensorShape("lesion_map");
         if (sizes[0] != manifest_.scale.labels.size() || sizes[1] != static_cast<std::size_t>(manifest_.count_bins) ||
-            map.nbDims != 3) {
+            map.nbDims != 3 || sizes[3] != (tells_ ? 1U : 0U)) {
             fail("the engine's outputs are not what its manifest says; build it again");
         }
         map_height_ = static_cast<int>(map.d[1]);
@@ -131,7 +132,10 @@ public:
         download(outputs.grade_probs, 1);
         download(outputs.count_probs, 2);
         download(outputs.lesion_map, 3);
+        std::vector<float> unfamiliarity(tells_ ? 1 : 0);
+        if (tells_) download(unfamiliarity, 4);
         check(cudaStreamSynchronize(stream_.get()), "cudaStreamSynchronize");
+        if (tells_) outputs.unfamiliarity = unfamiliarity[0];
         return outputs;
     }
 
@@ -159,6 +163,7 @@ private:
     Manifest manifest_;
     int map_height_ = 0;
     int map_width_ = 0;
+    bool tells_ = false;  // how familiar a photograph is
 };
 
 }  // namespace

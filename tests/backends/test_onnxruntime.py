@@ -11,8 +11,9 @@ import pytest
 from acne_edge import AcneGrader
 from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
 from acne_edge.errors import BackendError, ManifestError, ModelError
+from acne_edge.grading import Familiarity
 from acne_edge.manifest import InputSpec
-from tests.toy_model import MANIFEST, SIDE, toy_model
+from tests.toy_model import MANIFEST, SIDE, make_manifest, toy_model
 
 onnx = pytest.importorskip("onnx", reason="needs the extra export to draw a model")
 
@@ -44,6 +45,25 @@ def test_each_thread_has_buffers_of_its_own_and_results_outlive_them() -> None:
 def test_a_map_whose_size_is_open_runs() -> None:
     backend = OnnxRuntimeBackend(toy_model(rows="h"))
     assert backend.run(np.full((1, SIDE, SIDE, 3), 8, np.uint8)).lesion_map.shape == (1, SIDE, SIDE)
+
+
+def test_unfamiliarity_is_read_where_the_manifest_says_what_it_means() -> None:
+    images = np.full((2, SIDE, SIDE, 3), 8, np.uint8)
+    told = make_manifest(familiarity=Familiarity(4.0), requires=("familiarity-1",))
+    backend = OnnxRuntimeBackend(toy_model(told, more=("unfamiliarity",)))
+    for n in (1, 2):
+        found = backend.run(images[:n]).unfamiliarity
+        assert found is not None
+        np.testing.assert_allclose(found, [8.0] * n)
+    assert OnnxRuntimeBackend(toy_model(more=("unfamiliarity",))).run(images).unfamiliarity is None
+    with pytest.raises(ModelError, match=r"image -> grade_probs, count_probs, lesion_map, unfamiliarity"):
+        OnnxRuntimeBackend(toy_model(told))
+
+
+def test_outputs_that_nobody_knows_are_passed_over() -> None:
+    backend = OnnxRuntimeBackend(toy_model(more=("added_later",)))
+    for n in (1, 2):
+        assert backend.run(np.zeros((n, SIDE, SIDE, 3), np.uint8)).lesion_map.shape == (n, SIDE, SIDE)
 
 
 @pytest.mark.parametrize("images", [np.zeros((1, SIDE, SIDE, 3), np.float32), np.zeros((1, 1, SIDE, 3), np.uint8)])

@@ -11,6 +11,7 @@ from acne_edge import AcneGrader
 from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
 from acne_edge.backends.openvino import OpenVinoBackend
 from acne_edge.errors import BackendError, MissingExtraError, ModelError
+from acne_edge.grading import Familiarity
 from tests.test_onnx_file import with_external_weights
 from tests.toy_model import SIDE, make_manifest, toy_model
 
@@ -26,7 +27,12 @@ def test_without_the_extra_its_name_is_given(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture(scope="module")
 def backend() -> OpenVinoBackend:
     pytest.importorskip("openvino")
-    return OpenVinoBackend(toy_model(), threads=2)
+    return OpenVinoBackend(telling(), threads=2)
+
+
+def telling() -> bytes:
+    """A model with every output."""
+    return toy_model(make_manifest(familiarity=Familiarity(1.0), requires=("familiarity-1",)), more=("unfamiliarity",))
 
 
 def images(n: int) -> np.ndarray:
@@ -36,7 +42,7 @@ def images(n: int) -> np.ndarray:
 def test_it_agrees_with_onnx_runtime(backend: OpenVinoBackend) -> None:
     assert backend.name == "openvino:CPU"
     for n in (1, 3):
-        for ours, theirs in zip(backend.run(images(n)), OnnxRuntimeBackend(toy_model()).run(images(n)), strict=True):
+        for ours, theirs in zip(backend.run(images(n)), OnnxRuntimeBackend(telling()).run(images(n)), strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-4)
 
 

@@ -82,12 +82,15 @@ def test_the_table_tells_one_story(
     none = replace(prediction, count=0.3, grade=replace(prediction.grade, text="none counted"))
     blank = spoilt(prediction, "blank", "too_dark", abstained="blank")
     unsure = spoilt(prediction, abstained="low_confidence")
-    _, *rows = table(monkeypatch, capsys, two, none, blank, unsure)
+    cat = spoilt(prediction, "no_skin", abstained="unfamiliar")
+    _, *rows = table(monkeypatch, capsys, two, none, blank, unsure, cat, replace(cat, quality=prediction.quality))
     assert rows[0].startswith("    4.7  ")
     assert "  mild to moderate         0.99  a.jpg" in rows[0]
     assert "  none counted             -     a.jpg" in rows[1]
     assert rows[2] == "      -  -         no grade                 -     b.jpg  [blank too_dark]"
     assert rows[3].endswith("  no grade                 -     b.jpg  [low_confidence]")
+    assert rows[4] == "      -  -         no grade                 -     b.jpg  [unfamiliar: no_skin]"
+    assert rows[5].endswith("[unfamiliar]")
 
 
 def test_a_name_with_control_characters_keeps_its_line(

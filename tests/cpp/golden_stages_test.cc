@@ -86,12 +86,15 @@ TEST(GoldenStages, GiveThePixelsAndScoresOfThePythonSdk) {
         input_differ += input.differing != 0;
         ++compared;
 
-        const acne_edge_quality quality = assess(part);
+        const acne_edge_quality quality =
+            assess(resize(part, kQualitySide, kQualitySide).view(), std::min(part.width, part.height));
         const auto& scores = expected["quality"];
         EXPECT_EQ(quality.short_side, scores["short_side"]);
         EXPECT_NEAR(quality.brightness, scores["brightness"], 0.01);
         EXPECT_NEAR(quality.clipped, scores["clipped"], 0.0001);
-        EXPECT_NEAR(quality.sharpness, scores["sharpness"], 0.01);
+        EXPECT_NEAR(quality.sharpness, scores["sharpness"], 0.001);
+        EXPECT_NEAR(quality.noise, scores["noise"], 0.001);
+        EXPECT_NEAR(quality.colour_detail, scores["colour_detail"], 0.001);
         EXPECT_NEAR(quality.skin, scores["skin"], 0.0001);
         std::vector<std::string> reasons;
         for (const auto& reason : kQualityReasons) {

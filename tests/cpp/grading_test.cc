@@ -54,6 +54,20 @@ TEST(Grading, TemperatureSharpensAndTheGradeSetFollows) {
     EXPECT_EQ(interpret(made, kTwo, kTwo, {false, 0, 1}, uncertainty).grade_set, (std::vector<int>{0}));
 }
 
+TEST(Grading, CallsUnfamiliarWhatLiesBeyondItsThreshold) {
+    auto made = outputs({0.75F, 0.25F}, {0.25F, 0.25F, 0.25F, 0.25F});
+    made.unfamiliarity = 3;
+    Uncertainty uncertainty;
+    uncertainty.abstain_below = 1;
+    const auto far = interpret(made, kTwo, kTwo, {false, 0, 1}, uncertainty, {2});
+    EXPECT_DOUBLE_EQ(far.unfamiliarity, 1.5);
+    EXPECT_STREQ(far.abstained, "unfamiliar");
+    EXPECT_STREQ(interpret(made, kTwo, kTwo, {false, 0, 1}, uncertainty, {3}).abstained, "low_confidence");
+    EXPECT_LT(interpret(made, kTwo, kTwo, {false, 0, 1}, uncertainty).unfamiliarity, 0);  // a model that does not tell
+    made.unfamiliarity = std::numeric_limits<float>::quiet_NaN();
+    EXPECT_THROW(interpret(made, kTwo, kTwo, {false, 0, 1}, uncertainty, {2}), Error);
+}
+
 TEST(Grading, AbstainsBelowItsThreshold) {
     const auto made = outputs({0.75F, 0.25F}, {0.25F, 0.25F, 0.25F, 0.25F});
     Uncertainty uncertainty;

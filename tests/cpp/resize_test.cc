@@ -15,10 +15,9 @@ TEST(Resize, KeepsAFlatImageFlat) {
     for (const int value : {0, 1, 127, 254, 255}) {
         for (const int side : {32, 100, 224, 517}) {
             const Image image = filled(side, side + 3, static_cast<std::uint8_t>(value));
-            for (const Image& out : {resize(image.view(), 64, 70), resize_reduced(image.view(), 64, 70)}) {
-                for (int y = 0; y < out.height(); ++y) {
-                    for (std::size_t i = 0; i < out.stride(); ++i) ASSERT_EQ(out.view().row(y)[i], value) << side;
-                }
+            const Image out = resize(image.view(), 64, 70);
+            for (int y = 0; y < out.height(); ++y) {
+                for (std::size_t i = 0; i < out.stride(); ++i) ASSERT_EQ(out.view().row(y)[i], value) << side;
             }
         }
     }

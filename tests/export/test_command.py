@@ -16,12 +16,17 @@ import pytest
 import torch
 
 from acne_edge import models
+from acne_edge.backends.base import OUTPUT_NAMES
+from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
 from acne_edge.evaluation.learned import learned
 from acne_edge.fit.constants import fit_uncertainty
+from acne_edge.fit.familiarity import FittedFamiliarity
 from acne_edge.fit.outputs import LabelledOutputs, OutOfFold
+from acne_edge.grading import Familiarity
 from acne_edge.training.calibrate import calibrated
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import load_images, read_samples
+from acne_edge.training.familiarity import fine_features, fit_distance
 from acne_edge.training.run import Run
 from calibration.crops import draw, save
 from export import gate, search
@@ -33,7 +38,7 @@ from tests.calibration.conftest import make_dataset
 from tests.command import Done
 from tests.export.conftest import FEW_BINS
 from tests.export.test_verify import spoil
-from tests.toy_model import make_calibration, make_manifest, narrow, toy_model
+from tests.toy_model import draw_images, make_calibration, make_manifest, narrow, toy_model
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("toy-fp32.onnx", "toy-int8.onnx", "toy-int8-trt.onnx")
@@ -91,10 +96,20 @@ class Export(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def exported(finished: Path, dataset: Path, crops: Path, tmp_path_factory: pytest.TempPathFactory) -> Export:
+def familiarity(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A distance of the run's features."""
+    path = tmp_path_factory.mktemp("familiarity") / "familiarity.npz"
+    with narrow():
+        distance = fit_distance(fine_features(load_network(Run(finished).model), draw_images(32, seed=0)))
+    FittedFamiliarity(distance, Familiarity(1.5, "some"), {}, {}).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def exported(finished: Path, dataset: Path, crops: Path, familiarity: Path, tmp_path_factory: pytest.TempPathFactory) -> Export:
     """The run after a real export; all other tests trace nothing."""
     folder = tmp_path_factory.mktemp("exported") / "out"
-    given = arguments(finished, dataset, crops, folder)
+    given = [*arguments(finished, dataset, crops, folder), "--familiarity", familiarity]
     return Export(given, call(*given), folder)
 
 
@@ -120,8 +135,9 @@ def test_a_run_becomes_three_files(exported: Export, dataset: Path) -> None:
     for name, recipe in zip(NAMES, ("", "U8S8", "S8S8"), strict=True):
         proto, manifest = read(exported.folder / name)
         assert manifest.quantisation.get("recipe", "").startswith(recipe)
-        assert manifest.requires == ("framing-1",)
         assert [(entry.domain, entry.version) for entry in proto.opset_import] == [("", 18)]
+        assert (manifest.familiarity, manifest.requires) == (Familiarity(1.5, "some"), ("framing-1", "familiarity-1"))
+        assert OnnxRuntimeBackend((exported.folder / name).read_bytes()).run(draw_images(2, seed=0)).unfamiliarity is not None
         images = dataset / "Classification" / "JPEGImages"
         assert learned(manifest.training, images.iterdir()) == {"train": 120, "val": 20}
     kept = read(exported.folder / NAMES[1])[1].quantisation
@@ -316,7 +332,7 @@ export()
 
 def test_help_needs_none_of_the_packages_that_the_work_needs() -> None:
     done = subprocess.run([sys.executable, "-c", HELP], cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stdout.count("Usage: ")) == (2, 10), done.stderr
+    assert (done.returncode, done.stdout.count("Usage: ")) == (2, 12), done.stderr
     assert done.stdout.splitlines()[-1] == "False"  # nor anything else that takes time
     assert "install it with: pip install 'acne-edge[export]'" in done.stderr
 
@@ -381,7 +397,7 @@ def test_evaluate_quantises_runs_on_what_they_learned_and_judges_them_on_the_res
     with narrow():
         network, samples = load_network(run / "model.safetensors"), read_samples(dataset, "val.txt")
     predicted = outputs(torch_runner(network), load_images(samples, network.config.image_size))
-    np.savez(run / "val_outputs.npz", **predicted._asdict())
+    np.savez(run / "val_outputs.npz", **{name: getattr(predicted, name) for name in OUTPUT_NAMES})
     code, out, err = call(*arguments)
     assert code == 0, err
     results = json.loads((tmp_path / "int8.json").read_text())

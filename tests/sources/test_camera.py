@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread, Timer
@@ -247,6 +248,12 @@ def test_a_drawn_video_is_predicted_frame_by_frame(grader: AcneGrader, clip: Pat
     assert "too_dark" in record["quality"]["reasons"]
     assert record["frame"] == {"index": 2, "time": 0.2}
     assert set(record["smoothed"]) == {"count", "grade", "grade_probs"}
+
+
+def test_what_is_unfamiliar_does_not_enter(grader: AcneGrader, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    predict = AcneGrader.try_predict
+    monkeypatch.setattr(AcneGrader, "try_predict", lambda *args: replace(predict(*args), abstained="unfamiliar"))
+    assert [r.smoothed for r in grader.stream(str(clip))] == [None] * 5
 
 
 def test_a_poor_frame_can_be_refused_before_inference(clip: Path) -> None:

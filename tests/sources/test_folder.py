@@ -44,6 +44,29 @@ def test_a_file_is_given_out_once_it_has_settled(tmp_path: Path) -> None:
     assert looker.scan() == [tmp_path / "a.jpg"]
 
 
+def test_somebody_else_may_remember_what_was_done(tmp_path: Path) -> None:
+    """Nothing is written to the folder for state then, and another process may watch the folder too."""
+
+    class Journal:
+        stamps: dict[str, tuple[int, int]] = {}  # noqa: RUF012
+
+        def get(self, name: str) -> tuple[int, int] | None:
+            return self.stamps.get(name)
+
+        def add(self, name: str, stamp: tuple[int, int]) -> None:
+            self.stamps[name] = stamp
+
+        def close(self) -> None:
+            pass
+
+    first = WatchedFolder(tmp_path, settle=0.0, journal=Journal())
+    (tmp_path / "a.jpg").write_bytes(b"one")
+    (path,) = first.scan()
+    first.done(path)
+    assert Journal.stamps == {"a.jpg": (3, path.stat().st_mtime_ns)}
+    assert WatchedFolder(tmp_path, settle=0.0, journal=Journal()).scan() == []
+
+
 def test_a_file_done_is_not_given_out_again_unless_it_changes(tmp_path: Path) -> None:
     looker, clock = watch(tmp_path)
     file = tmp_path / "a.jpg"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acne_edge.backends.base import OUTPUT_NAMES, Outputs
+from acne_edge.backends.base import Outputs, output_names
 from acne_edge.backends.tensorrt.build import cached, error_log, find_tensorrt, package_of
 from acne_edge.backends.tensorrt.cuda import Cuda, first_line
 from acne_edge.backends.tensorrt.engine_file import MAGIC, check_fits, unpack
@@ -42,9 +42,10 @@ class TensorRTBackend:
             raise BackendError(f"TensorRT cannot load the engine: {first_line(log.last_error)}")
         self.manifest = engine.manifest
         self.name = f"{package_of(trt).split()[0]}:{device.name}"
+        self._names = output_names(self.manifest)
         self._lock = threading.Lock()
         self._largest = engine.key.batches[2]
-        self._memory = {name: self._cuda.allocate(self._bytes(name)) for name in ("image", *OUTPUT_NAMES)}
+        self._memory = {name: self._cuda.allocate(self._bytes(name)) for name in ("image", *self._names)}
         for name, address in self._memory.items():
             self._context.set_tensor_address(name, address)
 
@@ -71,8 +72,8 @@ class TensorRTBackend:
         self._cuda.upload(self._memory["image"], batch)
         if not self._context.execute_async_v3(self._cuda.stream):
             raise BackendError("TensorRT failed to run the model")
-        results = [np.empty(tuple(self._context.get_tensor_shape(name)), np.float32) for name in OUTPUT_NAMES]
-        for name, result in zip(OUTPUT_NAMES, results, strict=True):
+        results = [np.empty(tuple(self._context.get_tensor_shape(name)), np.float32) for name in self._names]
+        for name, result in zip(self._names, results, strict=True):
             self._cuda.download(result, self._memory[name])
         self._cuda.wait()
         return results

@@ -24,6 +24,7 @@ from acne_edge.backends.tensorrt.cuda import Cuda
 from acne_edge.backends.tensorrt.engine_file import LENGTHS, MAGIC, BuildKey, Device, Engine, check_fits, pack, unpack
 from acne_edge.errors import AcneEdgeError, BackendError, MissingExtraError, ModelError, UsageError
 from acne_edge.files import private
+from acne_edge.grading import Familiarity
 from tests.test_onnx_file import with_external_weights
 from tests.toy_model import MANIFEST, SIDE, make_manifest, toy_model
 
@@ -314,7 +315,9 @@ def test_a_backend_runs_any_batch_in_parts(cuda: Runtime, monkeypatch: pytest.Mo
     trt = StandIn()
     for module in (building, running):
         monkeypatch.setattr(module, "find_tensorrt", lambda *_: trt)
-    shapes = {"image": (-1, SIDE, SIDE, 3), "grade_probs": (-1, 4), "count_probs": (-1, 66), "lesion_map": (-1, 4, 4)}
+    shapes = {"image": (-1, SIDE, SIDE, 3), "grade_probs": (-1, 4), "count_probs": (-1, 66), "lesion_map": (-1, 4, 4),
+              "unfamiliarity": (-1,)}  # fmt: skip
+    telling = make_manifest(familiarity=Familiarity(1.0), requires=("familiarity-1",))
     addresses: dict[str, int] = {}
     batches: list[int] = []
 
@@ -338,8 +341,8 @@ def test_a_backend_runs_any_batch_in_parts(cuda: Runtime, monkeypatch: pytest.Mo
     )
     engine = SimpleNamespace(get_tensor_shape=shapes.get, create_execution_context=lambda: context)
     trt.Runtime = lambda log: SimpleNamespace(deserialize_cuda_engine=lambda plan: engine)
-    backend = TensorRTBackend(pack(ENGINE))
-    assert (backend.name, backend.manifest) == ("tensorrt:Orin", MANIFEST)
+    backend = TensorRTBackend(pack(replace(ENGINE, manifest=telling)))
+    assert (backend.name, backend.manifest) == ("tensorrt:Orin", telling)
     images = np.arange(19, dtype=np.uint8)[:, None, None, None].repeat(SIDE, 1).repeat(SIDE, 2).repeat(3, 3)
     for number, (output, name) in enumerate(zip(backend.run(images), list(shapes)[1:], strict=True)):
         assert output.shape == (19, *shapes[name][1:])

@@ -1,0 +1,97 @@
+"""Listens, says where, and stops when it is told to, once what it has begun is done."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from acne_edge.errors import UsageError
+from acne_edge.serve.settings import Settings
+
+PATIENCE = 10  # seconds that requests have to end, when the server stops
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket at the address. Raises UsageError where there can be none."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except OSError as error:
+        raise UsageError(f"--host {host}: no such address on this machine ({error.strerror})") from error
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind(address)
+        listening.listen(128)  # now, so that who is told the address and is quick waits, and is not refused
+    except OSError as error:
+        listening.close()
+        why = "is taken; choose another" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+        raise UsageError(f"port {port} at {host} {why} (--port; 0: any that is free)") from error
+    return listening
+
+
+def url(listening: socket.socket, settings: Settings, shown_token: bool = True) -> str:
+    """What to open in a browser."""
+    host, port = listening.getsockname()[:2]
+    host = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname(), "127.0.0.1": "localhost"}.get(host, host)
+    host = f"[{host}]" if ":" in host else host
+    token = f"?token={settings.token}" if settings.token and shown_token else ""
+    return f"{'https' if settings.secure else 'http'}://{host}:{port}/{token}"
+
+
+def run(
+    app: FastAPI,
+    listening: socket.socket,
+    certificate: tuple[Path, Path] | None = None,
+    stopping: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve until SIGINT or SIGTERM. `stopping` is called at once then, before requests have ended."""
+    server = configured(app, certificate)
+
+    def stop(*_: object) -> None:
+        server.force_exit = server.should_exit  # a second one does not wait
+        server.should_exit = True
+        stopping()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    asyncio.run(server.serve([listening]))
+
+
+def configured(app: FastAPI, certificate: tuple[Path, Path] | None = None) -> uvicorn.Server:
+    """The server, which ends when its `should_exit` is set."""
+    options: dict[str, Any] = {}
+    if certificate:
+        options = {"ssl_certfile": str(certificate[0]), "ssl_keyfile": str(certificate[1])}
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,  # addresses hold the token
+        server_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=PATIENCE,
+        **options,
+    )
+    server = uvicorn.Server(config)
+    server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]  # which would end the process by the signal
+    return server
+
+
+def check(certificate: Path, key: Path) -> None:
+    """Raise UsageError for a certificate or key that cannot be used."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except OSError as error:  # ssl.SSLError is one
+        raise UsageError(f"{certificate}, {key}: no certificate and its key, as PEM files ({error.strerror or error})") from error
