@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from acne_edge.backends.base import OUTPUT_NAMES, Outputs
+from acne_edge.backends.base import Outputs, output_names
 from acne_edge.errors import BackendError, ImageError
 from acne_edge.grader import AcneGrader
 from acne_edge.manifest import Manifest
@@ -53,18 +53,19 @@ class Backend:
 
     def __init__(self, network: Network) -> None:
         self.name, self.manifest, self._model = network.name, network.manifest(), network.model
+        self._names = output_names(self.manifest)
 
     def run(self, images: np.ndarray) -> Outputs:
         """See `acne_edge.backends.base.Backend.run`."""
         request = pb_utils.InferenceRequest(
             model_name=self._model,
-            requested_output_names=list(OUTPUT_NAMES),
+            requested_output_names=list(self._names),
             inputs=[pb_utils.Tensor("image", images)],
         )
         response = request.exec()
         if response.has_error():
             raise BackendError(f"{self._model}: {response.error().message()}")
-        tensors = (pb_utils.get_output_tensor_by_name(response, name) for name in OUTPUT_NAMES)
+        tensors = (pb_utils.get_output_tensor_by_name(response, name) for name in self._names)
         return Outputs(*(tensor.as_numpy() for tensor in tensors))
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """Results as Parquet files, `part-00000.parquet` and so on: a row a photograph, predicted or failed.
 
-The columns are those of the CSV (`Prediction.to_row`), then `schema` and `result`, the JSON of `acne-edge predict --format jsonl`.
-A part appears whole or not at all, so what is written is what is done. The files' metadata say by which model and settings.
+The columns are those of the CSV (`Prediction.to_row`), then `schema` and `result`, the JSON of `predict --format jsonl`. A part
+appears whole or not at all, so what is written is what is done. The files' metadata say by which model and settings.
 """
 
 from __future__ import annotations

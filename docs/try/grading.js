@@ -2,11 +2,15 @@
 
 const ABSURD = 1e6; // lesions
 
-/** One photograph's outputs on the model's own scale: gradeProbs [G], countProbs [K], and the lesion map's sum. */
-export function interpret(gradeProbs, countProbs, lesions, { scale, decoding, uncertainty }) {
+/**
+ * One photograph's outputs on the model's own scale: gradeProbs [G], countProbs [K], the lesion map's sum, and how unfamiliar the
+ * photograph is, which a model without `familiarity` does not tell.
+ */
+export function interpret(gradeProbs, countProbs, lesions, { scale, decoding, uncertainty, familiarity }, unfamiliarity) {
   const [head, counts] = [Array.from(gradeProbs), Array.from(countProbs)]; // float64 from here on
   const count = decodeCount(counts, lesions, decoding);
-  if (![...head, ...counts].every(Number.isFinite) || !(Math.abs(count) < ABSURD)) {
+  const far = familiarity ? unfamiliarity / familiarity.threshold : 0;
+  if (![...head, ...counts, far].every(Number.isFinite) || !(Math.abs(count) < ABSURD)) {
     throw new Error("the model's outputs are not finite numbers");
   }
   const banded = scale.lower.map((low, i) => sum(counts.slice(low, scale.lower[i + 1])));
@@ -20,7 +24,8 @@ export function interpret(gradeProbs, countProbs, lesions, { scale, decoding, un
     grade,
     gradeProbs: probs,
     gradeSet: plausible.includes(grade) ? plausible : [grade],
-    abstained: probs[grade] < uncertainty.abstain_below ? "low_confidence" : null,
+    abstained: far > 1 ? "unfamiliar" : probs[grade] < uncertainty.abstain_below ? "low_confidence" : null,
+    unfamiliarity: familiarity ? far : null,
   };
 }
 

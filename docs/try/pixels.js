@@ -1,5 +1,5 @@
 // An image is { data: Uint8Array of RGB, row by row; width; height }. Resizing gives the same bytes as Pillow's, in its
-// fixed-point arithmetic; acne_edge/preprocess.py and acne_edge/quality.py say which of its filters the stages use.
+// fixed-point arithmetic, as in acne_edge/preprocess.py.
 
 const PRECISION_BITS = 32 - 8 - 2; // of a coefficient: eight bits for the pixel, two for the sum's overshoot
 const HALF = 1 << (PRECISION_BITS - 1);
@@ -28,60 +28,16 @@ export function crop({ data, width: stride }, { left, top, right, bottom }) {
 
 /** Resample to width x height with an antialiased triangle; the frame is stretched. */
 export function resize(image, width, height) {
-  return resample(image, image.width, image.height, width, height);
-}
-
-/** The same in two steps, as Pillow with a reducing gap of 2: means of whole blocks, then the triangle. */
-export function resizeReduced(image, width, height) {
-  const across = reducingFactor(image.width, width), down = reducingFactor(image.height, height);
-  const same = image.width === width && image.height === height;
-  if (same || (across === 1 && down === 1)) return resize(image, width, height);
-  return resample(reduce(image, across, down), image.width / across, image.height / down, width, height);
-}
-
-/** Each block of across x down pixels becomes their mean; the last ones may be smaller. */
-export function reduce(image, across, down) {
-  const width = Math.ceil(image.width / across), height = Math.ceil(image.height / down);
-  const out = new Uint8Array(width * height * 3);
-  for (let y = 0, to = 0; y < height; y++) {
-    const top = y * down, bottom = Math.min(top + down, image.height);
-    for (let x = 0; x < width; x++) {
-      const left = x * across, right = Math.min(left + across, image.width);
-      const pixels = (right - left) * (bottom - top);
-      // 2^24 / pixels as Pillow's single-precision division rounds it
-      const multiplier = Math.trunc(Math.fround(4294967296 / (256 * pixels)));
-      for (let c = 0; c < 3; c++, to++) {
-        let sum = pixels >> 1;
-        for (let row = top; row < bottom; row++) {
-          const start = row * image.width;
-          for (let column = left; column < right; column++) sum += image.data[(start + column) * 3 + c];
-        }
-        out[to] = Math.floor((sum * multiplier) / 16777216);
-      }
-    }
-  }
-  return { data: out, width, height };
-}
-
-function reducingFactor(from, to) {
-  return Math.max(Math.trunc(from / to / 2), 1);
-}
-
-/** Stretch the part 0..across, 0..down of an image over width x height pixels. */
-function resample(image, across, down, width, height) {
-  [across, down] = [Math.fround(across), Math.fround(down)]; // single precision in Pillow too
-  const horizontal = width !== image.width || across !== width;
-  const vertical = height !== image.height || down !== height;
-  const rows = (from) => (horizontal ? resampleRows(from, across, width) : from);
-  const columns = (from) => (vertical ? resampleColumns(from, down, height) : from);
+  const rows = (from) => (width !== image.width ? resampleRows(from, width) : from);
+  const columns = (from) => (height !== image.height ? resampleColumns(from, height) : from);
   // The order of the passes changes the last bit. This is that of Pillow 13; before, rows always came first.
   const columnsFirst = image.height > height && image.height - height > 2 * (image.width - width);
   return columnsFirst ? rows(columns(image)) : columns(rows(image));
 }
 
 /** For each of `to` pixels of an axis: the first pixel it is made of, and the fixed-point weights of that and the next. */
-function taps(size, extent, to) {
-  const scale = extent / to, support = Math.max(scale, 1);
+function taps(size, to) {
+  const scale = size / to, support = Math.max(scale, 1);
   return Array.from({ length: to }, (_, i) => {
     const centre = (i + 0.5) * scale;
     const first = Math.max(Math.trunc(centre - support + 0.5), 0);
@@ -101,8 +57,8 @@ function clip(sum) {
   return Math.min(Math.max(sum >> PRECISION_BITS, 0), 255);
 }
 
-function resampleRows({ data, width: stride, height }, extent, width) {
-  const out = new Uint8Array(width * height * 3), windows = taps(stride, extent, width);
+function resampleRows({ data, width: stride, height }, width) {
+  const out = new Uint8Array(width * height * 3), windows = taps(stride, width);
   for (let y = 0, to = 0; y < height; y++) {
     for (let x = 0; x < width; x++, to += 3) {
       const { first, weights } = windows[x];
@@ -120,9 +76,9 @@ function resampleRows({ data, width: stride, height }, extent, width) {
   return { data: out, width, height };
 }
 
-function resampleColumns({ data, width, height: size }, extent, height) {
+function resampleColumns({ data, width, height: size }, height) {
   const values = width * 3, out = new Uint8Array(values * height), sums = new Int32Array(values);
-  taps(size, extent, height).forEach(({ first, weights }, y) => {
+  taps(size, height).forEach(({ first, weights }, y) => {
     sums.fill(HALF);
     weights.forEach((weight, k) => {
       const start = (first + k) * values;

@@ -5,9 +5,9 @@ import { frame, RULE } from "./framing.js";
 import { interpret } from "./grading.js";
 import { fromCanvas, resize } from "./pixels.js";
 import { locate, moved } from "./positions.js";
-import { assess } from "./quality.js";
+import { assess, SIDE } from "./quality.js";
 
-const UNDERSTOOD = [RULE];
+const UNDERSTOOD = [RULE, "familiarity-1"];
 const MIN_SIDE = 32, MAX_PIXELS = 100_000_000;
 const MOST_THREADS = 4;
 
@@ -55,15 +55,17 @@ async function predict(file) {
   const decoded = await decode(file);
   const isFramed = (manifest.requires ?? []).includes(RULE);
   const photograph = isFramed ? frame(decoded) : { pixels: decoded, ...decoded, crop: null };
-  const quality = assess(photograph.pixels);
-  const packed = resize(photograph.pixels, input.width, input.height).data;
+  const small = resize(photograph.pixels, input.width, input.height);
+  const isJudged = input.width === SIDE && input.height === SIDE;
+  const quality = isJudged ? assess(photograph.pixels, small) : assess(photograph.pixels);
+  const packed = small.data;
   const image = new ort.Tensor("uint8", packed, [1, input.height, input.width, 3]);
   const before = performance.now();
   const outputs = await session.run({ image });
   const inference = performance.now() - before;
   const map = outputs.lesion_map.data, [, height, width] = outputs.lesion_map.dims;
   const total = map.reduce((sum, value) => sum + value, 0);
-  const result = interpret(outputs.grade_probs.data, outputs.count_probs.data, total, manifest);
+  const result = interpret(outputs.grade_probs.data, outputs.count_probs.data, total, manifest, outputs.unfamiliarity?.data[0]);
   const found = locate(map, width, height, positions.threshold);
   const { crop } = photograph;
   return {
