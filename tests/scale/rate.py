@@ -1,6 +1,7 @@
-"""`python -m tests.scale.rate PHOTOGRAPHS`: the rate of a batch on a local Ray cluster, against `predict_many` on the same processors.
+"""`python -m tests.scale.rate PHOTOGRAPHS`: a batch on a local Ray cluster against `predict_many` on the same processors.
 
-Prints both, in photographs a second, cluster's start left out; exits with 1 if Ray's is under .9 of the other. Needs the extra `ray`.
+Prints both rates in photographs a second; the cluster's start is left out, that of its graders is not. Exits with 1 if Ray's rate
+is under .9 of the other. Needs the extra `ray`.
 """
 
 from __future__ import annotations
