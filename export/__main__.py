@@ -13,6 +13,7 @@ if __name__ == "__main__":
 
 from acne_edge import console
 from acne_edge.errors import MissingExtraError
+from export.cli.abstention import abstention
 from export.cli.bench import bench
 from export.cli.card import card
 from export.cli.evaluate import evaluate
@@ -22,12 +23,27 @@ from export.cli.pairs import pairs
 from export.cli.positions import positions
 from export.cli.register import register
 from export.cli.restamp import restamp
+from export.cli.triton import triton
 from export.cli.verify import verify
 
 RENAMED = {"--calibration": "--crops"}  # options by their old names, which no help shows
 
 app = console.application("Turn a trained checkpoint into model files for devices, and measure how good they are.")
-for command in (model, verify, bench, evaluate, positions, pairs, familiarity, append, register, restamp, card):
+for command in (
+    model,
+    verify,
+    bench,
+    evaluate,
+    positions,
+    abstention,
+    pairs,
+    familiarity,
+    append,
+    register,
+    restamp,
+    card,
+    triton,
+):
     app.command()(command)
 
 

@@ -29,7 +29,7 @@ def serve(
         typer.Argument(metavar="[DIR]", help="Folder of photographs; those added on the page go here too [in memory]."),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen at; localhost admits this machine alone.")] = "localhost",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any that is free.")] = 8642,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one [8642, or a free one].")] = None,
     name: Annotated[
         list[str] | None, typer.Option(help="Further name by which browsers call the server; repeat it for several.")
     ] = None,
@@ -109,12 +109,19 @@ def _run(
     grader.warmup()
     engine = Engine(grader, settings.workers, settings.places)
     study = Study(directory, kept, engine, settings.blind)
-    _say(server.url(listening, settings, TOKEN not in os.environ), settings, directory)
-    if open_browser:
-        import webbrowser
 
-        webbrowser.open(server.url(listening, settings))
-    server.run(app.create(study, settings), listening, certificate, engine.drain)
+    def ready() -> None:
+        _say(server.url(listening, settings, TOKEN not in os.environ), settings, directory)
+        if open_browser:
+            import webbrowser
+
+            webbrowser.open(server.url(listening, settings))
+
+    try:
+        server.run(app.create(study, settings), listening, certificate, engine.drain, ready)
+    finally:  # a signal may come before the application has started, which else closes them
+        study.close()
+        engine.close()
 
 
 def _token(no_token: bool) -> dict[str, str | None]:

@@ -16,13 +16,22 @@ import uvicorn
 from fastapi import FastAPI
 
 from acne_edge.errors import UsageError
-from acne_edge.serve.settings import Settings
+from acne_edge.serve.settings import PORT, Settings
 
 PATIENCE = 10  # seconds that requests have to end, when the server stops
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket at the address. Raises UsageError where there can be none."""
+class PortTakenError(UsageError):
+    """Another program listens there."""
+
+
+def listen(host: str, port: int | None = None) -> socket.socket:
+    """A socket at the address; without a port at PORT, or at any if that is taken. Raises UsageError where there can be none."""
+    if port is None:
+        try:
+            return listen(host, PORT)
+        except PortTakenError:
+            port = 0
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except OSError as error:
@@ -34,8 +43,9 @@ def listen(host: str, port: int) -> socket.socket:
         listening.listen(128)  # now, so that who is told the address and is quick waits, and is not refused
     except OSError as error:
         listening.close()
-        why = "is taken; choose another" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
-        raise UsageError(f"port {port} at {host} {why} (--port; 0: any that is free)") from error
+        if error.errno == errno.EADDRINUSE:
+            raise PortTakenError(f"port {port} at {host} is taken; choose another with --port, or 0 for a free one") from error
+        raise UsageError(f"port {port} at {host} cannot be used ({error.strerror}); choose another with --port") from error
     return listening
 
 
@@ -53,8 +63,12 @@ def run(
     listening: socket.socket,
     certificate: tuple[Path, Path] | None = None,
     stopping: Callable[[], None] = lambda: None,
+    ready: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM. `stopping` is called at once then, before requests have ended."""
+    """Serve until SIGINT or SIGTERM. `stopping` is called at once then, before requests have ended.
+
+    `ready` is called once a signal ends the server well; whoever is told the address by it may send one.
+    """
     server = configured(app, certificate)
 
     def stop(*_: object) -> None:
@@ -64,6 +78,7 @@ def run(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+    ready()
     asyncio.run(server.serve([listening]))
 
 

@@ -68,6 +68,12 @@ def test_the_address_that_is_printed_lets_in_and_a_signal_ends_well(photo: Path,
     assert (photo.parent / "acne-edge.sqlite").exists()
 
 
+def test_a_signal_right_after_the_address_ends_well_too(photo: Path, servers: list[Server]) -> None:
+    server = Server(photo.parent)
+    servers.append(server)
+    assert server.end(signal.SIGINT)[0] == 0
+
+
 def test_a_token_of_ones_own_is_not_printed(photo: Path, servers: list[Server]) -> None:
     server = Server(photo.parent)
     servers.append(server)
@@ -145,6 +151,14 @@ def test_what_makes_no_sense_is_one_line(run: Run, arguments: tuple[str, ...], s
     assert (code, out) == (2, "")
     assert said in err
     assert len(err.splitlines()) == 1
+
+
+def test_without_a_port_two_servers_take_two() -> None:
+    pytest.importorskip("uvicorn")
+    from acne_edge.serve.server import listen
+
+    with listen("127.0.0.1") as one, listen("127.0.0.1") as other:
+        assert one.getsockname()[1] != other.getsockname()[1]
 
 
 def test_a_port_that_is_taken_is_said(run: Run) -> None:

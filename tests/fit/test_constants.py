@@ -52,7 +52,21 @@ def test_decoding_leans_on_the_better_source() -> None:
     np.testing.assert_allclose(decode_counts(perfect_map, decoding), data.counts)
 
 
-def test_the_abstention_threshold_is_where_grades_are_mostly_wrong() -> None:
-    probs = np.array([[0.3, 0.3, 0.2, 0.2], [0.35, 0.3, 0.2, 0.15], [0.45, 0.25, 0.2, 0.1], [0.9, 0.1, 0, 0]])
-    assert abstention_threshold(probs, np.array([3, 3, 0, 0])) == 0.45
-    assert abstention_threshold(probs, np.array([0, 0, 0, 0])) == 0
+@pytest.mark.parametrize("n", [500, 999, 1200])
+def test_the_abstention_threshold_is_the_highest_below_which_no_more_than_the_share_lies(n: int) -> None:
+    confidence = np.random.default_rng(0).permutation(np.linspace(0.5, 1, n))
+    probs = np.stack([confidence, 1 - confidence], 1)
+    threshold = abstention_threshold(probs, 0.01)
+    assert 0 < (confidence < threshold).sum() <= n // 100 < (confidence < threshold + 0.002).sum()
+
+
+def test_a_threshold_from_less_than_five_photographs_would_be_chance() -> None:
+    assert abstention_threshold(simulated(499, 0).grade_probs, 0.01) == 0
+    assert abstention_threshold(simulated(500, 0).grade_probs, 0.01) > 0
+
+
+def test_new_photographs_lose_their_grade_about_as_often_as_those_it_was_fitted_on() -> None:
+    fit, new = simulated(1500, 0), simulated(1500, 1)
+    uncertainty = fit_uncertainty(fit, CountDecoding(), 0.9, "")
+    abstained = [r.abstained for r in new.interpret(CountDecoding(), uncertainty)]
+    assert 3 <= abstained.count("low_confidence") <= 35

@@ -7,9 +7,11 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from time import sleep
 from typing import Any, TypeAlias
@@ -393,7 +395,7 @@ def test_the_page_of_the_interface(serve: Serve, open_page: Open, browser: Any) 
 class Process:
     """`acne-edge serve` as a process of its own, which can be killed."""
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
+    def __init__(self, folder: Path, port: int) -> None:
         command = [sys.executable, "-m", "acne_edge", "serve", str(folder), "--port", str(port)]
         environment = {**os.environ, "ACNE_EDGE_TOKEN": TOKEN}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
@@ -401,16 +403,41 @@ class Process:
         self.url = self.process.stdout.readline().strip()
         self.port = int(self.url.rsplit(":", 1)[1].split("/")[0])
 
-    def end(self, number: int) -> None:
-        self.process.send_signal(number)
-        self.process.wait(timeout=30)
-        self.process.stdout.close()  # type: ignore[union-attr]
+    def end(self, number: int = signal.SIGKILL) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        self.process.communicate(timeout=30)
 
 
-def test_a_server_that_is_killed_in_the_middle_of_a_correction_loses_none(open_page: Open, folder: Path) -> None:
+@pytest.fixture
+def process() -> Iterator[Callable[..., Process]]:
+    """Start servers as processes, which end with the test."""
+    started: list[Process] = []
+
+    def start(folder: Path, port: int) -> Process:
+        started.append(Process(folder, port))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.end()
+
+
+def free_port() -> int:
+    """One that no connection is given by chance: a browser that asks again and again could take one of those itself."""
+    for port in range(20_000, 32_000):
+        with socket.socket() as tried, suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
+
+
+def test_a_server_that_is_killed_in_the_middle_of_a_correction_loses_none(
+    open_page: Open, folder: Path, process: Callable[..., Process]
+) -> None:
     from acne_edge.serve.store import NAME, Store
 
-    first = Process(folder)
+    first = process(folder, free_port())
     page = open_page(f"{first.url}?token={TOKEN}")
     choose(page, "b.jpg")
     page.mouse.click(*at(page, 0.1, 0.1))
@@ -426,7 +453,7 @@ def test_a_server_that_is_killed_in_the_middle_of_a_correction_loses_none(open_p
     assert reading.marks[-1][0] == pytest.approx(0.1, abs=EDGE)  # whole, as it was
     store.close()
     page.mouse.click(*at(page, 0.9, 0.9))  # one goes on meanwhile
-    second = Process(folder, first.port)
+    second = process(folder, first.port)
     saved(page)
     store = Store(folder / NAME)
     places = [mark[:2] for mark in store.reading(store.named("b.jpg").sha256, "").marks[-3:]]
