@@ -315,6 +315,24 @@ TEST(Api, CutsNothingForAModelThatDoesNotRequireIt) {
     EXPECT_EQ(whole->crop_right, whole->image_width);
 }
 
+TEST(Api, CorrectsCountsAsPythonDoes) {
+    const auto jpeg = read_golden("framed_white.jpg");
+    acne_edge_model* model = nullptr;
+    acne_edge_result* result = nullptr;
+    ASSERT_EQ(acne_edge_open_and_predict(golden_path("adapted.onnx").c_str(), nullptr, jpeg.data(), jpeg.size(), &model, &result),
+              ACNE_EDGE_OK)
+        << acne_edge_last_error();
+    const Model opened(model);
+    const Result adapted(result);
+    const auto& python = golden()["adapted"];
+    EXPECT_NEAR(adapted->count, python["count"].get<double>(), is_same_machine() ? 0.05 : 1);
+    const auto ours = to_json(adapted.get(), nullptr, false)["grade_probs"], theirs = python["grade_probs"];
+    for (std::size_t g = 0; g < theirs.size(); ++g) {
+        EXPECT_NEAR(ours[g].get<double>(), theirs[g].get<double>(), is_same_machine() ? 0.002 : 0.05);
+    }
+    EXPECT_GT(adapted->count, predict(open_model().get(), jpeg)->count * 1.1);
+}
+
 class CacheTest : public testing::Test {
 protected:
     CacheTest() {

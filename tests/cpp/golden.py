@@ -14,6 +14,7 @@ import platform
 import struct
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,9 @@ from acne_edge import __version__, framing, image, models, preprocess, quality  
 from acne_edge.errors import AcneEdgeError, ManifestError, PoorQualityError  # noqa: E402
 from acne_edge.evaluation.perturbations import border, letterbox, screenshot  # noqa: E402
 from acne_edge.grader import ON_POOR_QUALITY, AcneGrader  # noqa: E402
-from acne_edge.manifest import SCHEMA, Manifest  # noqa: E402
-from acne_edge.onnx_file import manifest_text  # noqa: E402
+from acne_edge.grading import CountCorrection  # noqa: E402
+from acne_edge.manifest import CORRECTION, SCHEMA, Manifest  # noqa: E402
+from acne_edge.onnx_file import manifest_text, with_manifest  # noqa: E402
 from acne_edge.positions import locate  # noqa: E402
 from tests import mutants, profiles  # noqa: E402
 
@@ -466,6 +468,19 @@ def whole(model: bytes, folder: Path) -> dict[str, Any]:
         return grader.predict(folder / "framed_white.jpg").to_dict()
 
 
+def adapted(model: bytes, folder: Path) -> dict[str, Any]:
+    """What the shipped network makes of a photograph if its file, `adapted.onnx`, corrects counts for another camera."""
+    text = manifest_text(model)
+    assert text is not None
+    manifest = Manifest.from_json(text)
+    correction = CountCorrection(1.4, 0.9, "another camera")
+    new = replace(manifest, correction=correction, requires=(*manifest.requires, CORRECTION), pairs=None)
+    path = folder / "adapted.onnx"
+    path.write_bytes(with_manifest(model, new.to_json()))
+    with AcneGrader.load(path) as grader:
+        return grader.predict(folder / "framed_white.jpg").to_dict()
+
+
 def main(folder: Path) -> None:
     """Write everything into the folder."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -509,6 +524,7 @@ def main(folder: Path) -> None:
         "positions": list(positions()),
         "boxes": list(boxes(folder)),
         "whole": whole(shipped.data, folder),
+        "adapted": adapted(shipped.data, folder),
         "manifests": [verdict(text) for text in manifests(valid)],
     }
     (folder / "cases.json").write_text(json.dumps(golden))
