@@ -15,7 +15,7 @@ pytest.importorskip("jinja2", reason="the extra report is not installed")
 def visits(tmp_path: Path) -> Path:
     """A patient with two visits of the left side, a treatment between them."""
     for name, lesions in {"a": 30, "b": 2}.items():
-        (tmp_path / f"{name}.jpg").write_bytes(drawing.encode(drawing.face(lesions, 1, 324, 360), "JPEG", quality=90))
+        (tmp_path / f"{name}.jpg").write_bytes(drawing.encode(drawing.face(lesions, 1, 648, 720), "JPEG", quality=90))
     table = tmp_path / "visits.csv"
     table.write_text(
         "patient,date,view,file,event\n7,2026-01-01,left,a.jpg,\n7,2026-01-05,,,<treatment>\n7,2026-03-01,left,b.jpg,\n"
