@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         PoorQualityError,
         UsageError,
     )
+    from acne_edge.followup.change import Comparison, compare_visits
     from acne_edge.grader import AcneGrader
     from acne_edge.grading import BANDED, HAYASHI, SCALES, SeverityScale
     from acne_edge.interop.dataframe import to_dataframe
@@ -45,6 +46,7 @@ __version__ = "0.1.0"
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
+    "followup.change": ("Comparison", "compare_visits"),
     "grader": ("AcneGrader",),
     "prediction": ("CountInterval", "Failure", "Grade", "ImageSize", "ModelInfo", "Prediction"),
     "positions": ("Lesion",),
@@ -77,6 +79,7 @@ __all__ = [
     "AcneEdgeError",
     "AcneGrader",
     "BackendError",
+    "Comparison",
     "CountInterval",
     "Failure",
     "Grade",
@@ -98,6 +101,7 @@ __all__ = [
     "Record",
     "SeverityScale",
     "UsageError",
+    "compare_visits",
     "to_dataframe",
 ]
 

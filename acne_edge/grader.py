@@ -174,6 +174,7 @@ class AcneGrader:
             scale=self.scale,
             decoding=manifest.decoding,
             uncertainty=manifest.uncertainty,
+            correction=manifest.correction,
             unfamiliarity=None if outputs.unfamiliarity is None else float(outputs.unfamiliarity[0]),
             familiarity=manifest.familiarity,
         )

@@ -77,6 +77,38 @@ class Uncertainty:
     fitted_on: str = ""
 
 
+PIVOT = 10.0  # lesions; a correction's factor is what it does at this count
+
+
+@dataclass(frozen=True)
+class CountCorrection:
+    """A monotone correction of counts for another camera or population: PIVOT * factor * (count / PIVOT) ** power; 0 stays 0."""
+
+    factor: float = 1.0
+    power: float = 1.0
+    fitted_on: str = ""
+
+    def __call__(self, count: float) -> float:
+        """The corrected count, lesions."""
+        return float(PIVOT * self.factor * (max(count, 0.0) / PIVOT) ** self.power)
+
+    def moved(self, count_probs: Floats) -> Floats:
+        """The distribution [..., K] over 0..K-1 lesions after its counts are corrected.
+
+        Between two edges k + 1/2 the distribution function is a straight line; the share of 0 lesions stays at 0. What would lie
+        beyond the last bin is in it.
+        """
+        bins = count_probs.shape[-1]
+        edges = np.arange(bins - 1) + 0.5
+        before = PIVOT * (edges / (PIVOT * self.factor)) ** (1 / self.power)  # the counts that become the edges
+        place = np.clip(before - 0.5, 0, bins - 1)
+        left = np.minimum(place.astype(np.int64), bins - 2)
+        share = place - left
+        cumulated = np.cumsum(count_probs, -1)
+        at_edges = cumulated[..., left] * (1 - share) + cumulated[..., left + 1] * share
+        return np.asarray(np.diff(at_edges, prepend=0.0, append=cumulated[..., -1:], axis=-1))
+
+
 @dataclass(frozen=True)
 class Familiarity:
     """How far a photograph may lie from those learned, by the graph's output `unfamiliarity`, and still get a grade."""
@@ -124,6 +156,7 @@ def interpret(
     scale: SeverityScale,
     decoding: CountDecoding,
     uncertainty: Uncertainty,
+    correction: CountCorrection | None = None,
     unfamiliarity: float | None = None,
     familiarity: Familiarity | None = None,
 ) -> Interpretation:
@@ -134,6 +167,8 @@ def interpret(
 
     Raises ModelError if the outputs are not finite, because anything computed from them would look like a result.
     """
+    if correction is not None:
+        count_probs, lesions = correction.moved(count_probs), correction(lesions)
     count = decode_count(count_probs, lesions, decoding)
     far = unfamiliarity / familiarity.threshold if familiarity is not None and unfamiliarity is not None else None
     finite = np.isfinite(grade_probs).all() and np.isfinite(count_probs).all() and (far is None or np.isfinite(far))

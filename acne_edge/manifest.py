@@ -13,14 +13,17 @@ from itertools import pairwise
 from typing import Any
 
 from acne_edge import framing
+from acne_edge.difference import RULE as PAIR_RULE
+from acne_edge.difference import PairUncertainty
 from acne_edge.errors import ManifestError
-from acne_edge.grading import CountDecoding, Familiarity, SeverityScale, Uncertainty
+from acne_edge.grading import CountCorrection, CountDecoding, Familiarity, SeverityScale, Uncertainty
 from acne_edge.positions import CROSS, PositionDecoding
 
 SCHEMA = "1.1"  # a minor version adds fields that a reader may ignore; `requires` names those that it may not
 MAX_CHARS = 256 * 1024
+CORRECTION = "count-correction-1"  # a reader that ignores it gives the count of another camera
 FAMILIARITY = "familiarity-1"  # a reader that ignores it grades what is no face
-UNDERSTOOD = (framing.RULE, FAMILIARITY)  # features that this version knows and a model may require
+UNDERSTOOD = (framing.RULE, FAMILIARITY, CORRECTION)  # features that this version knows and a model may require
 MAX_REQUIRED = 64
 
 
@@ -57,6 +60,8 @@ class Manifest:
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     quantisation: dict[str, Any] = field(default_factory=dict)
+    correction: CountCorrection | None = None  # for another camera or population; None: none
+    pairs: PairUncertainty | None = None  # of the difference of two counts; None: the model cannot tell
     requires: tuple[str, ...] = ()  # names of features that a reader must know to give the right answer
 
     @property
@@ -67,8 +72,9 @@ class Manifest:
     def to_json(self) -> str:
         """The JSON text with sorted keys, so that equal manifests are equal bytes."""
         values = {"schema": SCHEMA, **asdict(self)}
-        if self.familiarity is None:
-            del values["familiarity"]
+        for name in ("familiarity", "correction", "pairs"):
+            if values[name] is None:
+                del values[name]
         return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @staticmethod
@@ -102,12 +108,16 @@ class Manifest:
             training=top.mapping("training"),
             metrics=top.mapping("metrics"),
             quantisation=top.mapping("quantisation"),
+            correction=_correction(top.section("correction")) if "correction" in top.value else None,
+            pairs=_pairs(top.section("pairs")) if "pairs" in top.value else None,
             requires=requires,
         )
         if manifest.scale.lower[-1] >= manifest.count_bins:
             raise ManifestError(
                 f"manifest.scale.lower: {manifest.scale.lower[-1]} lies beyond the {manifest.count_bins} count bins"
             )
+        if (manifest.correction is None) == (CORRECTION in requires):
+            raise ManifestError(f"manifest.correction goes with {CORRECTION!r} in manifest.requires")
         if FAMILIARITY in requires and manifest.familiarity is None:
             raise ManifestError(f"manifest.familiarity is missing; the model requires {FAMILIARITY!r}")
         return manifest
@@ -169,6 +179,13 @@ class _Reader:
     def items(self, key: str) -> list[Any]:
         """The list in the field."""
         return list(self.get(key, list, "a list"))
+
+    def numbers(self, key: str) -> tuple[float, ...]:
+        """The list of numbers in the field."""
+        values = self.items(key)
+        if not all(isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300 for value in values):
+            raise ManifestError(f"{self.path}.{key}: expected numbers")
+        return tuple(map(float, values))
 
 
 def _no_constant(name: str) -> Any:
@@ -237,6 +254,21 @@ def _positions(reader: _Reader) -> PositionDecoding:
         threshold=reader.number("threshold", 0, 1),
         fitted_on=reader.text("fitted_on"),
     )
+
+
+def _correction(reader: _Reader) -> CountCorrection:
+    return CountCorrection(reader.number("factor", 0.1, 10), reader.number("power", 0.2, 5), reader.text("fitted_on"))
+
+
+def _pairs(reader: _Reader) -> PairUncertainty:
+    levels, scores = reader.numbers("levels"), reader.numbers("scores")
+    if not 2 <= len(levels) <= 64 or len(scores) != len(levels):
+        raise ManifestError("manifest.pairs: expected 2..64 levels, and one score a level")
+    if not levels[0] > 0 or levels[-1] >= 1 or any(a >= b for a, b in pairwise(levels)):
+        raise ManifestError("manifest.pairs.levels: expected increasing shares between 0 and 1")
+    if not scores[0] >= 0 or scores[-1] > 1e6 or any(a > b for a, b in pairwise(scores)):
+        raise ManifestError("manifest.pairs.scores: expected numbers of 0 and more that do not decrease")
+    return PairUncertainty(levels, scores, reader.text("fitted_on"), reader.choice("rule", PAIR_RULE))
 
 
 def _familiarity(reader: _Reader) -> Familiarity:

@@ -73,8 +73,40 @@ def refuse_external_data(model: bytes) -> None:
         raise ModelError("not an ONNX file that can be searched for weights outside it") from error
 
 
+def with_manifest(model: bytes, text: str) -> bytes:
+    """The same ONNX file with another manifest; nothing else changes. Raises ModelError if it is no ONNX file."""
+    parts, view = [], memoryview(model)
+    try:
+        for number, value, start, end in _spans(view):
+            entry = {part: bytes(of) for part, of in _fields(value)} if number == METADATA_PROPS and value is not None else {}
+            if entry.get(1) != KEY.encode():
+                parts.append(view[start:end])
+    except (ValueError, IndexError) as error:
+        raise ModelError("not an ONNX file that a manifest can be put into") from error
+    entry_bytes = _message(1, KEY.encode()) + _message(2, text.encode())
+    return b"".join((*parts, _message(METADATA_PROPS, entry_bytes)))
+
+
+def _message(number: int, content: bytes) -> bytes:
+    """A length-delimited field of a protocol buffer."""
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes((*out, value))
+
+
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     """The length-delimited fields of a protocol buffer, as (number, bytes); other fields are skipped."""
+    return ((number, value) for number, value, _, _ in _spans(message) if value is not None)
+
+
+def _spans(message: memoryview) -> Iterator[tuple[int, memoryview | None, int, int]]:
+    """All fields of a protocol buffer: number, bytes (None unless length-delimited), and where the field begins and ends."""
     at = 0
 
     def varint() -> int:
@@ -91,13 +123,14 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
                 raise ValueError("not a protocol buffer")
 
     while at < len(message):
+        start = at
         number, wire = divmod(varint(), 8)
         if wire == 0:
             varint()
+            yield number, None, start, at
             continue
         size = {1: 8, 5: 4}[wire] if wire != 2 else varint()
         if at + size > len(message):
             raise ValueError("cut short")
-        if wire == 2:
-            yield number, message[at : at + size]
+        yield number, message[at : at + size] if wire == 2 else None, start, at + size
         at += size

@@ -19,15 +19,31 @@ from export.cli.card import card
 from export.cli.evaluate import evaluate
 from export.cli.familiarity import append, familiarity
 from export.cli.model import model
+from export.cli.pairs import pairs
 from export.cli.positions import positions
 from export.cli.register import register
 from export.cli.restamp import restamp
+from export.cli.triton import triton
 from export.cli.verify import verify
 
 RENAMED = {"--calibration": "--crops"}  # options by their old names, which no help shows
 
 app = console.application("Turn a trained checkpoint into model files for devices, and measure how good they are.")
-for command in (model, verify, bench, evaluate, positions, abstention, familiarity, append, register, restamp, card):
+for command in (
+    model,
+    verify,
+    bench,
+    evaluate,
+    positions,
+    abstention,
+    pairs,
+    familiarity,
+    append,
+    register,
+    restamp,
+    card,
+    triton,
+):
     app.command()(command)
 
 

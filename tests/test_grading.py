@@ -10,6 +10,7 @@ from acne_edge.errors import ModelError, UsageError
 from acne_edge.grading import (
     BANDED,
     HAYASHI,
+    CountCorrection,
     CountDecoding,
     Familiarity,
     Uncertainty,
@@ -213,3 +214,22 @@ def test_interpretation_is_consistent_for_any_output(g: np.ndarray, c: np.ndarra
 )
 def test_the_words_say_what_is_possible(grade_set: tuple[int, ...], count: float, abstained: str | None, text: str) -> None:
     assert describe(HAYASHI.labels, grade_set, count, abstained) == text
+
+
+@given(st.floats(0.3, 3), st.floats(0.5, 2), st.integers(0, 100))
+def test_a_corrected_distribution_is_one_and_rises_with_the_factor(factor: float, power: float, seed: int) -> None:
+    probs = np.random.default_rng(seed).dirichlet(np.ones(66) * 0.2, 3)
+    moved = CountCorrection(factor, power).moved(probs)
+    assert moved.shape == probs.shape
+    assert (moved >= -1e-12).all()
+    np.testing.assert_allclose(moved.sum(1), 1)
+    more = CountCorrection(1.1 * factor, power).moved(probs)
+    assert (np.cumsum(more, 1) <= np.cumsum(moved, 1) + 1e-9).all()
+
+
+def test_no_correction_changes_nothing_and_clear_skin_stays_clear() -> None:
+    probs = np.random.default_rng(0).dirichlet(np.ones(66), 2)
+    np.testing.assert_allclose(CountCorrection().moved(probs), probs, atol=1e-12)
+    np.testing.assert_array_equal(CountCorrection(2.0).moved(np.eye(66)[0]), np.eye(66)[0])
+    assert CountCorrection(2.0, 1.0)(7) == pytest.approx(14)
+    assert CountCorrection(1.5, 2.0)(10) == pytest.approx(15)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from acne_edge.difference import PairUncertainty
 from acne_edge.errors import ManifestError
-from acne_edge.grading import HAYASHI, CountDecoding, Familiarity, Uncertainty
+from acne_edge.grading import HAYASHI, CountCorrection, CountDecoding, Familiarity, Uncertainty
 from acne_edge.manifest import InputSpec, Manifest
 from acne_edge.positions import PositionDecoding
 
@@ -169,3 +170,35 @@ def test_any_value_in_any_field_is_taken_or_refused(field: str, value: Any) -> N
     except ManifestError:
         return
     assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+PAIRS = {"rule": "mover-1", "levels": [0.5, 0.9], "scores": [0.3, 0.9], "fitted_on": "pairs"}
+
+
+def test_a_manifest_may_tell_how_sure_differences_are() -> None:
+    assert Manifest.from_json(GOOD.to_json()).pairs is None
+    assert "pairs" not in json.loads(GOOD.to_json())
+    told = Manifest.from_json(changed("pairs", PAIRS))
+    assert told.pairs == PairUncertainty((0.5, 0.9), (0.3, 0.9), "pairs")
+    assert Manifest.from_json(told.to_json()) == told
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"levels": [0.9, 0.5]}, {"levels": [0.5]}, {"levels": [0.5, 1.0]}, {"scores": [0.9, 0.3]}, {"scores": [-1, 0]},
+     {"scores": ["a", "b"]}, {"scores": [0.1, True]}, {"rule": "another"}, {"fitted_on": 1}],
+)  # fmt: skip
+def test_figures_of_differences_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ManifestError, match=r"manifest\.pairs"):
+        Manifest.from_json(changed("pairs", {**PAIRS, **wrong}))
+
+
+def test_a_correction_goes_with_its_name_in_requires() -> None:
+    correction = {"factor": 0.8, "power": 1.1, "fitted_on": "clinic"}
+    root = {**json.loads(GOOD.to_json()), "correction": correction, "requires": ["count-correction-1"]}
+    assert Manifest.from_json(json.dumps(root)).correction == CountCorrection(0.8, 1.1, "clinic")
+    for changes in ({"requires": []}, {"correction": {**correction, "factor": 0}}, {"correction": {**correction, "power": 9}}):
+        with pytest.raises(ManifestError, match=r"manifest\.correction"):
+            Manifest.from_json(json.dumps({**root, **changes}))
+    with pytest.raises(ManifestError, match=r"manifest\.correction goes with 'count-correction-1'"):
+        Manifest.from_json(changed("requires", ["count-correction-1"]))

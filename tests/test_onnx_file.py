@@ -14,7 +14,7 @@ from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
 from acne_edge.errors import ManifestError, ModelError
 from acne_edge.loader import ModelLoader
 from acne_edge.manifest import Manifest
-from acne_edge.onnx_file import DEEPEST, INSIDE, manifest_text, refuse_external_data
+from acne_edge.onnx_file import DEEPEST, INSIDE, manifest_text, refuse_external_data, with_manifest
 from tests.toy_model import make_manifest, toy_model
 
 onnx = pytest.importorskip("onnx", reason="needs the extra export to draw a model")
@@ -176,3 +176,16 @@ def test_a_manifest_that_is_not_utf_8_is_one_line(tmp_path: Path) -> None:
     for ask in (loader.manifest, loader.backend):
         with pytest.raises(ManifestError, match="not UTF-8"):
             ask()
+
+
+def test_another_manifest_is_put_into_a_file_and_nothing_else_changes() -> None:
+    old, text = toy_model(), "{" + "x" * 300 + "}"
+    new = with_manifest(old, text)
+    assert manifest_text(new) == text
+    before, after = onnx.load_from_string(old), onnx.load_from_string(new)
+    assert [p.value for p in after.metadata_props] == [text]
+    for proto in (before, after):
+        del proto.metadata_props[:]
+    assert before == after
+    with pytest.raises(ModelError, match="not an ONNX file"):
+        with_manifest(b"\x0a\xff", text)

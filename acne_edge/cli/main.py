@@ -16,7 +16,8 @@ import typer.core
 from acne_edge import console, startup
 
 DEVICE_COMMANDS = (
-    "predict", "watch", "serve", "visit", "check-record", "add-count", "evaluate", "info", "doctor", "bench", "engine",
+    "predict", "watch", "serve", "visit", "change", "track", "adapt", "check-record", "add-count", "evaluate", "info", "doctor",
+    "bench", "engine",
 )  # fmt: skip
 RESEARCH_COMMANDS = ("train", "crossval", "refit", "compare", "analyse", "subject-groups")
 MODULES = {
@@ -32,7 +33,7 @@ Exit codes:
   2    usage: an unknown option, an unreadable list, a missing extra
   3    at least one photograph failed
   4    the model was refused, or the runtime cannot run it
-  5    no photograph got a grade: all were abstained on
+  5    no photograph got a grade: all were abstained on; change: no view can be compared
   6    check-record: a line was changed, or a result is different now
   129, 130, 143    ended by SIGHUP, SIGINT (Ctrl-C), SIGTERM
 """

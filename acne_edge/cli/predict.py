@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     Keeper: TypeAlias = Callable[[Prediction | Failure, NotedFile | bytes | None], object]
 
+Executor: TypeAlias = Literal["threads", "ray"]
 SHORT_BATCH = 8  # photographs; a longer batch shows its progress
 
 
@@ -66,12 +67,27 @@ def predict(
         Path | None,
         typer.Option(metavar="DIR", help="Write a Structured Report for each DICOM photograph there (extra `dicom`)."),
     ] = None,
+    executor: Annotated[
+        Executor, typer.Option(help="threads of this process; ray: a Ray cluster, with Parquet in --save DIR (extra `ray`).")
+    ] = "threads",
+    workers: Annotated[
+        int, typer.Option(min=0, help="With --executor ray: graders, one thread each; 0 is one a processor of the cluster.")
+    ] = 0,
 ) -> None:
     """Predict lesion count, interval and severity grade of each photograph. A bad photograph does not stop the others."""
     if lesion_map and output not in ("json", "jsonl"):
         raise UsageError(f"--lesion-map needs --format json or jsonl; {output} cannot hold the map")
     if resume and save is None:
         raise UsageError("--resume needs --save DIR, the batch to resume")
+    if executor == "ray":
+        if save is None or lesion_map or file or record or dicom_sr or threads or strict or output != "table":
+            raise UsageError("--executor ray wants --save DIR, and takes no option that prints, records, or sets threads")
+        from acne_edge.cli.predict_ray import predict_on_ray
+
+        predict_on_ray(paths, save, resume, (model, backend, scale, on_poor_quality), workers)
+        return
+    if workers:
+        raise UsageError("--workers needs --executor ray; elsewhere there is one thread a processor")
     tally = Tally()
     with (
         results_output.destination(file),

@@ -29,8 +29,12 @@ def fit_decoding(data: LabelledOutputs) -> CountDecoding:
     """Choose the count statistic and map share with the least count error, and the head share with the best grade likelihood."""
     choices = [CountDecoding(statistic, share) for statistic in ("mean", "median") for share in SHARES]
     errors = [np.abs(decode_counts(data, c) - data.counts).mean() for c in choices]
-    best = choices[int(np.argmin(errors))]
-    heads = [CountDecoding(best.count, best.map_weight, share) for share in SHARES]
+    return fit_head_share(data, choices[int(np.argmin(errors))])
+
+
+def fit_head_share(data: LabelledOutputs, decoding: CountDecoding) -> CountDecoding:
+    """The decoding with the share of the grade head that gives the best grade likelihood."""
+    heads = [CountDecoding(decoding.count, decoding.map_weight, share) for share in SHARES]
     losses = [_likelihood_loss(_grade_probs(data, c), data.grades) for c in heads]
     return heads[int(np.argmin(losses))]
 

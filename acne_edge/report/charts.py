@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from html import escape
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -129,6 +130,43 @@ def coverage(name: str, bands: Sequence[str], holds: Sequence[Share | None], lev
         ax.set_xlim(-0.6, len(bands) - 0.4)
         ax.set_ylim(0, 105)
         ax.set_xticks(range(len(bands)), bands)
+
+    return _chart(name, draw, texts)
+
+
+def timeline(
+    name: str,
+    days: Sequence[date],
+    counts: NDArray[np.float64],
+    flagged: Sequence[bool],
+    bands: Sequence[int],
+    events: Sequence[date],
+    texts: Mapping[str, str],
+) -> str:
+    """Counts over time: `counts` [N, 3] are count, low and high on the `days`; crosses are `flagged` photographs.
+
+    `bands` are the counts at which grades begin; `events` are numbered from E1. Nothing is told by colour alone. Texts: alt, y.
+    """
+    top = max(float(counts.max()), 6.0) * 1.12
+    ends = [day.toordinal() for day in (*days, *events)]
+    margin = max(3.0, 0.05 * (max(ends) - min(ends)))
+
+    def draw(ax: Axes) -> None:
+        x = np.array([day.toordinal() for day in days])
+        for band in bands:
+            if 0 < band < top:
+                ax.axhline(band - 0.5, color=GRID, linewidth=0.8)
+        for number, event in enumerate(events, 1):
+            ax.axvline(event.toordinal(), color=MARK, linewidth=1.2, linestyle=(0, (2, 2)))
+            ax.annotate(f"E{number}", (event.toordinal(), top), ha="right", va="top", color=INK, annotation_clip=False)
+        ax.plot(x, counts[:, 0], color=QUIET, linewidth=1)
+        ax.vlines(x, counts[:, 1], counts[:, 2], color=DOT, linewidth=1.8, zorder=3)
+        for place, count, poor in zip(x, counts[:, 0], flagged, strict=True):
+            ax.plot([place], [count], "x" if poor else "o", color=DOT, markersize=8, markeredgewidth=2, clip_on=False, zorder=4)
+        ax.set_xlim(min(ends) - margin, max(ends) + margin)
+        ax.set_ylim(0, top)
+        kept = np.unique(np.linspace(0, len(x) - 1, min(len(x), 4)).round().astype(int))
+        ax.set_xticks(x[kept], [days[i].isoformat() for i in kept])
 
     return _chart(name, draw, texts)
 

@@ -72,6 +72,37 @@ void set_interval(Interpretation& result, const std::vector<float>& probs, doubl
     result.high = std::max(high, static_cast<int>(std::ceil(result.count)));
 }
 
+constexpr double kPivot = 10;  // lesions; a correction's factor is what it does at this count
+
+// The corrected count (`CountCorrection.__call__` in acne_edge/grading.py).
+double corrected(double count, const CountCorrection& correction) {
+    return kPivot * correction.factor * std::pow(std::max(count, 0.0) / kPivot, correction.power);
+}
+
+// The distribution after its counts are corrected (`CountCorrection.moved` in acne_edge/grading.py): between two edges k + 1/2 the
+// distribution function is a straight line, and the share of no lesions stays where it is.
+std::vector<float> moved(const std::vector<float>& probs, const CountCorrection& correction) {
+    std::vector<double> cumulated(probs.size());
+    std::partial_sum(probs.begin(), probs.end(), cumulated.begin(), [](double sum, float p) { return sum + p; });
+    const auto last = static_cast<double>(probs.size() - 1);
+    std::vector<float> result(probs.size());
+    double below = 0;
+    for (std::size_t k = 0; k < probs.size(); ++k) {
+        double at_edge = cumulated.back();
+        if (k + 1 < probs.size()) {
+            const double edge = static_cast<double>(k) + 0.5;
+            const double before = kPivot * std::pow(edge / (kPivot * correction.factor), 1 / correction.power);
+            const double place = std::clamp(before - 0.5, 0.0, last);
+            const auto left = static_cast<std::size_t>(std::min(place, last - 1));
+            const double share = place - static_cast<double>(left);
+            at_edge = cumulated[left] * (1 - share) + cumulated[left + 1] * share;
+        }
+        result[k] = static_cast<float>(at_edge - below);
+        below = at_edge;
+    }
+    return result;
+}
+
 bool all_finite(const std::vector<float>& values) {
     return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
 }
@@ -92,9 +123,14 @@ std::string describe(const Scale& scale, const Interpretation& result) {
     return result.grade_set.size() == 1 ? low : low + " to " + high;
 }
 
-Interpretation interpret(const Outputs& outputs, const Scale& native, const Scale& scale, const CountDecoding& decoding,
-                         const Uncertainty& uncertainty, const Familiarity& familiarity) {
-    const double lesions = std::accumulate(outputs.lesion_map.begin(), outputs.lesion_map.end(), 0.0);
+Interpretation interpret(const Outputs& measured, const Scale& native, const Scale& scale, const CountDecoding& decoding,
+                         const Uncertainty& uncertainty, const Familiarity& familiarity, const CountCorrection& correction) {
+    Outputs outputs = measured;
+    double lesions = std::accumulate(outputs.lesion_map.begin(), outputs.lesion_map.end(), 0.0);
+    if (correction.factor > 0) {
+        outputs.count_probs = moved(outputs.count_probs, correction);
+        lesions = corrected(lesions, correction);
+    }
     Interpretation result;
     result.count = decode_count(outputs.count_probs, lesions, decoding);
     constexpr double kAbsurd = 1e6;  // and still an int

@@ -38,6 +38,12 @@ struct Familiarity {
     double threshold = 0;  // of the graph's output `unfamiliarity`; 0: the model does not tell
 };
 
+// A monotone correction of counts for another camera: 10 * factor * (count / 10) ^ power.
+struct CountCorrection {
+    double factor = 0;  // 0: none
+    double power = 1;
+};
+
 // The network's outputs for one image.
 struct Outputs {
     std::vector<float> grade_probs;
@@ -64,6 +70,7 @@ std::string describe(const Scale& scale, const Interpretation& result);
 
 // Throws Error if the outputs are not finite numbers.
 Interpretation interpret(const Outputs& outputs, const Scale& native, const Scale& scale, const CountDecoding& decoding,
-                         const Uncertainty& uncertainty, const Familiarity& familiarity = {});
+                         const Uncertainty& uncertainty, const Familiarity& familiarity = {},
+                         const CountCorrection& correction = {});
 
 }  // namespace acne_edge

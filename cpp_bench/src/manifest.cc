@@ -179,6 +179,12 @@ Familiarity read_familiarity(const Reader& reader) {
     return familiarity;
 }
 
+CountCorrection read_correction(const Reader& reader) {
+    const CountCorrection correction{reader.number("factor", 0.1, 10), reader.number("power", 0.2, 5)};
+    reader.text("fitted_on");
+    return correction;
+}
+
 // Characters, not bytes, are what Python counts.
 std::size_t count_characters(const std::string& utf8) {
     return static_cast<std::size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) { return (c & 0xC0) != 0x80; }));
@@ -215,6 +221,7 @@ Manifest parse_manifest(const std::string& text) {
     manifest.uncertainty = read_uncertainty(top.section("uncertainty"));
     if (top.has("positions")) manifest.position_threshold = read_positions(top.section("positions"));
     if (top.has("familiarity")) manifest.familiarity = read_familiarity(top.section("familiarity"));
+    if (top.has("correction")) manifest.correction = read_correction(top.section("correction"));
     // For people and tools; only their types are checked.
     for (const char* key : {"licence", "intended_use"}) top.text(key);
     for (const char* key : {"training", "metrics", "quantisation"}) top.section(key);
@@ -224,6 +231,9 @@ Manifest parse_manifest(const std::string& text) {
     }
     if (std::find(required.begin(), required.end(), kFamiliarity) != required.end() && !top.has("familiarity")) {
         refuse("manifest.familiarity is missing; the model requires '" + std::string(kFamiliarity) + "'");
+    }
+    if (top.has("correction") != (std::find(required.begin(), required.end(), kCorrection) != required.end())) {
+        refuse("manifest.correction goes with '" + std::string(kCorrection) + "' in manifest.requires");
     }
     return manifest;
 }

@@ -13,8 +13,9 @@ namespace acne_edge {
 inline constexpr const char* kManifestKey = "acne_edge.manifest";  // in the ONNX file's metadata
 
 inline constexpr std::string_view kFamiliarity = "familiarity-1";  // a reader that ignores it grades what is no face
+inline constexpr std::string_view kCorrection = "count-correction-1";  // else the count would be that of another camera
 // A manifest may list features under "requires" that a reader must know to give the right answer; this version knows these.
-inline constexpr std::array<std::string_view, 2> kUnderstood = {kFramingRule, kFamiliarity};
+inline constexpr std::array<std::string_view, 3> kUnderstood = {kFramingRule, kFamiliarity, kCorrection};
 
 struct Manifest {
     std::string name;
@@ -27,6 +28,7 @@ struct Manifest {
     CountDecoding decoding;
     Uncertainty uncertainty;
     Familiarity familiarity;
+    CountCorrection correction;
     bool framed = false;              // borders and interfaces around a photograph are cut off before the network
     double position_threshold = 0.5;  // the least score of a lesion; the default is for manifests without positions
 };

@@ -343,6 +343,7 @@ def manifests(valid: str) -> Iterator[str]:
         ("familiarity", None), ("familiarity", {"threshold": 1.5}), ("familiarity", {"fitted_on": ""}),
         ("familiarity", {"threshold": 1.5, "fitted_on": "some"}), ("familiarity", {"threshold": 0, "fitted_on": "some"}),
         ("familiarity", {"threshold": 1e7, "fitted_on": ""}), ("requires", ["familiarity-1"]),
+        ("requires", ["count-correction-1"]), ("correction", {"factor": 0.8, "power": 1.1, "fitted_on": ""}),
         ("requires", ["framing-1", "framing-9"]), ("requires", None), ("requires", {}),
         ("requires", [1]), ("requires", [None]), ("requires", ["x"] * 65),
     ]  # fmt: skip

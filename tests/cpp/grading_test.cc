@@ -68,6 +68,16 @@ TEST(Grading, CallsUnfamiliarWhatLiesBeyondItsThreshold) {
     EXPECT_THROW(interpret(made, kTwo, kTwo, {false, 0, 1}, uncertainty, {2}), Error);
 }
 
+TEST(Grading, CorrectsTheCountOfAnotherCamera) {
+    const auto made = outputs({0.75F, 0.25F}, {0.125F, 0.125F, 0.25F, 0.5F});
+    const auto plain = interpret(made, kTwo, kTwo, {false, 0, 1}, {});
+    EXPECT_DOUBLE_EQ(interpret(made, kTwo, kTwo, {false, 0, 1}, {}, {}, {1, 1}).count, plain.count);  // a correction by nothing
+    // Half as many: the edges 1/2, 3/2 and 5/2 lie where 1, 3 and 5 lesions were.
+    EXPECT_NEAR(interpret(made, kTwo, kTwo, {false, 0, 1}, {}, {}, {0.5, 1}).count, 1.0625, 1e-6);
+    const auto clear = outputs({0.75F, 0.25F}, {1, 0, 0, 0});
+    EXPECT_DOUBLE_EQ(interpret(clear, kTwo, kTwo, {false, 0, 1}, {}, {}, {3, 1}).count, 0);  // clear skin stays clear
+}
+
 TEST(Grading, AbstainsBelowItsThreshold) {
     const auto made = outputs({0.75F, 0.25F}, {0.25F, 0.25F, 0.25F, 0.25F});
     Uncertainty uncertainty;

@@ -58,3 +58,14 @@ def test_wilsons_interval(hits: int, n: int, low: float, high: float) -> None:
     share = charts.wilson(hits, n)
     assert (share.value, share.n) == (hits / n, n)
     assert (share.low, share.high) == pytest.approx((low, high), abs=1e-3)
+
+
+def test_a_timeline_tells_flagged_photographs_by_shape_and_events_by_number() -> None:
+    from datetime import date
+
+    days, counts = [date(2026, 1, 1), date(2026, 2, 1)], np.array([[10.0, 7, 14], [4, 2, 7]])
+    texts = {"alt": "left", "x": "", "y": "lesions"}
+    plain, flagged = (charts.timeline("t", days, counts, [False, f], (0, 6), [date(2026, 1, 5)], texts) for f in (False, True))
+    assert ">E1</text>" in plain
+    assert plain != flagged
+    assert "2026-02-01" in plain

@@ -1,0 +1,168 @@
+"""Adapts a model to another camera: a correction of the count, and the constants that depend on it, in a new file.
+
+The figures that decide are cross-fitted: each photograph is judged by constants that were fitted without it. A model whose errors
+do not become smaller by more than chance is not written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acne_edge import framing, preprocess
+from acne_edge import image as images
+from acne_edge.backends.base import Outputs
+from acne_edge.errors import AcneEdgeError, ImageError, UsageError
+from acne_edge.evaluation.bootstrap import Figure, bootstrap
+from acne_edge.evaluation.labels import Label
+from acne_edge.evaluation.outcome import Outcome, figures
+from acne_edge.fit.constants import LEVEL, decode_counts, fit_head_share, fit_uncertainty
+from acne_edge.fit.correction import corrected, fit_correction
+from acne_edge.fit.outputs import LabelledOutputs
+from acne_edge.grader import AcneGrader
+from acne_edge.grading import HAYASHI, CountCorrection, CountDecoding, Uncertainty
+from acne_edge.manifest import CORRECTION, Manifest
+
+LEAST = 30  # photographs: an interval of 90 % needs ten, and a tenth of them is left out
+FOLDS, DIVISIONS = 10, 5
+SHOWN = ("mae", "bias", "accuracy", "interval_coverage", "interval_width")
+Follow: TypeAlias = Callable[[Iterator[Any], int], Iterator[Any]]
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """Constants for another camera, and how much better they are on photographs that they were not fitted on."""
+
+    correction: CountCorrection
+    decoding: CountDecoding
+    uncertainty: Uncertainty
+    before: dict[str, float]  # figures of the model as it is
+    after: dict[str, float]  # cross-fitted figures
+    gain: Figure  # by how many lesions the error becomes smaller on average, with a 95 % interval
+
+    @property
+    def is_better(self) -> bool:
+        """Whether errors become smaller by more than chance."""
+        low = self.gain["low"]
+        return low is not None and low > 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is reported, JSON-ready."""
+        return {
+            "correction": {"factor": self.correction.factor, "power": self.correction.power},
+            "before": {name: round(self.before[name], 4) for name in SHOWN},
+            "after": {name: round(self.after[name], 4) for name in SHOWN},
+            "error_smaller_by": self.gain,
+            "better": self.is_better,
+        }
+
+
+def outputs_of(
+    grader: AcneGrader, folder: Path, labels: Sequence[Label], follow: Follow = lambda items, _: items
+) -> tuple[LabelledOutputs, list[AcneEdgeError]]:
+    """The network's outputs for labelled photographs, along the same way as `AcneGrader.predict`, and what could not be used.
+
+    Raises UsageError if fewer than `LEAST` can be used.
+    """
+    spec = grader.manifest.input
+    min_side = spec.decode_scale * max(spec.height, spec.width)
+    found, kept, errors = [], [], []
+    for label in follow(iter(labels), len(labels)):
+        path = str(folder / label.name)
+        try:
+            decoded = images.photograph(path, min_side)
+        except AcneEdgeError as error:
+            errors.append(error)
+            continue
+        photograph = framing.cut(path, decoded, min_side) if grader.manifest.is_framed else framing.uncut(decoded)
+        outputs = grader.infer(preprocess.pack([photograph.pixels], spec.height, spec.width))
+        if is_unfamiliar(outputs, grader.manifest):
+            errors.append(ImageError(f"{path}: looks like nothing that the model learned; it is left out"))
+            continue
+        found.append(outputs)
+        kept.append(label)
+    if len(kept) < LEAST:
+        raise UsageError(f"{folder}: {len(kept)} of {len(labels)} photographs can be used; at least {LEAST} are needed")
+    names = ("grade_probs", "count_probs", "lesion_map")
+    return LabelledOutputs.of({name: np.concatenate([getattr(o, name) for o in found]) for name in names}, kept), errors
+
+
+def is_unfamiliar(outputs: Outputs, manifest: Manifest) -> bool:
+    """Whether a model that can tell gives the one photograph no count."""
+    if outputs.unfamiliarity is None or manifest.familiarity is None:
+        return False
+    return float(outputs.unfamiliarity[0]) > manifest.familiarity.threshold
+
+
+def adapt(data: LabelledOutputs, manifest: Manifest, fitted_on: str, seed: int = 0) -> Adapted:
+    """Fit the constants on all photographs, and measure them on photographs left out.
+
+    Args:
+        data: outputs of the model, which has not learned these photographs.
+        manifest: the model's.
+        fitted_on: where the photographs are from.
+        seed: of the divisions into folds, and of the bootstrap.
+
+    Raises UsageError for a model that is adapted already, or grades on another scale than Hayashi's.
+    """
+    if manifest.correction is not None:
+        raise UsageError("the model is adapted already; adapt the one that it came from")
+    if manifest.scale.lower != HAYASHI.lower:
+        raise UsageError(f"the model grades on the scale {manifest.scale.name}; only those of hayashi can be adapted")
+    before = Outcome.of_outputs(data, data.interpret(manifest.decoding, manifest.uncertainty))
+    divisions = [_cross_fitted(data, manifest, seed + i) for i in range(DIVISIONS)]
+    error = np.mean([np.abs(o.count - o.true_count) for o in divisions], axis=0)
+    smaller = np.abs(before.count - before.true_count) - error
+    gain = bootstrap(lambda index: {"gain": float(smaller[index].mean())}, len(smaller), seed=seed)["gain"]
+    each = [figures(o) for o in divisions]
+    after = {name: float(np.mean([f[name] for f in each])) for name in SHOWN}
+    return Adapted(*_fit(data, manifest, fitted_on), before=figures(before), after=after, gain=gain)
+
+
+def _fit(data: LabelledOutputs, manifest: Manifest, fitted_on: str) -> tuple[CountCorrection, CountDecoding, Uncertainty]:
+    correction = fit_correction(decode_counts(data, manifest.decoding), data.counts, fitted_on)
+    better = corrected(data, correction)
+    decoding = fit_head_share(better, manifest.decoding)
+    return correction, decoding, fit_uncertainty(better, decoding, LEVEL, fitted_on)
+
+
+def _cross_fitted(data: LabelledOutputs, manifest: Manifest, seed: int) -> Outcome:
+    """Each photograph's result by constants fitted on the other folds, which all have few and many lesions."""
+    rng = np.random.default_rng(seed)
+    order = np.lexsort((rng.random(len(data.counts)), data.counts))
+    fold: NDArray[np.int64] = np.empty(len(order), np.int64)
+    for start in range(0, len(order), FOLDS):
+        part = order[start : start + FOLDS]
+        fold[part] = rng.permutation(FOLDS)[: len(part)]
+    results, places = [], []
+    for number in range(FOLDS):
+        held = np.flatnonzero(fold == number)
+        if len(held):
+            correction, decoding, uncertainty = _fit(data.take(np.flatnonzero(fold != number)), manifest, "cross-fit")
+            judged = data.take(held)
+            results.append(Outcome.of_outputs(judged, corrected(judged, correction).interpret(decoding, uncertainty)))
+            places.append(held)
+    return Outcome.join(results).take(np.argsort(np.concatenate(places)))
+
+
+def adapted_manifest(manifest: Manifest, found: Adapted, about: dict[str, Any]) -> Manifest:
+    """The manifest of the new file; `about` says from which model, how many photographs and when.
+
+    What the old one knows of the difference of two counts does not hold for corrected ones, and is left out.
+    """
+    return replace(
+        manifest,
+        version=f"{manifest.version}+adapted",
+        requires=(*manifest.requires, CORRECTION),
+        correction=found.correction,
+        decoding=found.decoding,
+        uncertainty=found.uncertainty,
+        pairs=None,
+        metrics={"adapted": json.loads(json.dumps({**about, **found.to_dict()})), "before_adaptation": manifest.metrics},
+    )

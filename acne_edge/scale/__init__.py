@@ -1,0 +1,1 @@
+"""Many machines: photographs by the million. Needs the extra `ray`."""
