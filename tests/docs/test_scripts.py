@@ -60,3 +60,35 @@ def test_what_saving_costs_is_measured() -> None:
     done = subprocess.run([sys.executable, ROOT / "scripts" / "saving", "2", "2"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^with --save: [\d.]+ times that \[", done.stdout, re.MULTILINE), done.stdout
+
+
+def test_views_are_measured_by_what_a_detector_says_of_a_face() -> None:
+    pytest.importorskip("cv2", reason="needs the extra camera")
+    script = runpy.run_path(str(ROOT / "scripts" / "views"))
+    whole = np.array([0.25, 0.25, 0.5, 0.5, 0.4, 0.4, 0.6, 0.4, 0.5, 0.5, 0.4, 0.6, 0.6, 0.6, 0.9])
+    unsure, outside, height, point = script["measured"](whole)
+    assert (unsure, outside, height) == pytest.approx((0.1, 0, 0.5))
+    assert point < 0
+    cut = whole + np.array([0, 0.5, *[0] * 13])  # half of the box lies below the photograph
+    assert script["measured"](cut)[1] == pytest.approx(0.5)
+    assert script["measured"](None)[0] == 1
+    square = np.zeros((100, 100, 3), np.uint8)
+    assert script["turn"](whole, square) == pytest.approx(0)
+    whole[8] = 0.6  # the nose under the left eye
+    assert script["turn"](whole, square) == pytest.approx(0.5)
+
+
+def test_a_rule_for_views_finds_most_while_nine_of_ten_are_right() -> None:
+    pytest.importorskip("cv2", reason="needs the extra camera")
+    threshold = runpy.run_path(str(ROOT / "scripts" / "views"))["threshold"]
+    close = np.array([*[False] * 5, True, False, *[True] * 9])
+    assert threshold(np.arange(16.0), close) == 5, "ten of eleven, and every close-up"
+    assert threshold(-np.arange(16.0), close) is None
+    assert threshold(np.full(16, np.nan), close) is None
+
+
+def test_every_view_is_one_of_three_and_both_parts_have_close_ups() -> None:
+    rows = [line.split(",") for line in (ROOT / "experiments" / "views.csv").read_text().split()[1:]]
+    assert len({name for name, _, _ in rows}) == len(rows) == 160
+    assert {view for _, view, _ in rows} == {"half", "close_up", "frontal"}
+    assert {(view, part) for _, view, part in rows} >= {("close_up", "choose"), ("close_up", "judge")}
