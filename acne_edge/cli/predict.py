@@ -80,11 +80,10 @@ def predict(
     if resume and save is None:
         raise UsageError("--resume needs --save DIR, the batch to resume")
     if executor == "ray":
-        if save is None or lesion_map or file or record or dicom_sr or threads or strict or output != "table":
-            raise UsageError("--executor ray wants --save DIR, and takes no option that prints, records, or sets threads")
         from acne_edge.cli.predict_ray import predict_on_ray
 
-        predict_on_ray(paths, save, resume, (model, backend, scale, on_poor_quality), workers)
+        others = (lesion_map, file, record, dicom_sr, threads, strict, output != "table")
+        predict_on_ray(paths, save, resume, (model, backend, scale, on_poor_quality), workers, any(others))
         return
     if workers:
         raise UsageError("--workers needs --executor ray; elsewhere there is one thread a processor")

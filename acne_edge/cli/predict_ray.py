@@ -11,15 +11,31 @@ import typer
 from acne_edge import console
 from acne_edge.cli.options import Policy, Scale, not_stdin
 from acne_edge.cli.output import Tally
+from acne_edge.errors import UsageError
 
 
 def predict_on_ray(
-    paths: list[str], folder: Path, resume: bool, grader: tuple[str | None, str, Scale | None, Policy], workers: int
+    paths: list[str],
+    folder: Path | None,
+    resume: bool,
+    grader: tuple[str | None, str, Scale | None, Policy],
+    workers: int,
+    has_others: bool = False,
 ) -> None:
     """Predict what is not done yet, and say how it went; exits as `predict` does.
 
-    Raises UsageError for paths or a folder that cannot be used, and what `scale.ray_data.predict` does.
+    Args:
+        paths: files, folders, globs and lists.
+        folder: for the results.
+        resume: whether it may hold some already.
+        grader: model, runtime, scale, and what to do with a poor photograph.
+        workers: see `scale.ray_data.predict`.
+        has_others: whether other options are set, none of which this can heed.
+
+    Raises UsageError for options, paths or a folder that cannot be used, and what `scale.ray_data.predict` does.
     """
+    if folder is None or has_others:
+        raise UsageError("--executor ray wants --save DIR, and takes no option that prints, records, or sets threads")
     from acne_edge.grader import AcneGrader
     from acne_edge.scale import lists, ray_data
     from acne_edge.scale.parts import Parts

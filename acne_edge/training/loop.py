@@ -99,8 +99,8 @@ class Trainer:
         be larger. The learning rate then follows the longer run's plan: it rises again to that plan's value at this epoch. With
         `swa`, the average starts again in the last part of the new plan.
 
-        With several processes, only the first returns figures. Raises UsageError for a refused run and for a loss that is not
-        finite.
+        With several processes, only the first returns figures. Raises UsageError for a refused run, for processes that do not
+        resume from the same files, and for a loss that is not finite.
         """
         going_on = goes_on(self.run, resume, overwrite)
         self.state.data = data_hashes(self.lists, self.config.num_workers)
@@ -108,6 +108,8 @@ class Trainer:
             self.state.restore(self.run.last, self.model, self.average, self.optimizer)
             prolonged = "".join(f", prolonged from {epochs}" for epochs in self.state.planned[:-1])
             self._say(f"resuming {self.run.path} after epoch {self.state.epoch} of {self.config.epochs}{prolonged}")
+        if not self.processes.agree(self.state.epoch, self.device):
+            raise UsageError(f"{self.run.path}: processes resume after different epochs; all machines must share this folder")
         if self.processes.first:
             self.run.path.mkdir(parents=True, exist_ok=True)
         if self.device.type == "cpu":

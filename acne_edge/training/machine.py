@@ -50,6 +50,16 @@ class Processes(NamedTuple):
             return device
         return torch.device("cuda", self.rank % torch.cuda.device_count())
 
+    def agree(self, value: int, device: torch.device) -> bool:
+        """Whether all processes give the same value; each must ask. True for a single process."""
+        if self.number == 1:
+            return True
+        from torch import distributed
+
+        lowest = torch.tensor([value, -value], device=device)
+        distributed.all_reduce(lowest, distributed.ReduceOp.MIN)
+        return lowest.tolist() == [value, -value]
+
 
 def join_processes(device: torch.device) -> Processes:
     """Join the processes that `torchrun` started, as its environment variables say; a single process without it."""

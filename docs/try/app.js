@@ -63,6 +63,7 @@ function show({ bitmap, result }) {
   const [low, high] = result.interval;
   at("range").textContent = blank ? "" : text("visit.range", { low, high, level: Math.round(100 * result.level) });
   at("grade").textContent = `${text("visit.ladder")}: ${gradeInWords(result, name)}`;
+  at("grades").parentElement.hidden = result.abstained !== null;
   at("grades").replaceChildren(...result.gradeProbs.map((share, i) => row(name(result.labels[i]), percent(share), result.gradeSet.includes(i))));
   const advice = result.quality.reasons.length ? result.quality.reasons : ["ok"];
   at("advice").replaceChildren(...advice.map((code) => {

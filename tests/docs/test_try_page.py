@@ -352,6 +352,17 @@ def test_people_see_count_rings_and_advice_in_both_languages(tab: Tab, grader: A
 
 
 @pytest.mark.slow
+def test_an_empty_picture_has_no_grade(tab: Tab, tmp_path: Path) -> None:
+    file = tmp_path / "blank.png"
+    file.write_bytes(drawing.encode(PICTURES["blank"]))
+    tab.page.evaluate("document.getElementById('result').hidden = true")
+    tab.page.set_input_files("#file", file)
+    tab.page.wait_for_selector("#result:not([hidden])")
+    assert not tab.page.is_visible("table")
+    assert not any(character.isdigit() for character in tab.page.inner_text("#count"))
+
+
+@pytest.mark.slow
 def test_it_works_without_a_network_and_asks_nobody_else(chromium: Any, built: Path, grader: AcneGrader) -> None:
     tab = Tab(chromium, built)
     try:

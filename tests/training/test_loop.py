@@ -334,6 +334,26 @@ def test_two_processes_train_one_network(data: Path, tmp_path: Path) -> None:
     assert moved < 0.05
 
 
+@pytest.mark.slow
+def test_processes_that_do_not_share_the_runs_folder_do_not_resume(data: Path, tmp_path: Path) -> None:
+    """As on two machines, each with a disk of its own: the first has the run, the second does not."""
+    settings = {**QUICK, "method": "vit", "val_folds": 7}
+    Trainer(TrainConfig.from_dict(settings), data, tmp_path / "run-0", None, "cpu").fit()
+    flags = [f"--{k.replace('_', '-')}={v}" for k, v in {**settings, "epochs": 5}.items() if k != "val_folds"]
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import os, sys\nfrom acne_edge.cli.main import main\n"
+        f"sys.argv = ['acne-edge', 'train', '--data', {str(data)!r}, '--device', 'cpu', '--resume', *{flags!r},\n"
+        f"    '--model-path', {str(tmp_path / 'run-')!r} + os.environ['RANK']]\nmain()\n"
+    )
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}", str(script)]
+    environment = {**one_thread(), "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(launch, capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode != 0
+    assert "resume after different epochs; all machines must share this folder" in done.stderr, done.stderr
+    assert not (tmp_path / "run-1").exists()
+
+
 def test_a_batch_that_cannot_be_shared_is_refused(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "join_processes", lambda device: Processes(0, 3))
     with pytest.raises(UsageError, match="batch-size 8 does not give 3 processes"):
