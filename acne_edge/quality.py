@@ -31,7 +31,7 @@ MIN_SHORT_SIDE = 160
 DARK, BRIGHT, MAX_CLIPPED = 50.0, 200.0, 0.25
 MIN_SHARPNESS = 0.47
 MAX_NOISE = 1.4
-MIN_COLOUR_DETAIL = 0.57
+MIN_COLOUR_DETAIL = 0.55
 MIN_GRAIN = 0.02  # levels of noise; less is a drawing, whose flat areas have no detail that compression could take
 MIN_SKIN = 0.1
 

@@ -20,7 +20,7 @@ constexpr int kMinShortSide = 160;
 constexpr double kDark = 50, kBright = 200, kMaxClipped = 0.25;
 constexpr double kMinSharpness = 0.47;
 constexpr double kMaxNoise = 1.4;
-constexpr double kMinColourDetail = 0.57, kMinGrain = 0.02;
+constexpr double kMinColourDetail = 0.55, kMinGrain = 0.02;
 constexpr double kMinSkin = 0.1;
 
 // Pillow's RGB -> YCbCr: each product is rounded to six bits, then they are summed.
