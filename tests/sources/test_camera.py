@@ -26,7 +26,7 @@ from acne_edge.sources import camera as module
 from acne_edge.sources.camera import Camera, Smoother
 from tests import drawing, schema
 
-GOOD = Quality(600, 100.0, 0.0, 9.0, 0.7, ())
+GOOD = Quality(600, 100.0, 0.0, 0.8, 0.2, 0.7, 0.7, ())
 LABELS = ("mild", "moderate", "severe", "very severe")
 
 
