@@ -148,7 +148,7 @@ def _stdin() -> bytes:
 
 def _bytes(path: Path) -> bytes:
     if path.exists() and not path.is_file():
-        raise UsageError(f"{path}: a list is a regular file, and this is none")
+        raise UsageError(f"{path}: not a regular file; a list must be one")
     with path.open("rb") as stream:
         return stream.read(MAX_BYTES + 1)
 

@@ -83,7 +83,7 @@ def test_predictions_of_a_device_give_the_same_figures_as_outputs_but_for_the_he
             grade_probs=tuple(outcome.grade_probs[i]),
             grade_set=tuple(np.flatnonzero(outcome.grade_set[i])),
             scale="hayashi",
-            quality=Quality(0, 0, 0, 0, 0, ()),
+            quality=Quality(0, 0, 0, 0, 0, 0, 0, ()),
             abstained="low_confidence" if outcome.abstained[i] else None,
             image=ImageSize(0, 0),
             lesions=(),

@@ -48,7 +48,7 @@ def test_the_report_is_strict_json_with_intervals_and_names_what_failed(grader: 
     assert mae["low"] <= mae["value"] <= mae["high"]
     assert report["grade"]["per_grade"]["SE"][1] is None
     assert report["notes"]["grade.per_grade.SE.1"] == "no photograph is of this grade"
-    assert report["list"] == {"sha256": list_hash(read_labels(labels)), "learned": None, "photographs": None}
+    assert report["list"] == {"sha256": list_hash(read_labels(labels)), "learned": None, "photographs": {"train": 0, "val": 0}}
 
 
 def test_results_are_passed_on_as_they_come(grader: AcneGrader, images: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from acne_edge.evaluation.annotated import from_coco
 from acne_edge.evaluation.labels import read_labels
+from acne_edge.serve import shelf
 from tests import drawing
 from tests.command import call
 from tests.serve.conftest import Client, Serve, rows, wait_for
@@ -120,7 +121,7 @@ def test_a_folder_that_cannot_be_written_is_said(
         raise OSError(28, "No space left on device")
 
     client = serve(folder)
-    monkeypatch.setattr("acne_edge.serve.shelf.os.fsync", full)
+    monkeypatch.setattr(shelf.os, "fsync", full)
     answer = client.post("/study/photographs", params={"name": "n.jpg"}, content=jpeg)
     assert (answer.status_code, "No space left" in answer.text) == (503, True)
     assert not [name for name in os.listdir(folder) if name.startswith((".acne", "n"))]
@@ -131,7 +132,7 @@ def test_without_a_folder_photographs_are_held_in_memory(serve: Serve, jpeg: byt
     ids = [client.post("/study/photographs", params={"name": "a.jpg"}, content=jpeg + bytes(n)).json()["id"] for n in range(2)]
     assert {row["name"] for row in rows(client, 2).values()} == {"a.jpg", "a (2).jpg"}
     assert client.get(f"/study/photographs/{ids[1]}/picture").content.startswith(b"\xff\xd8")
-    monkeypatch.setattr("acne_edge.serve.shelf.HELD", 2 * len(jpeg) + 2)
+    monkeypatch.setattr(shelf, "HELD", 2 * len(jpeg) + 2)
     answer = client.post("/study/photographs", content=jpeg + b"more")
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "full")
 

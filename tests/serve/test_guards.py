@@ -12,6 +12,7 @@ from time import monotonic
 import pytest
 from starlette.datastructures import Headers
 
+from acne_edge.serve import desk
 from acne_edge.serve.guards import POLICY, limited
 from acne_edge.serve.problems import Problem
 from acne_edge.serve.settings import Settings, is_loopback, own_names
@@ -231,7 +232,7 @@ def test_the_log_tells_nothing_of_photographs(
     def fail(*_: object) -> None:
         raise ValueError("a.jpg: of Mrs Miller, " + repr(jpeg[:10]))
 
-    monkeypatch.setattr("acne_edge.serve.desk._render", fail)
+    monkeypatch.setattr(desk, "_render", fail)
     monkeypatch.setattr(client.study.engine.grader, "predict", fail)
     (folder / "Miller.jpg").write_bytes(jpeg)
     answer = client.get(f"{PHOTOGRAPHS}/{number}/picture")

@@ -308,7 +308,7 @@ def test_resuming_and_overwriting_at_once_is_refused(data: Path, tmp_path: Path)
 
 
 def test_an_earlier_run_that_saw_what_is_held_out_is_refused(data: Path, finished: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"model.safetensors: was trained on \d+ of the test photographs, levle"):
+    with pytest.raises(UsageError, match=r"model.safetensors: was trained on \d+ of the test photographs, for example levle"):
         Trainer(TrainConfig(**{**QUICK, "val_folds": 0, "cross_validation": 1}), data, tmp_path, finished / "model.safetensors")
 
 

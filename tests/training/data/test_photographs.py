@@ -27,11 +27,12 @@ def photograph(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 def test_at_the_networks_size_training_has_the_pixels_that_a_device_gives_to_the_network(
     photograph: Sample, grader: AcneGrader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    packed: list[np.ndarray] = []
-    pack = preprocess.pack
-    monkeypatch.setattr(preprocess, "pack", lambda *arguments: packed.append(pack(*arguments)) or packed[-1])
+    seen: list[np.ndarray] = []
+    backend = grader._loader.backend()
+    run = backend.run
+    monkeypatch.setattr(backend, "run", lambda images: seen.append(images) or run(images))
     grader.predict(photograph.path)
-    np.testing.assert_array_equal(load_images([photograph], grader.manifest.input.height), packed[0])
+    np.testing.assert_array_equal(load_images([photograph], grader.manifest.input.height), seen[0])
 
 
 def test_what_stands_around_a_photograph_training_sees_whole_as_boxes_are_of_it(tmp_path: Path) -> None:
