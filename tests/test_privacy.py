@@ -37,8 +37,8 @@ def photograph(seed: int) -> bytes:
     """A drawn JPEG whose EXIF says where it was taken, with what, and by whom."""
     exif = Image.Exif()
     exif[0x010E], exif[0x013B] = NOTE, OWNER  # ImageDescription, Artist
-    exif.get_ifd(0x8769)[0xA431] = SERIAL  # BodySerialNumber
-    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 8.0, 30.0), 3: "E", 4: (11.0, 34.0, 30.0), 28: PLACE})
+    exif[0x8769] = {0xA431: SERIAL}  # BodySerialNumber
+    exif[0x8825] = {1: "N", 2: (48.0, 8.0, 30.0), 3: "E", 4: (11.0, 34.0, 30.0), 28: PLACE}
     return drawing.encode(drawing.face(20, seed, 240, 280), "JPEG", quality=95, exif=exif, comment=NOTE.encode())
 
 
