@@ -185,8 +185,8 @@ Prediction Grader::infer(const Prepared& prepared) const {
     prediction.quality = prepared.quality;
     Outputs outputs = backend_->run(prepared.input.view().data);
     timings.inference = clock.lap();
-    prediction.interpretation = interpret(outputs, manifest.scale, scale_, manifest.decoding, manifest.uncertainty, manifest.familiarity,
-                                          manifest.correction);
+    prediction.interpretation = interpret(outputs, manifest.scale, scale_, manifest.decoding, manifest.uncertainty,
+                                          manifest.familiarity, manifest.correction);
     if ((prepared.quality.reasons & ACNE_EDGE_QUALITY_BLANK) != 0) {
         prediction.interpretation.abstained = "blank";
     } else if (on_poor_quality_ == ACNE_EDGE_POOR_QUALITY_ABSTAIN && prepared.quality.reasons != 0) {

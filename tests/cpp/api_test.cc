@@ -101,7 +101,8 @@ constexpr Tolerance kSame = {0.05, 0, 0, 0.002, 0.01, 1e-4, 0.005};
 // Kernels for another kind of processor round floats otherwise; at a border between two integers of a quantised layer that
 // makes a step, and steps add up. It moves a few photographs by a lesion at most: as far as ONNX Runtime's levels of graph
 // optimisation move them on one and the same processor (README).
-constexpr Tolerance kOtherMachine = {1, 1, 2, 0.03, 0.06, 1, 0.1};  // a lesion more or less, and all behind it are of another rank
+constexpr Tolerance kOtherMachine = {1,    1, 2,  0.03,
+                                     0.06, 1, 0.1};  // a lesion more or less, and all behind it are of another rank
 
 // Whether a count may be under half a lesion in Python and over it here.
 bool near_half(const json& count) { return std::abs(count.get<double>() - 0.5) <= kSame.count; }
