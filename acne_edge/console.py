@@ -31,6 +31,7 @@ SIGNALS = {130: "interrupted", 143: "terminated", 129: "hung up"}  # exit code a
 CONTROLS = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # would break a line, or drive the terminal
 
 PATIENCE = 1.0  # seconds that a signal waits for an import
+TIMED = hasattr(signal, "setitimer")  # Windows has no timer that could end the wait: there, a signal does not wait
 
 
 def application(help_text: str, **settings: Any) -> typer.Typer:
@@ -251,16 +252,16 @@ class _Signals:
         """Raise them; only the main thread can."""
         before: dict[int, Any] = {}
         with suppress(ValueError):
-            for code in SIGNALS:
-                number = code - 128
+            for number in {code - 128 for code in SIGNALS} & signal.valid_signals():  # Windows has no SIGHUP
                 if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
                     before[number] = signal.signal(number, self._arrived)
-            before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._again)
+            if TIMED:
+                before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._again)
         try:
             yield
         finally:
             self._pending = 0
-            if before:
+            if before and TIMED:
                 signal.setitimer(signal.ITIMER_REAL, 0)  # or it would end the process, once its handler is gone
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -277,7 +278,7 @@ class _Signals:
             self._raise(number)
 
     def _arrived(self, number: int, frame: FrameType | None) -> None:
-        if self._pending or not (self._writing or _importing(frame)):
+        if self._pending or not (self._writing or (TIMED and _importing(frame))):
             self._raise(number)
         self._pending, self._since = number, time.monotonic()
         self._look_again()

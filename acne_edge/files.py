@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from typing import TYPE_CHECKING
 
 from acne_edge.errors import AcneEdgeError, BackendError
@@ -12,11 +13,13 @@ from acne_edge.errors import AcneEdgeError, BackendError
 if TYPE_CHECKING:
     from pathlib import Path
 
+# For `os.open`: no child process has the file, and no line end is translated, as Windows does otherwise.
+AS_IT_IS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOINHERIT", 0) | getattr(os, "O_BINARY", 0)
+
 
 def read(path: str | os.PathLike[str], limit: int) -> bytes:
     """The bytes of a regular file. Raises OSError if it cannot be read, is a pipe or a device, or has over `limit` bytes."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags)
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | AS_IT_IS)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -52,7 +55,15 @@ def write(path: Path, data: bytes) -> None:
 
 
 def cache_folder(kind: str) -> str:
-    """`$XDG_CACHE_HOME/acne-edge/KIND`, by default in `~/.cache`. Raises BackendError where there is no home."""
+    """The folder for caches of a user's programs on this system. Raises BackendError where there is no home.
+
+    It is the one that platformdirs names. On Linux that is `$XDG_CACHE_HOME/acne-edge`, by default in `~/.cache`, which is found
+    without importing platformdirs: every start of `predict` would pay for that.
+    """
+    if sys.platform in ("win32", "darwin"):
+        import platformdirs
+
+        return os.path.join(platformdirs.user_cache_dir("acne-edge", appauthor=False), kind)
     root = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(root):  # the XDG Base Directory Specification says to ignore relative paths
         root = os.path.join(os.path.expanduser("~"), ".cache")
@@ -75,13 +86,16 @@ def state_folder(kind: str) -> str | None:
 def private(directory: str | os.PathLike[str]) -> None:
     """Make the directory if it is missing. Raises BackendError unless we (or root) own it and nobody else may write to it.
 
-    Whoever can write to a cache of engines or graphs can run code here.
+    Whoever can write to a cache of engines or graphs can run code here. Windows has no such rights; there, a user's folders are
+    closed to other users by default, and nothing is checked.
     """
     try:
         os.makedirs(directory, exist_ok=True, mode=0o700)
         status = os.stat(directory)
     except OSError as error:
         raise BackendError(f"{directory}: cannot be used as a cache ({error.strerror})") from error
+    if not hasattr(os, "getuid"):
+        return
     if (
         not stat.S_ISDIR(status.st_mode)
         or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

@@ -109,7 +109,9 @@ def cpp_library(binary: Path, image: Path, model: str | None, threads: int) -> I
     """
     command = [*cpp_command(binary, image, model), "--threads", str(threads), "--turns"]
     try:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+        )
     except OSError as error:
         raise UsageError(f"{binary}: cannot be run as the C++ benchmark ({error.strerror})") from error
 

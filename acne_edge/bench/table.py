@@ -29,7 +29,8 @@ def table(report: dict[str, Any]) -> str:
         t = report["throughput"]
         rate, ratio = t["images_per_second"], t["ratio"]
         lines.append(f"throughput: {rate:.1f} images/s, {ratio:.2f} times a loop over predict ({t['streams']} processors)")
-    lines.append(f"peak resident memory of one prediction: {c['peak_rss_mb']:.0f} MB")
+    if "peak_rss_mb" in c:
+        lines.append(f"peak resident memory of one prediction: {c['peak_rss_mb']:.0f} MB")
     e = report["environment"]
     lines.append(f"on {e['cpu']}, {e['cores']} cores [{' '.join(e['cpu_flags'])}], ONNX Runtime {e['versions']['onnxruntime']}")
     lines.append(f"   device {e['device']}, governor {e['governor']}, {e['system']}, Python {e['python']}")

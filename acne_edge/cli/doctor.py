@@ -100,7 +100,7 @@ def graphics_cards() -> set[str]:
     found = set()
     for file in Path("/sys/class/drm").glob("card*/device/vendor"):
         with suppress(OSError):
-            found.add(VENDORS.get(file.read_text().strip(), "another maker"))
+            found.add(VENDORS.get(file.read_text(encoding="utf-8").strip(), "another maker"))
     return found
 
 

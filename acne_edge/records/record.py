@@ -25,6 +25,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from acne_edge import files
 from acne_edge.environment import software
 from acne_edge.errors import AcneEdgeError, UsageError
 from acne_edge.grader import each_photograph
@@ -230,8 +231,8 @@ class Record:
 
 def _open(path: Path) -> int:
     """An open descriptor of a regular file, which no other process has for a record. Raises OSError, UsageError."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
-    descriptor = os.open(path, flags, 0o600)
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(path, flags | files.AS_IT_IS, 0o600)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "no regular file")
@@ -252,10 +253,12 @@ def _open(path: Path) -> int:
 
 def _keep_name(path: Path) -> None:
     """Let the folder remember a new file, also when the power fails."""
-    folder = os.open(path.parent, os.O_RDONLY)
-    with suppress(OSError):  # some file systems cannot
-        os.fsync(folder)
-    os.close(folder)
+    with suppress(OSError):  # some file systems cannot, and on Windows a folder cannot be opened
+        folder = os.open(path.parent, os.O_RDONLY | files.AS_IT_IS)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def _noted(source: ImageSource) -> ImageSource:

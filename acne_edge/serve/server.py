@@ -7,6 +7,7 @@ import errno
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -37,7 +38,8 @@ def listen(host: str, port: int | None = None) -> socket.socket:
     except OSError as error:
         raise UsageError(f"--host {host}: no such address on this machine ({error.strerror})") from error
     listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if sys.platform != "win32":  # where it would let another program listen at the same port
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind(address)
         listening.listen(128)  # now, so that who is told the address and is quick waits, and is not refused

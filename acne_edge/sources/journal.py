@@ -124,20 +124,22 @@ class Journal:
     def _rewrite(self) -> None:
         """Rewrite the file with one line per photograph."""
         assert self._path is not None
+        if self._descriptor is not None:  # Windows does not replace a file that is open
+            os.close(self._descriptor)
+            self._descriptor = None
         try:
             files.write(self._path, self._header.encode() + b"".join(map(_line, self._stamps, self._stamps.values())))
         except AcneEdgeError as error:
             self._forgetful(error)
         else:
             self._lines = 1 + len(self._stamps)
+        if os.path.exists(self._path):
             self._open()
 
     def _open(self) -> None:
         assert self._path is not None
-        if self._descriptor is not None:
-            os.close(self._descriptor)
         try:
-            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0))
+            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | files.AS_IT_IS)
         except OSError as error:
             self._descriptor = None
             self._forgetful(error)
@@ -176,7 +178,7 @@ def _unusable(path: Path, error: BaseException) -> UsageError:
 
 def _locked(path: Path, folder: Path) -> int:
     """Open and lock a file; returns its descriptor. Only one process at a time can have the lock."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | files.AS_IT_IS, 0o600)
     try:
         import fcntl
 
