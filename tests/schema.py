@@ -1,4 +1,4 @@
-"""The published JSON Schema of results, and a stricter one that refuses what the published one does not describe."""
+"""The published JSON Schemas, and stricter ones that refuse what the published ones do not describe."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import acne_edge
 
 FILE = Path(acne_edge.__file__).parent / "prediction.schema.json"
+BENCHMARK = json.loads((FILE.parent / "bench" / "report.schema.json").read_text(encoding="utf-8"))
 PUBLISHED = json.loads(FILE.read_text(encoding="utf-8"))
 
 
@@ -24,9 +25,9 @@ def closed(schema: Any) -> Any:
     return inner
 
 
-def check(record: Any) -> None:
-    """Raise unless a result keeps the published schema and has no field that it does not describe."""
+def check(record: Any, published: Any = PUBLISHED) -> None:
+    """Raise unless a result keeps a published schema and has no field that it does not describe."""
     from jsonschema import Draft202012Validator
 
-    for schema in (PUBLISHED, closed(PUBLISHED)):
+    for schema in (published, closed(published)):
         Draft202012Validator(schema).validate(record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from acne_edge.environment import environment
 from acne_edge.grader import AcneGrader
 from acne_edge.image import decode
 
-SCHEMA = "1.0"
+SCHEMA = "1.1"
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,13 @@ class Settings:
 
 
 def run(settings: Settings) -> dict[str, Any]:
-    """Measure everything in the settings; returns the report (JSON-ready, schema 1.0)."""
+    """Measure everything in the settings; returns the report, JSON-ready, of the form in `report.schema.json`."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
         image = settings.image
         if image is None:
             image = Path(folder) / "drawn.jpg"
             image.write_bytes(drawn_photograph())
-        decode(image)  # raises the usual error for a file that cannot be decoded
+        height, width = decode(image).shape[:2]  # raises the usual error for a file that cannot be decoded
         photograph = image.read_bytes()
         threads = settings.threads[0]
         contenders, graders = [], []
@@ -64,6 +65,12 @@ def run(settings: Settings) -> dict[str, Any]:
             "tool": "acne-edge bench",
             "model": vars(graders[0].model),
             "environment": environment(),
+            "image": {
+                "sha256": hashlib.sha256(photograph).hexdigest(),
+                "bytes": len(photograph),
+                "width": width,
+                "height": height,
+            },
             "samples": settings.samples,
             "contenders": entries.measure(contenders, photograph, settings.samples, settings.warmup),
             "throughput": entries.throughput(graders[0], photograph, max(16, 2 * settings.samples)),

@@ -1,4 +1,4 @@
-"""Formats a benchmark report as text."""
+"""Formats benchmark reports, and the comparison of two, as text."""
 
 from __future__ import annotations
 
@@ -34,4 +34,23 @@ def table(report: dict[str, Any]) -> str:
     e = report["environment"]
     lines.append(f"on {e['cpu']}, {e['cores']} cores [{' '.join(e['cpu_flags'])}], ONNX Runtime {e['versions']['onnxruntime']}")
     lines.append(f"   device {e['device']}, governor {e['governor']}, {e['system']}, Python {e['python']}")
+    return "\n".join(lines)
+
+
+def comparison_table(comparison: dict[str, Any]) -> str:
+    """A comparison as text."""
+    lines = [f"{side}  {r['path']}: {r['model']} on {r['machine']}" for side, r in zip("AB", comparison["reports"], strict=True)]
+    for pair in comparison["comparisons"]:
+        names, (a, b) = list(dict.fromkeys(pair["contenders"])), pair["samples"]
+        lines.append(f"{' against '.join(names)} ({a} and {b} samples, medians in ms)")
+        lines.append(f"  {'stage':<15}{'A':>9}{'B':>9}{'B / A':>8}  95 % interval")
+        for stage, s in pair["stages"].items():
+            ratio = "       -" if s["ratio"] is None else f"{s['ratio']:>8.2f}"
+            interval = "" if s["low"] is None else f"{s['low']:.2f}-{s['high']:.2f}"
+            row = f"  {stage:<15}" + "".join(f"{m:>9.2f}" for m in s["median_ms"]) + f"{ratio}  {interval}"
+            lines.append(row.rstrip())
+        lines.append(f"  {pair['verdict']}")
+        lines += [f"  warning: {w}" for w in pair["warnings"]]
+    lines += [f"warning: {w}" for w in comparison["warnings"]]
+    lines.append("The intervals hold for these two runs. Runs of another hour differ too: repeat both before you decide.")
     return "\n".join(lines)

@@ -11,6 +11,7 @@
 #include "measure.h"
 #include "options.h"
 #include "report.h"
+#include "sha256.h"
 
 namespace {
 
@@ -58,6 +59,8 @@ Report measure(const Options& options) {
     report.environment = read_environment();
     report.threads = options.threads;
     report.samples = options.samples;
+    report.image_bytes = photograph.bytes().size();
+    report.image_sha256 = acne_edge::sha256(photograph.bytes().data(), photograph.bytes().size());
     // First, before anything else in this process warms the caches.
     if (options.cold_starts > 0) report.cold_start.process_ms = summarise(measure_cold(options, options.cold_starts)).p50;
     Model model;
@@ -67,10 +70,10 @@ Report measure(const Options& options) {
     report.model = nlohmann::json::parse(to_json(first.get(), options.image))["model"].dump();
 
     SensorLog sensors;
-    const StageSeries series = measure_warm(model.get(), photograph.bytes(), options.warmup, options.samples, [&] {
+    report.series = measure_warm(model.get(), photograph.bytes(), options.warmup, options.samples, [&] {
         if (options.sensors) sensors.add(read_sensors());
     });
-    for (std::size_t s = 0; s < series.size(); ++s) report.stages[s] = summarise(series[s]);
+    for (std::size_t s = 0; s < report.series.size(); ++s) report.stages[s] = summarise(report.series[s]);
     if (options.sensors) report.sensors = sensors.mean();
     if (options.streams > 0) {
         report.throughput = {options.streams,

@@ -54,10 +54,13 @@ std::vector<std::string> warnings_of(const Report& report) {
 }
 
 std::string to_json(const Report& report) {
-    json stages = json::object();
-    for (std::size_t s = 0; s < kStages.size(); ++s) stages[kStages[s]] = stage_json(report.stages[s]);
+    json stages = json::object(), series = json::object();
+    for (std::size_t s = 0; s < kStages.size(); ++s) {
+        stages[kStages[s]] = stage_json(report.stages[s]);
+        for (const double sample : report.series[s]) series[kStages[s]].push_back(ms(sample));
+    }
     json values = {
-        {"schema", "1.0"},
+        {"schema", "1.1"},
         {"tool", report.tool},
         {"model", json::parse(report.model)},
         {"environment",
@@ -66,8 +69,10 @@ std::string to_json(const Report& report) {
           {"cpu", report.environment.cpu},
           {"cores", report.environment.cores},
           {"threads", report.threads}}},
+        {"image", {{"sha256", report.image_sha256}, {"bytes", report.image_bytes}}},
         {"samples", report.samples},
         {"stages", stages},
+        {"samples_ms", series},
         {"cold_start",
          {{"process_ms", ms(report.cold_start.process_ms)},
           {"session_ms", ms(report.cold_start.session_ms)},

@@ -26,10 +26,13 @@ struct Throughput {
 struct Report {
     std::string tool;
     std::string model;  // JSON object, as in a prediction
+    std::string image_sha256;  // of the photograph's file
+    std::size_t image_bytes = 0;
     Environment environment;
     int threads = 0;
     int samples = 0;
-    std::array<Summary, kStages.size()> stages;
+    StageSeries series;
+    std::array<Summary, kStages.size()> stages;  // of the series
     ColdStart cold_start;
     std::optional<Throughput> throughput;
     double peak_rss_mb = 0;

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from functools import partial
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from acne_edge import AcneGrader, UsageError
+from acne_edge.bench import cold_start as cold_start_module
 from acne_edge.bench import run as benchmark
 from acne_edge.bench.cold_start import _process, cold_start
 from acne_edge.bench.contenders import Contender, cpp_library, full_decode, measure, sdk
@@ -17,6 +19,7 @@ from acne_edge.bench.statistics import summarize
 from acne_edge.bench.table import table
 from acne_edge.environment import environment
 from acne_edge.image import decode
+from tests import schema
 from tests.conftest import ASSETS
 
 
@@ -81,6 +84,12 @@ def test_the_drawn_photograph_has_the_size_asked_for() -> None:
     assert decode(drawn_photograph(320, 480)).shape == (480, 320, 3)
 
 
+def test_the_drawn_photograph_has_as_many_bits_a_pixel_as_originals() -> None:
+    """The two original files that were at hand had 0.69 and 0.85; what is drawn does not depend on its size."""
+    width, height = 1556, 1728
+    assert 0.70 <= 8 * len(drawn_photograph(width, height)) / (width * height) <= 0.85
+
+
 def test_the_environment_names_processor_and_versions() -> None:
     e = environment()
     assert e["cores"] >= 1
@@ -110,8 +119,15 @@ def test_the_command_prints_a_report(capsys: pytest.CaptureFixture[str], monkeyp
     monkeypatch.setattr(sys, "argv", ["acne-edge", *arguments])
     monkeypatch.setattr(benchmark, "cold_start", partial(cold_start, runs=1))
     cli.main()
-    report = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr().out
+    report = json.loads(printed)
+    schema.check(report, schema.BENCHMARK)
+    assert printed.count("\n") < 400, "samples have a line a series"
+    assert report["image"]["sha256"] == hashlib.sha256(image.read_bytes()).hexdigest()
     assert [c["name"].split(", ")[1] for c in report["contenders"]] == ["1 threads", "2 threads"]
+    for contender in report["contenders"]:
+        for stage, samples in contender["samples_ms"].items():
+            assert np.median(samples) == pytest.approx(contender["stages"][stage]["p50"], abs=0.001)
     start = report["cold_start"]
     assert 10 < start["peak_rss_mb"] < 220
     assert start["process_ratio"] == pytest.approx(start["process_ms"] / start["imports_ms"])
@@ -175,6 +191,15 @@ def test_cold_starts_of_both_libraries_are_compared(tmp_path: Path) -> None:
 
 
 def test_a_process_that_fails_is_no_measurement() -> None:
+    with pytest.raises(UsageError, match="exit code 3"):
+        _process([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+def test_where_nothing_tells_the_memory_of_a_process_it_is_timed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cold_start_module, "_LAUNCH", f"import os\ndel os.posix_spawn, os.wait4\n{cold_start_module._LAUNCH}")
+    took, peak = _process([sys.executable, "-c", "raise SystemExit(5)"])
+    assert took > 0
+    assert peak is None
     with pytest.raises(UsageError, match="exit code 3"):
         _process([sys.executable, "-c", "raise SystemExit(3)"])
 

@@ -119,6 +119,7 @@ Report report_of(const std::vector<double>& values) {
     report.model = R"({"name":"m","version":"1","sha256":"00","backend":"b"})";
     report.samples = static_cast<int>(values.size());
     report.stages.fill(summarise(values));
+    report.series.fill(values);
     return report;
 }
 
@@ -136,6 +137,7 @@ TEST(Report, JsonHasNothingForWhatWasNotMeasured) {
     EXPECT_TRUE(values["throughput"].is_null());
     EXPECT_FALSE(values.contains("sensors"));
     EXPECT_EQ(values["stages"]["decode"]["p50"], 5.5);
+    EXPECT_EQ(values["samples_ms"]["total"].size(), 10U);
     EXPECT_EQ(values["model"]["name"], "m");
 }
 

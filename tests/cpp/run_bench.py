@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,14 +27,17 @@ few = json.loads(
     run("--image", image, "--json", "--samples", "3", "--warmup", "1", "--cold-starts", "1", "--streams", "2", "--sensors")
 )
 assert list(few) == [
-    "schema", "tool", "model", "environment", "samples", "stages", "cold_start", "throughput",
-    "peak_rss_mb", "sensors", "warnings",
+    "schema", "tool", "model", "environment", "image", "samples", "stages", "samples_ms", "cold_start",
+    "throughput", "peak_rss_mb", "sensors", "warnings",
 ], list(few)  # fmt: skip
 assert few["samples"] == 3
 assert list(few["stages"]) == ["decode", "framing", "quality", "preprocess", "inference", "interpretation", "total"]
 for name, stage in few["stages"].items():
     assert list(stage) == ["min", "mean", "p50", "p90", "cv"], "percentiles of three samples"
     assert 0 <= stage["min"] <= stage["p50"] <= stage["p90"], (name, stage)
+    assert sorted(few["samples_ms"][name])[:2] == [stage["min"], stage["p50"]], (name, stage, "every sample is there")
+    assert len(few["samples_ms"][name]) == 3
+assert few["image"] == {"sha256": sha256(Path(image).read_bytes()).hexdigest(), "bytes": Path(image).stat().st_size}
 assert any("p99 needs 100 samples" in warning for warning in few["warnings"]), few["warnings"]
 cold = few["cold_start"]
 # Not compared with each other: they are taken in different processes, and a busy machine favours either.
@@ -54,9 +58,10 @@ assert total[6] == "-", "p99.9 of a hundred samples"
 once = json.loads(run("--once", "--image", image))
 if find_spec("jsonschema"):
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-    from tests.schema import check
+    from tests.schema import BENCHMARK, check
 
     check(once)  # the library's results are of the form that the SDK publishes
+    check(few, BENCHMARK)
 assert once["path"] == image
 assert once["count"] > 0
 with tempfile.TemporaryDirectory() as folder:
