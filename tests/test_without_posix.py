@@ -79,7 +79,7 @@ def test_on_linux_the_folder_for_caches_is_that_of_platformdirs(monkeypatch: pyt
 def test_elsewhere_folders_are_those_of_the_system(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, system: str, of_system: Any, cache: str, state: str
 ) -> None:
-    for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"):
+    for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "AppData"))
