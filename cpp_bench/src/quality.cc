@@ -11,6 +11,7 @@ namespace {
 constexpr int kSide = kQualitySide;
 constexpr int kPixels = kSide * kSide;
 constexpr int kBlocks = 15, kBlock = 16;          // blocks a side, and pixels a side of each
+constexpr int kEdge = (kSide - kBlocks * kBlock) / 2;
 constexpr std::array<int, 3> kRadii = {1, 2, 4};  // of the squares whose means divide the bands
 constexpr int kAt25 = 56, kAt50 = 112, kAt75 = 168;  // ranks among the blocks
 
@@ -24,7 +25,19 @@ constexpr double kMinColourDetail = 0.55, kMinGrain = 0.02;
 constexpr double kMinSkin = 0.1;
 
 // Pillow's RGB -> YCbCr: each product is rounded to six bits, then they are summed.
-int product(int value, double factor) { return static_cast<int>(value * factor * 64 + 0.5); }
+using Products = std::array<std::int16_t, 256>;  // of each value of a channel and one factor
+
+constexpr Products products(double factor) {
+    Products table{};
+    for (std::size_t value = 0; value < table.size(); ++value) {
+        table[value] = static_cast<std::int16_t>(static_cast<int>(value) * factor * 64 + 0.5);
+    }
+    return table;
+}
+
+constexpr Products kRedY = products(0.299), kGreenY = products(0.587), kBlueY = products(0.114);
+constexpr Products kRedCb = products(-0.16874), kGreenCb = products(-0.33126), kBlueCb = products(0.5);
+constexpr Products kRedCr = products(0.5), kGreenCr = products(-0.41869), kBlueCr = products(-0.08131);
 
 struct YCbCr {
     int y, cb, cr;
@@ -32,9 +45,8 @@ struct YCbCr {
 
 YCbCr to_ycbcr(const std::uint8_t* rgb) {
     const int r = rgb[0], g = rgb[1], b = rgb[2];
-    return {(product(r, 0.299) + product(g, 0.587) + product(b, 0.114)) >> 6,
-            ((product(r, -0.16874) + product(g, -0.33126) + product(b, 0.5)) >> 6) + 128,
-            ((product(r, 0.5) + product(g, -0.41869) + product(b, -0.08131)) >> 6) + 128};
+    return {(kRedY[r] + kGreenY[g] + kBlueY[b]) >> 6, ((kRedCb[r] + kGreenCb[g] + kBlueCb[b]) >> 6) + 128,
+            ((kRedCr[r] + kGreenCr[g] + kBlueCr[b]) >> 6) + 128};
 }
 
 // The sum of the variances of three channels, over means of 4 x 4 pixels. Exact: the number of means is a power of two.
@@ -60,15 +72,19 @@ double variance(const std::vector<YCbCr>& colours) {
 
 using Plane = std::vector<std::int32_t>;  // kSide x kSide
 
-// Sums over squares of 2 * radius + 1 pixels a side; right where the square lies inside.
-Plane square_sums(const Plane& channel, int radius) {
-    Plane rows(kPixels), sums(kPixels);
-    for (int y = radius; y < kSide - radius; ++y) {
-        for (int k = -radius; k <= radius; ++k) {
-            for (int x = 0; x < kSide; ++x) rows[y * kSide + x] += channel[(y + k) * kSide + x];
+// Sums over squares of 2 * radius + 1 pixels a side, right for the pixels of the blocks. `rows` holds sums over 2 * reach + 1 rows,
+// and then over 2 * radius + 1: the rows of a square are those of the smaller one and a few more.
+Plane square_sums(const Plane& channel, Plane& rows, int reach, int radius) {
+    Plane sums(kPixels);
+    for (int y = kEdge; y < kSide - kEdge; ++y) {
+        std::int32_t* const row = &rows[y * kSide];
+        for (int k = reach + 1; k <= radius; ++k) {
+            const std::int32_t *const above = &channel[(y - k) * kSide], *const below = &channel[(y + k) * kSide];
+            for (int x = 0; x < kSide; ++x) row[x] += above[x] + below[x];
         }
+        std::int32_t* const sum = &sums[y * kSide];
         for (int k = -radius; k <= radius; ++k) {
-            for (int x = radius; x < kSide - radius; ++x) sums[y * kSide + x] += rows[y * kSide + x + k];
+            for (int x = kEdge; x < kSide - kEdge; ++x) sum[x] += row[x + k];
         }
     }
     return sums;
@@ -79,15 +95,15 @@ using Band = std::array<double, kBlocks * kBlocks>;  // mean absolute detail of 
 // The detail of a channel in three bands, finest first.
 std::array<Band, 3> measure_detail(const Plane& channel) {
     std::array<Band, 3> bands;
-    Plane inner = channel;
-    int n = 1;
+    Plane inner = channel, rows = channel;
+    int n = 1, reach = 0;
     for (std::size_t b = 0; b < bands.size(); ++b) {
-        const Plane outer = square_sums(channel, kRadii[b]);
+        const Plane outer = square_sums(channel, rows, reach, kRadii[b]);
+        reach = kRadii[b];
         const int m = (2 * kRadii[b] + 1) * (2 * kRadii[b] + 1);
         for (int block = 0; block < kBlocks * kBlocks; ++block) {
-            constexpr int kEdge = (kSide - kBlocks * kBlock) / 2;
             const int top = kEdge + block / kBlocks * kBlock, left = kEdge + block % kBlocks * kBlock;
-            std::int64_t sum = 0;  // n * m times the band
+            std::int32_t sum = 0;  // n * m times the band, below 2^30
             for (int y = top; y < top + kBlock; ++y) {
                 for (int at = y * kSide + left; at < y * kSide + left + kBlock; ++at)
                     sum += std::abs(m * inner[at] - n * outer[at]);
