@@ -155,7 +155,7 @@ def _square_sums(channel: NDArray[np.int32]) -> list[NDArray[np.int32]]:
 
 
 def _variance(channels: ImageArray) -> float:
-    """The sum of the variances of uint8 [3, SIDE, SIDE], over means of 4 x 4 pixels; of a wall, though the camera is noisy, little.
+    """The sum of the variances of uint8 [3, SIDE, SIDE], over means of 4 x 4 pixels. A wall has little, in noise too.
 
     The result is exact, as in C: sums are integers, and the number of pixels is a power of two.
     """

@@ -17,12 +17,8 @@ python=$here/.deps/python-aarch64
 emulator=$(find "$here/.deps/qemu" -name 'qemu-aarch64' | head -1)
 export ACNE_EDGE_GOLDEN_EVERY=${1:-20}
 
-cmake -S "$here" -B "$root/cpp-aarch64" -DCMAKE_BUILD_TYPE=Release \
-    -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
-    -DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
-    -DCMAKE_LIBRARY_ARCHITECTURE=aarch64-linux-gnu \
-    -DCMAKE_CXX_FLAGS="-isystem $here/.deps/aarch64/usr/include/aarch64-linux-gnu" \
-    -DCMAKE_CROSSCOMPILING_EMULATOR="$emulator;-L;/usr/aarch64-linux-gnu" -DCMAKE_EXE_LINKER_FLAGS=-Wl,--allow-shlib-undefined \
+cmake -S "$here" -B "$root/cpp-aarch64" -DCMAKE_BUILD_TYPE=Release -DCMAKE_TOOLCHAIN_FILE="$here/cmake/aarch64.cmake" \
+    -DCMAKE_CROSSCOMPILING_EMULATOR="$emulator;-L;/usr/aarch64-linux-gnu" \
     -DACNE_EDGE_GOLDEN="$golden" -DACNE_EDGE_DRAW_GOLDEN=OFF
 cmake --build "$root/cpp-aarch64" -j2
 "$(command -v python3)" "$here/../tests/cpp/same_in_python.py" "$golden" "$ACNE_EDGE_GOLDEN_EVERY" \
