@@ -83,15 +83,15 @@ if [ "$arch" != "$(uname -m)" ]; then
     (cd "$apt/packages" && rm -f ./*.deb && apt_get -o APT::Architectures::="$emulator_arch" download "qemu-user:$emulator_arch/trixie")
     dpkg -x "$apt"/packages/qemu-user*.deb "$here/.deps/qemu"
     # The SDK runs in the emulator too.
-    python=$here/.deps/python-$arch
-    rm -rf "$python"
-    mkdir -p "$python/wheels" "$python/packages"
-    unpack trixie "$python" libc6 libgcc-s1 libstdc++6 zlib1g libexpat1 libffi8 libbz2-1.0 liblzma5 libssl3t64 libuuid1 \
+    emulated=$here/.deps/python-$arch
+    rm -rf "$emulated"
+    mkdir -p "$emulated/wheels" "$emulated/packages"
+    unpack trixie "$emulated" libc6 libgcc-s1 libstdc++6 zlib1g libexpat1 libffi8 libbz2-1.0 liblzma5 libssl3t64 libuuid1 \
         python3.13-minimal libpython3.13-minimal libpython3.13-stdlib
-    wheels "$python/wheels" 3.13 "onnxruntime==$ONNXRUNTIME_VERSION" numpy pillow
-    ln -s usr/lib "$python/lib"
-    for wheel in "$python"/wheels/*.whl; do python3 -m zipfile -e "$wheel" "$python/packages"; done
-    rm -rf "$python/wheels"
+    wheels "$emulated/wheels" 3.13 "onnxruntime==$ONNXRUNTIME_VERSION" numpy pillow
+    ln -s usr/lib "$emulated/lib"
+    for wheel in "$emulated"/wheels/*.whl; do python3 -m zipfile -e "$wheel" "$emulated/packages"; done
+    rm -rf "$emulated/wheels"
 fi
 
 wheels "$apt/packages" 3.12 "onnxruntime==$ONNXRUNTIME_VERSION"
