@@ -92,3 +92,42 @@ def test_every_view_is_one_of_three_and_both_parts_have_close_ups() -> None:
     assert len({name for name, _, _ in rows}) == len(rows) == 160
     assert {view for _, view, _ in rows} == {"half", "close_up", "frontal"}
     assert {(view, part) for _, view, part in rows} >= {("close_up", "choose"), ("close_up", "judge")}
+
+
+RELEASE = runpy.run_path(str(ROOT / "scripts" / "release"))
+KNOWN = "## Package 1.2.3 (2026-12-01)\n\n* Something.\n"
+
+
+def test_a_release_is_refused_from_a_dirty_tree_or_of_a_version_that_the_changelog_does_not_know() -> None:
+    refusals = RELEASE["refusals"]
+    assert refusals("1.2.3", KNOWN, []) == []
+    assert refusals("1.2.3", KNOWN, [" M README.md"]) == ["the tree is dirty: M README.md"]
+    assert "no section" in refusals("1.2.4", KNOWN, [])[0]
+    assert "no section" in refusals("1.2.3", KNOWN.replace("1.2.3", "112.3"), [])[0]  # its dots are dots
+    assert "'unreleased'" in refusals("1.2.3", KNOWN.replace("2026-12-01", "unreleased"), [])[0]
+
+
+def test_the_lowest_version_with_a_wheel_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def of(told: str) -> object:
+        lowest = RELEASE["lowest"]
+        monkeypatch.setitem(lowest.__globals__, "run", lambda *_: told)
+        return lowest(Path("pip"), "numpy==1.24")
+
+    assert of("numpy (2.4.0)\nAvailable versions: 2.4.0, 2.0.0, 1.26.4, 1.24.0, 1.23.9\n") == "numpy==1.24.0"
+    assert of("numpy (2.4.0)\nAvailable versions: 2.4.0, 2.0.0rc1, 1.9.0, 1.26.10, 1.26.9\n") == "numpy==1.26.9"
+    with pytest.raises(RELEASE["RefusedError"], match="no wheel from 1.24 up"):
+        of("numpy (1.23.0)\nAvailable versions: 1.23.0\n")
+
+
+def test_a_package_needs_the_newest_symbols_that_one_of_its_files_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    depends = RELEASE["depends"]
+    told = {"a": "Name: GLIBC_2.9  Flags\nName: GLIBCXX_3.4.29\n", "b": "Name: GLIBC_2.34\nName: GLIBC_2.4\nName: GLIBCXX_3.4\n"}
+    monkeypatch.setitem(depends.__globals__, "run", lambda *words: told[words[-1]])
+    assert depends(["a", "b"]) == ["libc6 (>= 2.34)", "libstdc++6 (>= 11)", "libgcc-s1"]
+
+
+def test_every_minimum_is_listed() -> None:
+    listed = subprocess.run([ROOT / "scripts" / "test-minimums", "--list"], capture_output=True, text=True).stdout.split()
+    declared = re.search(r"^dependencies = \[(.*)\]", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert declared is not None
+    assert [pin.split("==")[0] for pin in listed] == re.findall(r'"([a-z]+)>=', declared[1])
