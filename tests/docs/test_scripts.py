@@ -115,7 +115,7 @@ def test_the_lowest_version_with_a_wheel_is_found(monkeypatch: pytest.MonkeyPatc
 
     assert of("numpy (2.4.0)\nAvailable versions: 2.4.0, 2.0.0, 1.26.4, 1.24.0, 1.23.9\n") == "numpy==1.24.0"
     assert of("numpy (2.4.0)\nAvailable versions: 2.4.0, 2.0.0rc1, 1.9.0, 1.26.10, 1.26.9\n") == "numpy==1.26.9"
-    with pytest.raises(RELEASE["RefusedError"], match="no wheel from 1.24 up"):
+    with pytest.raises(RELEASE["RefusedError"], match=r"no wheel from 1\.24 up"):
         of("numpy (1.23.0)\nAvailable versions: 1.23.0\n")
 
 
