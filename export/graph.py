@@ -120,7 +120,7 @@ def strip(proto: onnx.ModelProto) -> None:
 
 
 def attach(proto: onnx.ModelProto, manifest: Manifest) -> bytes:
-    """The model file of a graph, with the manifest in its metadata, checked against the contract. The graph itself stays as it is.
+    """The file of a graph with the manifest in its metadata, checked against the contract. The graph itself stays as it is.
 
     Raises ModelError for external data, custom operators, an opset below 17 or a graph that onnx.checker refuses.
     """
