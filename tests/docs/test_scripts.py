@@ -107,18 +107,6 @@ def test_a_release_is_refused_from_a_dirty_tree_or_of_a_version_that_the_changel
     assert "'unreleased'" in refusals("1.2.3", KNOWN.replace("2026-12-01", "unreleased"), [])[0]
 
 
-def test_the_lowest_version_with_a_wheel_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def of(told: str) -> object:
-        lowest = RELEASE["lowest"]
-        monkeypatch.setitem(lowest.__globals__, "run", lambda *_: told)
-        return lowest(Path("pip"), "numpy==1.24")
-
-    assert of("numpy (2.4.0)\nAvailable versions: 2.4.0, 2.0.0, 1.26.4, 1.24.0, 1.23.9\n") == "numpy==1.24.0"
-    assert of("numpy (2.4.0)\nAvailable versions: 2.4.0, 2.0.0rc1, 1.9.0, 1.26.10, 1.26.9\n") == "numpy==1.26.9"
-    with pytest.raises(RELEASE["RefusedError"], match=r"no wheel from 1\.24 up"):
-        of("numpy (1.23.0)\nAvailable versions: 1.23.0\n")
-
-
 def test_a_package_needs_the_newest_symbols_that_one_of_its_files_uses(monkeypatch: pytest.MonkeyPatch) -> None:
     depends = RELEASE["depends"]
     told = {"a": "Name: GLIBC_2.9  Flags\nName: GLIBCXX_3.4.29\n", "b": "Name: GLIBC_2.34\nName: GLIBC_2.4\nName: GLIBCXX_3.4\n"}
