@@ -3,7 +3,7 @@
 #
 #   bash tests/cpp/consumer_test.sh PREFIX EXAMPLE.c MODEL.onnx PHOTO.jpg
 set -euo pipefail
-prefix=$1 example=$2 model=$3 photo=$4
+prefix=$(cd "$1" && pwd) example=$2 model=$3 photo=$4
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 unset LD_LIBRARY_PATH # nothing else has to be told where a library is
