@@ -127,9 +127,10 @@ def _predictions(
 ) -> Iterator[Prediction | Failure]:
     """The result for each path, in order, after the keepers have stored it."""
     from acne_edge.errors import AcneEdgeError
+    from acne_edge.files import STDIN
     from acne_edge.image import NotedFile
     from acne_edge.prediction import Failure
-    from acne_edge.sources.paths import STDIN, expand
+    from acne_edge.sources.paths import expand
 
     expanded = batch.missing(expand(paths)) if batch else expand(paths)
     found = [(path, error or (_stdin() if path == STDIN else NotedFile(path) if keepers else path)) for path, error in expanded]
