@@ -50,8 +50,8 @@ def read_timeline(table: Path, patient: str | None = None) -> Timeline:
     """Read the rows of a patient.
 
     Args:
-        table: CSV in UTF-8, `-` for stdin, with the columns patient, date (2026-03-31), view, file and perhaps event, in any order. A row has a
-            file, relative to the table, or an event. Rows may be in any order.
+        table: CSV in UTF-8, `-` for stdin, with the columns patient, date (2026-03-31), view, file and perhaps event, in any
+            order. A row has a file, relative to the table, or an event. Rows may be in any order.
         patient: whose rows; None: the table has only one.
 
     Raises UsageError, naming the line, for a malformed table, several patients, or two photographs of one view on a day.
