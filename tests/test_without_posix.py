@@ -46,7 +46,7 @@ def test_every_module_of_the_device_path_is_imported(told: dict[str, Any]) -> No
 @pytest.mark.parametrize("command", ["predict", "save", "watch", "check-record", "evaluate", "bench", "doctor", "version"])
 def test_commands_end_well(told: dict[str, Any], command: str) -> None:
     done = told["commands"][command]
-    assert done["code"] == 0, done["err"]
+    assert done["code"] in (0, 5), done["err"]  # 5: of drawings the model may say that they are no faces
 
 
 @posix
