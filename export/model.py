@@ -22,6 +22,7 @@ from acne_edge.fit.outputs import LabelledOutputs, OutOfFold
 from acne_edge.grading import HAYASHI
 from acne_edge.manifest import InputSpec, Manifest
 from acne_edge.preprocess import DECODE_SCALE
+from acne_edge.reference import Reference
 from acne_edge.training.calibrate import Postprocessing, cross_fitted
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import Sample, load_images, read_samples
@@ -37,6 +38,7 @@ from export.gate import EvaluationSet, GateError, Losses, granularity
 from export.graph import attach, to_onnx
 from export.parity import Images, decode_all, difference, onnx_runner, outputs, torch_runner
 from export.quantize import Recipe, cpu, tensorrt
+from export.reference import reference_of
 from export.restamp import fingerprints, patched
 from export.search import quantisation_record, search_int8
 
@@ -134,6 +136,7 @@ def export_model(options: Options) -> Exported:
     images = load_images(photographs.judge, run.size)
     predicted, constants = fit_postprocessing(run, photographs.judge, images, options.out_of_fold)
     manifest = describe(options.name, options.version, run.network.config, run.results, predicted, constants)
+    manifest = replace(manifest, reference=describe_photographs(run, predicted, constants, options.out_of_fold))
     manifest = patched(manifest, fingerprints({"train": run.learned, "val": run.held_out}))
     if options.patch is not None:
         manifest = patched(manifest, read_json(options.patch, "a patch of a manifest"))
@@ -244,6 +247,20 @@ def describe(
             **summary(cross_fitted(held_out, uncertainty.level)),
         },
     )
+
+
+def describe_photographs(
+    run: TrainedRun, predicted: LabelledOutputs, constants: Postprocessing, out_of_fold: Path | None
+) -> Reference:
+    """The reference for `acne-edge drift`: the photographs that the constants were fitted on, with their counts.
+
+    Of those that a cross-validation predicted, the ones that the run has learned too; others have no file here.
+    """
+    paths = {sample.name: sample.path for sample in (*run.learned, *run.held_out)}
+    names = [s.name for s in run.held_out] if out_of_fold is None else OutOfFold.load(out_of_fold).names
+    known = [i for i, name in enumerate(names) if name in paths]
+    counts = [result.count for result in constants.interpret(predicted.take(np.array(known)))]
+    return reference_of([paths[names[i]] for i in known], counts, run.size, constants.uncertainty.fitted_on)
 
 
 def export_float(network: FusionModel, constants: Postprocessing, manifest: Manifest, images: Images) -> FloatModel:
