@@ -140,6 +140,9 @@ def test_a_run_becomes_three_files(exported: Export, dataset: Path) -> None:
         assert OnnxRuntimeBackend((exported.folder / name).read_bytes()).run(draw_images(2, seed=0)).unfamiliarity is not None
         images = dataset / "Classification" / "JPEGImages"
         assert learned(manifest.training, images.iterdir()) == {"train": 120, "val": 20}
+        assert manifest.reference is not None
+        assert (manifest.reference.photographs, manifest.reference.fitted_on) == (20, manifest.uncertainty.fitted_on)
+        assert len(manifest.reference.values["count"]) == len(manifest.reference.values["skin"]) == 20
     kept = read(exported.folder / NAMES[1])[1].quantisation
     assert (kept["reduce_range"], kept["crops"]["n"], kept["excluded"]) == (True, 100, [])
     assert set(kept["gate"]["losses"]) == set(gate.BUDGET)
