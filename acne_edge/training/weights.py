@@ -72,6 +72,8 @@ def _load(branch: nn.Module, state: dict[str, Tensor], name: str, ignore: str = 
 def load_checkpoint(model: FusionModel, path: Path) -> None:
     """Load an earlier run's final weights; its input size may differ, and its ViT may have more blocks.
 
+    The grade head stays new if the scale has another number of grades.
+
     Raises UsageError if they do not fit.
     """
     tensors, info = checkpoint.load(path)
@@ -80,6 +82,9 @@ def load_checkpoint(model: FusionModel, path: Path) -> None:
     state = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
     known = model.state_dict()
     state = {k: v for k, v in state.items() if k in known or not k.startswith("vit.blocks.")}
+    for name in ("grade_head.weight", "grade_head.bias"):
+        if name in state and state[name].shape != known[name].shape:
+            state[name] = known[name]
     try:
         model.load_state_dict(resize_input(state, info["model"]["image_size"], model.config.image_size))
     except RuntimeError as error:

@@ -107,7 +107,9 @@ def test_what_is_missing_or_wrong_is_said_in_one_line(run: Run, tmp_path: Path) 
         assert message in err
 
 
-@pytest.mark.parametrize(("language", "title"), [("en", "Photographs and counts against the reference"), ("zh", "照片与计数同参考数据的比较")])
+@pytest.mark.parametrize(
+    ("language", "title"), [("en", "Photographs and counts against the reference"), ("zh", "照片与计数同参考数据的比较")]
+)
 def test_a_page_says_the_same(run: Run, toy: Path, tmp_path: Path, language: str, title: str) -> None:
     pytest.importorskip("jinja2", reason="the extra report is not installed")
     file, page = saved(tmp_path / "<a>.jsonl", rows(50, 2, sharpness=0.6)), tmp_path / "drift.html"

@@ -126,7 +126,9 @@ def test_saved_results_give_the_same_without_times(grader: AcneGrader, photos: P
     with Record(record) as kept:
         rows = [result.to_dict() for result in kept.predict_many(grader, photos)]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert [(r.at, r.measures, r.model) for r in read_results(file)] == [(None, r.measures, r.model) for r in read_results(record)]
+    assert [(r.at, r.measures, r.model) for r in read_results(file)] == [
+        (None, r.measures, r.model) for r in read_results(record)
+    ]
 
 
 def test_what_is_no_result_is_refused_in_one_line(study: Path, tmp_path: Path) -> None:
