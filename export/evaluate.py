@@ -15,7 +15,7 @@ import numpy as np
 
 from acne_edge.errors import UsageError
 from acne_edge.fit.outputs import LabelledOutputs, first_of_each
-from acne_edge.grading import HAYASHI, CountDecoding
+from acne_edge.grading import CountDecoding
 from acne_edge.manifest import InputSpec, Manifest
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import load_images, read_samples
@@ -102,7 +102,7 @@ def _quantised(
         version="0",
         input=InputSpec(config.image_size, config.image_size),
         count_bins=config.count_bins,
-        scale=HAYASHI,
+        scale=run.scale,
         decoding=CountDecoding(),
     )
     samples = read_samples(data, run.list_file(part).resolve())
@@ -112,10 +112,11 @@ def _quantised(
     crops = np.stack([c.image for c in crop_sets.draw(learned, CROPS, config.image_size, sources=sources)])
     images = load_images(samples, config.image_size)
     graph = to_onnx(network)
-    ranges, found = collect(graph, crops, [method])[method], covariances(graph, crops[:STATISTICS_IMAGES])
+    ranges, statistics = collect(graph, crops, [method])[method], covariances(graph, crops[:STATISTICS_IMAGES])
     versions = []
     for recipe in recipes:
-        integers = round_weights(graph, recipe, found)
+        integers = round_weights(graph, recipe, statistics)
         version = corrected(graph, ranges, recipe, crops[:STATISTICS_IMAGES], integers=integers)
-        versions.append((recipe, LabelledOutputs.of(outputs(runner(version, recipe, manifest), images)._asdict(), samples)))
+        found = outputs(runner(version, recipe, manifest), images)._asdict()
+        versions.append((recipe, LabelledOutputs.of(found, samples, run.scale)))
     return versions

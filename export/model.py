@@ -19,15 +19,16 @@ from acne_edge.files import write
 from acne_edge.fit.constants import LEVEL
 from acne_edge.fit.familiarity import FittedFamiliarity
 from acne_edge.fit.outputs import LabelledOutputs, OutOfFold
-from acne_edge.grading import HAYASHI
+from acne_edge.grading import SeverityScale
 from acne_edge.manifest import InputSpec, Manifest
 from acne_edge.preprocess import DECODE_SCALE
 from acne_edge.reference import Reference
 from acne_edge.training.calibrate import Postprocessing, cross_fitted
 from acne_edge.training.checkpoint import load_network
+from acne_edge.training.config import scale_of
 from acne_edge.training.data import Sample, load_images, read_samples
 from acne_edge.training.model import FusionModel, ModelConfig
-from acne_edge.training.run import Run, read_json
+from acne_edge.training.run import ACNE04, Run, read_json
 from calibration import METHODS
 from calibration import crops as crop_sets
 from calibration import report as reports
@@ -46,6 +47,7 @@ CHOICE = 300  # photographs to choose ranges and layers on; as many judge if non
 EXPOSURES = (1.0, 0.9)  # gains at which each photograph is judged
 PARITY = 1e-4  # largest allowed difference of a probability between torch and ONNX
 LICENCE = "Weights: academic use only, as the ACNE04 data they were trained on. Code: Apache-2.0."
+OWN_LICENCE = "Weights: as those decide whose photographs they were trained on. Code: Apache-2.0."
 INTENDED_USE = (
     "Research on and development of tools that support dermatology professionals: lesion count and severity of facial acne "
     "vulgaris from one photograph of a half face. Not a medical device; not for diagnosis."
@@ -79,6 +81,11 @@ class TrainedRun:
     results: dict[str, Any]
     learned: list[Sample]
     held_out: list[Sample]  # its validation photographs; empty for a run on all photographs
+
+    @property
+    def scale(self) -> SeverityScale:
+        """The severity scale of the grades."""
+        return scale_of(self.results["config"])
 
     @property
     def size(self) -> int:
@@ -206,7 +213,7 @@ def fit_postprocessing(
     """
     if out_of_fold is None:
         found = outputs(torch_runner(run.network), images)
-        predicted, origin = LabelledOutputs.of(found._asdict(), samples), "held out of training, duplicates kept apart"
+        predicted, origin = LabelledOutputs.of(found._asdict(), samples, run.scale), "held out of training, duplicates kept apart"
     else:
         folds = OutOfFold.load(out_of_fold)
         folds.check(run.results["config"])
@@ -225,19 +232,20 @@ def describe(
 ) -> Manifest:
     """The manifest of a run's model. Its constants were fitted on `held_out`, and its metrics are cross-fitted there."""
     uncertainty = constants.uncertainty
+    learned = results.get("learned", [ACNE04])
     return Manifest(
         name=name,
         version=version,
         input=InputSpec(config.image_size, config.image_size, decode_scale=DECODE_SCALE),
         count_bins=config.count_bins,
-        scale=HAYASHI,
+        scale=scale_of(results["config"]),
         decoding=constants.decoding,
         uncertainty=uncertainty,
-        licence=LICENCE,
+        licence=LICENCE if ACNE04 in learned else OWN_LICENCE,
         intended_use=INTENDED_USE,
         requires=(framing.RULE,),
         training={
-            "dataset": "ACNE04 (Wu et al., ICCV 2019), open part",
+            "dataset": "; then ".join(learned),
             "lists": results["lists"],
             "settings": results["config"],
             "output_calibration": constants.calibration.to_dict(),  # in the graph; here for people, and for `verify`

@@ -22,16 +22,16 @@ from acne_edge.evaluation.tables import to_json
 from acne_edge.training import checkpoint
 from acne_edge.training.augment import Augmentation, rasterize
 from acne_edge.training.config import TrainConfig
-from acne_edge.training.data import Sample, load_images, split, write_list
+from acne_edge.training.data import Sample, is_own, load_images, split, write_list
 from acne_edge.training.dataset import Dataset, epoch_order
 from acne_edge.training.inference import evaluate, flatten, predict
 from acne_edge.training.losses import band_matrix, density_loss, distribution_loss
 from acne_edge.training.machine import choose_device, environment, has_bfloat16, join_processes, keep_freed_memory
 from acne_edge.training.model import FusionModel, ModelConfig
 from acne_edge.training.optimisation import WeightAverage, lr_factor, make_optimizer
-from acne_edge.training.run import Run
+from acne_edge.training.run import ACNE04, OWN, Run
 from acne_edge.training.state import State, clear, data_hashes, goes_on
-from acne_edge.training.weights import identity, load_weights, refuse_leak
+from acne_edge.training.weights import identity, learned_by, load_weights, refuse_leak
 
 HeldOut = dict[str, tuple[list[Sample], NDArray[np.uint8]]]  # by `val` and `test`: the samples and their pixels
 
@@ -78,6 +78,7 @@ class Trainer:
         self.loss = distribution_loss(config.loss, config.lam, config.sigma, bands)
         self.augmentation = Augmentation(rotation=config.image_rotation, zoom=config.zoom, mix=config.mix)
         self.bfloat16 = has_bfloat16(self.device)
+        self.learned = list(dict.fromkeys([*([] if earlier is None else learned_by(earlier)), OWN if is_own(data) else ACNE04]))
         self.state = State(config, {}, weights is not None, None if earlier is None else identity(earlier))
 
     def _network(self, weights: Path | None) -> FusionModel:
@@ -121,6 +122,8 @@ class Trainer:
         if self.processes.first:
             self._begin(going_on)
         sizes = f"{len(train)} training, {len(self.lists['val'])} validation photographs"
+        if ACNE04 in self.learned and self.learned != [ACNE04]:
+            self._say("the weights have learned ACNE04 before: academic use only, and so is what is made of them")
         self._say(f"{self.config.method}: {sizes}, {self.device}, {'bfloat16' if self.bfloat16 else 'float32'}")
         while self.state.epoch < self.config.epochs:
             self._epoch(train, held_out)
@@ -252,6 +255,7 @@ class Trainer:
             "config": config.to_dict(),
             "model": self.model.config.to_dict(),
             "initial": state.initial,
+            "learned": self.learned,
             "planned_epochs": state.planned,
             "lists": {name: {"n": len(s), "sha256": list_hash(s)} for name, s in self.lists.items() if s},
             "metrics": metrics,

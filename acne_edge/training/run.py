@@ -19,6 +19,8 @@ from acne_edge.fit.outputs import LabelledOutputs
 from acne_edge.grading import SeverityScale
 from acne_edge.training.config import scale_of
 
+ACNE04 = "ACNE04 (Wu et al., ICCV 2019), open part"
+OWN = "own photographs"
 PARTS = ("train", "val", "test")  # lists of a run: trained on, held out for choices, looked at once
 # Settings in which a run on all photographs may differ from one on a fold.
 FOLD_SETTINGS = ("cross_validation", "val_folds", "frequency", "num_workers", "batch_size_test")

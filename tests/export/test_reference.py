@@ -50,7 +50,7 @@ def test_the_patch_describes_the_photographs_as_a_device_sees_them(predicted: tu
 def test_outputs_of_other_photographs_are_refused(predicted: tuple[Path, Path], tmp_path: Path) -> None:
     file, data = predicted
     OutOfFold(simulated(2, 0), ["a.png", "b.png"], np.zeros(2, int), {"train_size": 32}).save(file)
-    with pytest.raises(UsageError, match="predicts a.png, which .* does not list"):
+    with pytest.raises(UsageError, match=r"predicts a\.png, which .* does not list"):
         reference(file, data, tmp_path / "reference.json")
 
 

@@ -136,12 +136,12 @@ def test_what_is_no_result_is_refused_in_one_line(study: Path, tmp_path: Path) -
         read_results(tmp_path / "nowhere.jsonl")
     other = tmp_path / "other.jsonl"
     other.write_text('{"path": "a.jpg", "count": 3}\n')
-    with pytest.raises(UsageError, match="other.jsonl: has a result of another form"):
+    with pytest.raises(UsageError, match=r"other\.jsonl: has a result of another form"):
         read_results(other)
     content = lines(study)
     content[1]["at"] = "yesterday"
     chained(study, content)
-    with pytest.raises(UsageError, match="study.jsonl: has a result of another form"):
+    with pytest.raises(UsageError, match=r"study\.jsonl: has a result of another form"):
         read_results(study)
 
 
