@@ -73,10 +73,8 @@ def draw(
     """
     found = min(number, len(samples) * each)
     if found < MIN_CROPS:
-        more = f", of {each} crops each" if each > 1 else ""
-        raise UsageError(
-            f"{found // each} calibration photographs{more}; at least {MIN_CROPS} crops are needed for stable ranges"
-        )
+        what = "photographs" if each == 1 else f"crops of {len(samples)} photographs"
+        raise UsageError(f"{found} calibration {what}; at least {MIN_CROPS} are needed for stable ranges")
     rng = np.random.default_rng(seed)
     chosen = [s for s in _stratified(samples, -(-found // each), sources or {}, rng) for _ in range(each)][:found]
     followed = console.progress(iter(chosen), "drawing crops", len(chosen))
