@@ -32,6 +32,9 @@ def drift(
     by: Annotated[
         str | None, typer.Option(help="A look: week, file, or a number of photographs [week where times are known, else file].")
     ] = None,
+    one_a_folder: Annotated[
+        bool, typer.Option("--one-a-folder", help="A folder is a person: compare one photograph of each a look.")
+    ] = False,
     last: Annotated[int, typer.Option(min=0, help="Show and judge only the last looks; 0: all.")] = 0,
     report: Annotated[Path | None, typer.Option(metavar="HTML", help="Page to read and print; needs the extra report.")] = None,
     language: LanguageOption = "en",
@@ -52,7 +55,7 @@ def drift(
     look = _by(by)
     results = [result for name in files for result in read_results(name)]
     known, model_name = _reference(results, model, reference)
-    found = compare(results, known, look)
+    found = compare(results, known, look, one_a_folder)
     if last:
         found = replace(found, looks=found.looks[-last:])
     with destination(file):

@@ -9,6 +9,7 @@ something where nothing is (Bonferroni, who asks for no independence of tests). 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,6 +39,7 @@ class Result(NamedTuple):
     at: datetime | None  # when it was predicted, if that is known
     measures: dict[str, float]  # empty for a failure
     model: tuple[str, str] | None  # name and version
+    folder: str = ""  # of the photograph
 
 
 @dataclass(frozen=True)
@@ -173,11 +175,12 @@ def _of_record(path: Path) -> list[Result]:
 
 
 def _result(file: str, row: Row, at: datetime | None = None) -> Result:
+    folder = os.path.dirname(str(row["path"] or "").replace("\\", "/"))
     if "error" in row:
-        return Result(file, at, {}, None)
+        return Result(file, at, {}, None, folder)
     counted = row["abstained"] not in UNCOUNTED
     found = measures(row["quality"], float(row["count"]) if counted else None, row.get("unfamiliarity"))
-    return Result(file, at, found, (row["model"]["name"], row["model"]["version"]))
+    return Result(file, at, found, (row["model"]["name"], row["model"]["version"]), folder)
 
 
 def reference_of(results: Sequence[Result], fitted_on: str) -> Reference:
@@ -195,7 +198,7 @@ def check_model(results: Sequence[Result], model: tuple[str, str]) -> None:
         raise UsageError(f"{other.file}: made by {' '.join(other.model)}, but the reference is of {' '.join(model)}")
 
 
-def compare(results: Sequence[Result], reference: Reference, by: str | int | None = None) -> Drift:
+def compare(results: Sequence[Result], reference: Reference, by: str | int | None = None, one_a_folder: bool = False) -> Drift:
     """Compare looks at results with the reference.
 
     Args:
@@ -203,6 +206,7 @@ def compare(results: Sequence[Result], reference: Reference, by: str | int | Non
         reference: what they should look like.
         by: a look is a `week` (of the ISO calendar, UTC), a `file`, or that many photographs. None: a week if all results say
             when they were made, else a file.
+        one_a_folder: of each look, compare the first photograph of each folder alone, because the others show the same person.
 
     Raises UsageError for a week without times, MissingExtraError without scipy.
     """
@@ -213,8 +217,17 @@ def compare(results: Sequence[Result], reference: Reference, by: str | int | Non
     if dated:
         results = sorted(results, key=lambda result: result.at.timestamp() if result.at else 0.0)
     groups: dict[str, list[int]] = {}
+    kept: list[Result] = []
+    shown: set[tuple[str, str]] = set()
     for number, result in enumerate(results):
-        groups.setdefault(_name(result, number, by), []).append(number)
+        name = _name(result, number, by)
+        if one_a_folder and result.measures:
+            if (name, result.folder) in shown:
+                continue
+            shown.add((name, result.folder))
+        groups.setdefault(name, []).append(len(kept))
+        kept.append(result)
+    results = kept
     return Drift(tuple(_look(name, numbers, results, reference) for name, numbers in groups.items()), reference)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from acne_edge import AcneGrader, Record
-from acne_edge.errors import UsageError
+from acne_edge.errors import MissingExtraError, UsageError
 from acne_edge.records.drift import (
     COUNTS,
     FEW,
@@ -92,6 +93,22 @@ def test_looks_are_weeks_of_the_time_or_files_or_parts() -> None:
     assert [look.name for look in compare(two, REFERENCE, 25).looks] == ["1-25", "26-50", "51-75"]
     with pytest.raises(UsageError, match="only records say when"):
         compare(two, REFERENCE, "week")
+
+
+def test_one_photograph_of_each_folder_is_enough_where_a_folder_is_a_person() -> None:
+    persons = [[row] * 5 for row in drawn(12, 7)]  # whose photographs are all alike
+    found = [result._replace(folder=f"{i}") for i, rows in enumerate(persons) for result in results(rows)]
+    every, single = (compare(found, REFERENCE, 30, one_a_folder=one).looks for one in (False, True))
+    assert [(look.new, look.photographs) for look in every] == [(30, 30), (30, 50)]
+    assert [(look.new, look.photographs) for look in single] == [(6, 6), (6, 12)]
+    again = [result._replace(file="later") for result in found]
+    assert [look.new for look in compare([*found, *again], REFERENCE, one_a_folder=True).looks] == [12, 12]
+
+
+def test_without_scipy_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.stats", None)
+    with pytest.raises(MissingExtraError, match=r"acne-edge\[drift\]"):
+        compare(results(drawn(30, 5)), REFERENCE)
 
 
 def test_failures_are_counted_and_not_compared() -> None:
