@@ -44,7 +44,8 @@ from export.restamp import fingerprints, patched
 from export.search import quantisation_record, search_int8
 
 CHOICE = 300  # photographs to choose ranges and layers on; as many judge if none were held out of training
-EXPOSURES = (1.0, 0.9)  # gains at which each photograph is judged
+EXPOSURES = (1.0, 0.9, 1.1, 0.8, 1.2)  # gains at which a photograph may be judged
+LEAST_VIEWS = 200  # fewer cannot tell the gate's 2 % of flips from a single one
 PARITY = 1e-4  # largest allowed difference of a probability between torch and ONNX
 LICENCE = "Weights: academic use only, as the ACNE04 data they were trained on. Code: Apache-2.0."
 OWN_LICENCE = "Weights: as those decide whose photographs they were trained on. Code: Apache-2.0."
@@ -153,8 +154,9 @@ def export_model(options: Options) -> Exported:
     write(float_path, model_file(model.graph, manifest, fitted))
     ranges = load_or_collect(options.out / "ranges.json", model.graph, crops, manifest.input)
     reports.draw(options.out / "ranges.png", model.graph, ranges)
-    judge = evaluation_set(photographs.judge, images, EXPOSURES, model)
-    choice = evaluation_set(photographs.choice, load_images(photographs.choice, run.size), (1.0,), model)
+    judge = evaluation_set(photographs.judge, images, exposures(len(images), 2), model)
+    chosen = load_images(photographs.choice, run.size)
+    choice = evaluation_set(photographs.choice, chosen, exposures(len(chosen), 1), model)
     for name, images_of in (("choice", choice), ("judge", judge)):
         logger.info(granularity(name, len(images_of.images)))
     files, failures = [WrittenModel(float_path)], []
@@ -283,6 +285,11 @@ def export_float(network: FusionModel, constants: Postprocessing, manifest: Mani
     if max(apart["grade_probs"], apart["count_probs"]) > PARITY:
         raise ModelError(f"the ONNX graph differs from the checkpoint by more than {PARITY:g}; see python -m export verify")
     return FloatModel(graph, manifest, data)
+
+
+def exposures(photographs: int, least: int) -> tuple[float, ...]:
+    """The exposures, `least` or more, in which so many photographs and their mirror images make `LEAST_VIEWS`, if they can."""
+    return EXPOSURES[: max(least, -(-LEAST_VIEWS // (2 * photographs)))]
 
 
 def evaluation_set(samples: Sequence[Sample], images: Images, exposures: Sequence[float], model: FloatModel) -> EvaluationSet:

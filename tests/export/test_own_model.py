@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from acne_edge import AcneGrader
@@ -15,16 +14,17 @@ from acne_edge.manifest import Manifest
 from tests import drawing
 
 ROOT = Path(__file__).parents[2]
-BANDS = "--bands=0 --bands=5 --bands=20"
+COUNTS = (0, 14, 45)
+BANDS = "--bands=0 --bands=6 --bands=25"
 
 
 @pytest.fixture
 def labels(tmp_path: Path) -> Path:
     """A table of 100 drawn faces, two of each person."""
-    rng, rows = np.random.default_rng(0), ["file,count,group"]
+    rows = ["file,count,group"]
     (tmp_path / "photos").mkdir()
     for i in range(100):
-        count = int(rng.integers(0, 40))
+        count = COUNTS[i // 2 % 3]
         (tmp_path / "photos" / f"{i} face.jpg").write_bytes(drawing.encode(drawing.face(count, i, 72, 80), "JPEG", quality=90))
         rows.append(f"{i} face.jpg,{count},{i // 2}")
     (tmp_path / "photos" / "labels.csv").write_text("\n".join(rows) + "\n")
@@ -33,7 +33,7 @@ def labels(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_a_hundred_photographs_become_an_int8_file_that_has_passed_its_gate(labels: Path, tmp_path: Path) -> None:
-    small = f"--train-size=32 --image-resize=36 --epochs=2 {BANDS} --grade-names=few,some,many --device=cpu"
+    small = f"--train-size=64 --image-resize=72 --epochs=8 {BANDS} --grade-names=few,some,many --device=cpu"
     environment = {**os.environ, "PYTHON": sys.executable, "TRAIN": small, "EXPORT": "--method=minmax"}
     done = subprocess.run(
         [ROOT / "scripts" / "own-model", labels, tmp_path / "out"], capture_output=True, text=True, env=environment, check=False
