@@ -15,24 +15,18 @@ Row = dict[str, Any]  # a result's JSON form
 
 
 def saved_file(where: str | Path) -> Path | None:
-    """The file with saved results that a path means, itself or in the folder of a `--save`; None if there is none."""
+    """The file with saved results that a path means, itself or in the folder of a `--save`; None if there is none. `-` is stdin."""
     path = Path(where)
+    if str(where) == files.STDIN:
+        return path
     if (path / "predictions.jsonl").is_file():
         return path / "predictions.jsonl"
     return path if path.suffix.lower() in SUFFIXES and path.is_file() else None
 
 
-def read_text(path: Path) -> str:
-    """The text of a UTF-8 file. Raises UsageError."""
-    try:
-        return files.read(path, MAX_BYTES).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read as UTF-8 text ({getattr(error, 'strerror', None) or error})") from error
-
-
 def read_rows(path: Path) -> list[Row]:
-    """The results of a .json or .jsonl file, failures too. Raises UsageError if it holds anything else, or nothing."""
-    text = read_text(path)
+    """The results of a .json or .jsonl file, or of JSONL on stdin (`-`), failures too. Raises UsageError if it holds anything else, or nothing."""
+    text = files.read_text(path, MAX_BYTES)
     try:
         rows = (
             json.loads(text)

@@ -24,6 +24,7 @@ from export.cli.positions import positions
 from export.cli.reference import reference
 from export.cli.register import register
 from export.cli.restamp import restamp
+from export.cli.steadiness import steadiness
 from export.cli.triton import triton
 from export.cli.verify import verify
 
@@ -35,6 +36,7 @@ for command in (
     verify,
     bench,
     evaluate,
+    steadiness,
     positions,
     abstention,
     pairs,

@@ -53,6 +53,8 @@ def drift(
     if report is not None:
         pages.check_target(report, (".html", ".htm", ".pdf"))
     look = _by(by)
+    for name in files:
+        not_stdin(name, "RECORD")
     results = [result for name in files for result in read_results(name)]
     known, model_name = _reference(results, model, reference)
     found = compare(results, known, look, one_a_folder)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from acne_edge import files
 from acne_edge.errors import UsageError
-from acne_edge.saved import Row, read_rows, read_text, saved_file
+from acne_edge.saved import MAX_BYTES, Row, read_rows, saved_file
 from acne_edge.sources.paths import expand
 
 LISTS = (".txt", ".lst", ".csv")
@@ -40,7 +41,7 @@ class Paired(NamedTuple):
 def read_visit(where: str) -> Visit:
     """A visit from a folder or glob of photographs, one photograph, a list (.txt), or results that `predict` saved.
 
-    Saved results are a .jsonl or .json file, or a folder with predictions.jsonl. A list
+    Saved results are a .jsonl or .json file, or a folder with predictions.jsonl; `-` is JSONL on stdin. A list
     has a path a line, relative to the list.
 
     Raises UsageError for an unreadable file, ImageNotFoundError for a path without photographs.
@@ -49,7 +50,7 @@ def read_visit(where: str) -> Visit:
     if saved is not None:
         return Visit(read_rows(saved), [])
     if path.suffix.lower() in LISTS and path.is_file():
-        lines = [line.strip() for line in read_text(path).splitlines()]
+        lines = [line.strip() for line in files.read_text(path, MAX_BYTES).splitlines()]
         found = [str(path.parent / line) for line in lines if line and not line.startswith("#")]
         if not found:
             raise UsageError(f"{path}: the list is empty")
@@ -104,7 +105,7 @@ def _by_name(first: Sequence[str], second: Sequence[str]) -> Paired:
 
 def _by_table(baseline: Visit, followup: Visit, table: Path) -> Paired:
     """Pairs by a CSV with the columns baseline and followup, and perhaps view; names may be paths or file names."""
-    lines = read_text(table).splitlines()
+    lines = files.read_text(table, MAX_BYTES).splitlines()
     reader = csv.DictReader(lines)
     if not {"baseline", "followup"} <= set(reader.fieldnames or ()):
         raise UsageError(f"{table}: expected a CSV with the columns baseline and followup, and perhaps view")

@@ -21,6 +21,9 @@ from acne_edge.grading import HAYASHI
 from acne_edge.training.data.boxes import read_boxes
 
 
+OWN_LISTS = (".csv", ".tsv", ".txt", ".json")  # suffixes of lists of one's own photographs
+
+
 @dataclass(frozen=True)
 class Sample:
     """One photograph. `boxes` has one box per lesion, float32 [n, 4]: (xmin, ymin, xmax, ymax) in 0..1 of the frame; or None."""
@@ -39,7 +42,7 @@ def read_samples(root: Path, list_file: str | Path) -> list[Sample]:
     photographs, which lie below its folder (`own.read_own`).
     Raises UsageError if the folder is not laid out like ACNE04, a photograph is missing, or a grade is none of Hayashi's four.
     """
-    if root.is_file():
+    if root.is_file() and root.suffix.lower() in OWN_LISTS:
         return _own_samples(root, Path(list_file))
     if not root.is_dir():
         raise UsageError(f"{root}: {'not a folder' if root.exists() else 'no such folder'}; expected ACNE04")

@@ -12,7 +12,7 @@ from acne_edge.errors import UsageError
 from acne_edge.evaluation.labels import read_labels
 from acne_edge.evaluation.run import read_annotated_labels
 from acne_edge.grading import HAYASHI, SeverityScale
-from acne_edge.training.data.acne04 import Sample
+from acne_edge.training.data.acne04 import OWN_LISTS, Sample
 
 STRATA = 4  # of counts, in which held-out photographs are like the others
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 def is_own(data: Path) -> bool:
     """Whether `--data` names a list of one's own photographs, and not a folder in the layout of ACNE04."""
-    return data.is_file()
+    return data.is_file() and data.suffix.lower() in OWN_LISTS
 
 
 def read_own(path: Path, scale: SeverityScale) -> tuple[list[Sample], NDArray[np.int64]]:
