@@ -15,7 +15,7 @@ Row = dict[str, Any]  # a result's JSON form
 
 
 def saved_file(where: str | Path) -> Path | None:
-    """The file with saved results that a path means, itself or in the folder of a `--save`; None if there is none. `-` is stdin."""
+    """The file with saved results that a path means, itself, in the folder of a `--save`, or `-` for stdin; None without one."""
     path = Path(where)
     if str(where) == files.STDIN:
         return path
@@ -25,7 +25,10 @@ def saved_file(where: str | Path) -> Path | None:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The results of a .json or .jsonl file, or of JSONL on stdin (`-`), failures too. Raises UsageError if it holds anything else, or nothing."""
+    """The results of a .json or .jsonl file, or of JSONL on stdin (`-`), failures too.
+
+    Raises UsageError if it holds anything else, or nothing.
+    """
     text = files.read_text(path, MAX_BYTES)
     try:
         rows = (

@@ -25,7 +25,7 @@ def labels(tmp_path: Path) -> Path:
     (tmp_path / "photos").mkdir()
     for i in range(100):
         count = COUNTS[i // 2 % 3]
-        (tmp_path / "photos" / f"{i} face.jpg").write_bytes(drawing.encode(drawing.face(count, i, 72, 80), "JPEG", quality=90))
+        (tmp_path / "photos" / f"{i} face.jpg").write_bytes(drawing.encode(drawing.face(count, i, 144, 160), "JPEG", quality=90))
         rows.append(f"{i} face.jpg,{count},{i // 2}")
     (tmp_path / "photos" / "labels.csv").write_text("\n".join(rows) + "\n")
     return tmp_path / "photos" / "labels.csv"
@@ -33,7 +33,7 @@ def labels(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_a_hundred_photographs_become_an_int8_file_that_has_passed_its_gate(labels: Path, tmp_path: Path) -> None:
-    small = f"--train-size=64 --image-resize=72 --epochs=8 {BANDS} --grade-names=few,some,many --device=cpu"
+    small = f"--train-size=128 --image-resize=144 --epochs=8 {BANDS} --grade-names=few,some,many --device=cpu"
     environment = {**os.environ, "PYTHON": sys.executable, "TRAIN": small, "EXPORT": "--method=minmax"}
     done = subprocess.run(
         [ROOT / "scripts" / "own-model", labels, tmp_path / "out"], capture_output=True, text=True, env=environment, check=False

@@ -20,7 +20,6 @@ from acne_edge.evaluation.origins import read_origins
 from acne_edge.grading import HAYASHI
 from acne_edge.training.data.boxes import read_boxes
 
-
 OWN_LISTS = (".csv", ".tsv", ".txt", ".json")  # suffixes of lists of one's own photographs
 
 
