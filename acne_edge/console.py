@@ -1,8 +1,8 @@
 """Shared by every command line of the project: one-line errors, exit codes, whole lines of output, progress, the log on stderr.
 
 Exit codes: 0 ok, 1 the system failed or a defect, 2 usage, 3 some or all images failed, 4 model refused, 5 all abstained, 6 a
-record was changed, and 128 + the number of the signal that ended the program: 130 interrupted (SIGINT), 143 terminated
-(SIGTERM), 129 hung up (SIGHUP).
+record was changed, 7 photographs have drifted, and 128 + the number of the signal that ended the program: 130 interrupted
+(SIGINT), 143 terminated (SIGTERM), 129 hung up (SIGHUP).
 An `AcneEdgeError` carries its own.
 """
 

@@ -18,6 +18,7 @@ from acne_edge.difference import PairUncertainty
 from acne_edge.errors import ManifestError
 from acne_edge.grading import CountCorrection, CountDecoding, Familiarity, SeverityScale, Uncertainty
 from acne_edge.positions import CROSS, PositionDecoding
+from acne_edge.reference import MEASURES, MOST, Reference
 
 SCHEMA = "1.1"  # a minor version adds fields that a reader may ignore; `requires` names those that it may not
 MAX_CHARS = 256 * 1024
@@ -62,6 +63,7 @@ class Manifest:
     quantisation: dict[str, Any] = field(default_factory=dict)
     correction: CountCorrection | None = None  # for another camera or population; None: none
     pairs: PairUncertainty | None = None  # of the difference of two counts; None: the model cannot tell
+    reference: Reference | None = None  # photographs to compare newer ones with; None: none
     requires: tuple[str, ...] = ()  # names of features that a reader must know to give the right answer
 
     @property
@@ -72,7 +74,7 @@ class Manifest:
     def to_json(self) -> str:
         """The JSON text with sorted keys, so that equal manifests are equal bytes."""
         values = {"schema": SCHEMA, **asdict(self)}
-        for name in ("familiarity", "correction", "pairs"):
+        for name in ("familiarity", "correction", "pairs", "reference"):
             if values[name] is None:
                 del values[name]
         return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -110,6 +112,7 @@ class Manifest:
             quantisation=top.mapping("quantisation"),
             correction=_correction(top.section("correction")) if "correction" in top.value else None,
             pairs=_pairs(top.section("pairs")) if "pairs" in top.value else None,
+            reference=_reference(top.section("reference")) if "reference" in top.value else None,
             requires=requires,
         )
         if manifest.scale.lower[-1] >= manifest.count_bins:
@@ -269,6 +272,17 @@ def _pairs(reader: _Reader) -> PairUncertainty:
     if not scores[0] >= 0 or scores[-1] > 1e6 or any(a > b for a, b in pairwise(scores)):
         raise ManifestError("manifest.pairs.scores: expected numbers of 0 and more that do not decrease")
     return PairUncertainty(levels, scores, reader.text("fitted_on"), reader.choice("rule", PAIR_RULE))
+
+
+def _reference(reader: _Reader) -> Reference:
+    section = reader.section("values")
+    values = {name: section.numbers(name) for name in MEASURES if name in section.value}  # a newer one may have others too
+    if not values:
+        raise ManifestError(f"manifest.reference.values: expected some of {', '.join(MEASURES)}")
+    for name, numbers in values.items():
+        if not 1 <= len(numbers) <= MOST or any(a > b for a, b in pairwise(numbers)):
+            raise ManifestError(f"manifest.reference.values.{name}: expected 1..{MOST} numbers that do not decrease")
+    return Reference(values, reader.integer("photographs", 1, 10**9), reader.text("fitted_on"))
 
 
 def _familiarity(reader: _Reader) -> Familiarity:

@@ -25,11 +25,12 @@ app = console.application("Draw INT8 calibration crops from ACNE04 and measure a
 
 @app.command()
 def crops(
-    data: Annotated[Path, typer.Option(help="ACNE04 in the layout of its distribution.")],
+    data: Annotated[Path, typer.Option(help="ACNE04 in the layout of its distribution, or a list of one's own photographs.")],
     out: Annotated[Path, typer.Option(help="Output .npz; its list is written beside it as .json.")],
     train_list: Annotated[Path, typer.Option("--list", help="List of the training photographs; no others are drawn.")],
     exclude: Annotated[list[Path] | None, typer.Option(help="Lists that score the model; drawing from them fails.")] = None,
     number: Annotated[int, typer.Option(min=MIN_CROPS, max=MAX_CROPS, help="Crops.")] = 400,
+    each: Annotated[int, typer.Option(min=1, max=100, help="Crops of one photograph; more than 1 for a set of few.")] = 1,
     size: Annotated[int, typer.Option(min=32, help="Pixels a side.")] = 224,
     seed: Annotated[int, typer.Option(help="Seed.")] = 0,
 ) -> None:
@@ -40,7 +41,7 @@ def crops(
     samples = read_samples(data, train_list)
     scored = [s.name for path in exclude or [] for s in read_samples(data, path)]
     crop_sets.refuse_scored([s.name for s in samples], scored, str(train_list))
-    drawn = crop_sets.draw(samples, number, size, seed, sources=crop_sets.image_sources(data))
+    drawn = crop_sets.draw(samples, number, size, seed, sources=crop_sets.image_sources(data), each=each)
     crop_sets.save(out, drawn, seed)
     print(f"{out}: {len(drawn)} crops of {size}x{size}")
 

@@ -57,20 +57,28 @@ def pixel_hash(image: ImageArray) -> str:
 
 
 def draw(
-    samples: Sequence[Sample], number: int, size: int, seed: int = 0, dense: float = 0.3, sources: dict[str, str] | None = None
+    samples: Sequence[Sample],
+    number: int,
+    size: int,
+    seed: int = 0,
+    dense: float = 0.3,
+    sources: dict[str, str] | None = None,
+    each: int = 1,
 ) -> list[Crop]:
     """Draw `number` crops, in equal parts by grade and source as far as photographs allow; a share `dense` of them is zoomed.
 
-    A zoomed crop has 40..80 % of the frame's sides and lies around a random lesion. No photograph is drawn twice.
+    A zoomed crop has 40..80 % of the frame's sides and lies around a random lesion. A photograph gives one crop; with `each`, so
+    many, all but the first of which are zoomed: for a set of few photographs.
     Raises UsageError for fewer than 100, ImageError for a photograph that cannot be read.
     """
-    if number < MIN_CROPS or len(samples) < MIN_CROPS:
-        raise UsageError(
-            f"{min(number, len(samples))} calibration photographs; at least {MIN_CROPS} are needed for stable ranges"
-        )
+    found = min(number, len(samples) * each)
+    if found < MIN_CROPS:
+        what = "photographs" if each == 1 else f"crops of {len(samples)} photographs"
+        raise UsageError(f"{found} calibration {what}; at least {MIN_CROPS} are needed for stable ranges")
     rng = np.random.default_rng(seed)
-    chosen = _stratified(samples, min(number, len(samples)), sources or {}, rng)
-    return [_crop(sample, size, dense, rng) for sample in console.progress(iter(chosen), "drawing crops", len(chosen))]
+    chosen = [s for s in _stratified(samples, -(-found // each), sources or {}, rng) for _ in range(each)][:found]
+    followed = console.progress(iter(chosen), "drawing crops", len(chosen))
+    return [_crop(sample, size, 1.0 if i % each else dense, rng) for i, sample in enumerate(followed)]
 
 
 def _stratified(samples: Sequence[Sample], number: int, sources: dict[str, str], rng: np.random.Generator) -> list[Sample]:
@@ -88,8 +96,10 @@ def _stratified(samples: Sequence[Sample], number: int, sources: dict[str, str],
 def _crop(sample: Sample, size: int, dense: float, rng: np.random.Generator) -> Crop:
     image = read_photograph(sample.path, size)
     box = (0.0, 0.0, 1.0, 1.0)
-    if sample.boxes is not None and len(sample.boxes) and rng.random() < dense:
-        box = _around(sample.boxes[rng.integers(len(sample.boxes))], rng.uniform(0.4, 0.8), rng)
+    lesions = np.zeros((0, 4), np.float32) if sample.boxes is None else sample.boxes
+    if (len(lesions) or dense == 1) and rng.random() < dense:
+        lesion = lesions[rng.integers(len(lesions))] if len(lesions) else np.tile(rng.random(2), 2)
+        box = _around(lesion, rng.uniform(0.4, 0.8), rng)
         height, width = image.shape[:2]
         x0, y0, x1, y1 = (round(v * s) for v, s in zip(box, (width, height, width, height), strict=True))
         image = image[y0:y1, x0:x1]

@@ -21,6 +21,7 @@ from export.cli.familiarity import append, familiarity
 from export.cli.model import model
 from export.cli.pairs import pairs
 from export.cli.positions import positions
+from export.cli.reference import reference
 from export.cli.register import register
 from export.cli.restamp import restamp
 from export.cli.steadiness import steadiness
@@ -41,6 +42,7 @@ for command in (
     pairs,
     familiarity,
     append,
+    reference,
     register,
     restamp,
     card,

@@ -18,7 +18,7 @@ from acne_edge import framing
 from acne_edge.errors import UsageError
 from acne_edge.files import write
 from acne_edge.fit.outputs import LabelledOutputs, first_of_each
-from acne_edge.grading import HAYASHI, CountDecoding
+from acne_edge.grading import CountDecoding
 from acne_edge.manifest import InputSpec, Manifest
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import Sample, load_images, read_samples
@@ -112,7 +112,7 @@ def _quantised(
         version="0",
         input=InputSpec(config.image_size, config.image_size),
         count_bins=config.count_bins,
-        scale=HAYASHI,
+        scale=run.scale,
         decoding=CountDecoding(),
         requires=(framing.RULE,),
         training={"lists": run.results()["lists"]},
@@ -124,13 +124,13 @@ def _quantised(
     crops = np.stack([c.image for c in crop_sets.draw(learned, CROPS, config.image_size, sources=sources)])
     images = load_images(samples, config.image_size)
     graph = to_onnx(network)
-    ranges, found = collect(graph, crops, [method])[method], covariances(graph, crops[:STATISTICS_IMAGES])
+    ranges, statistics = collect(graph, crops, [method])[method], covariances(graph, crops[:STATISTICS_IMAGES])
     versions = []
     for recipe in recipes:
-        integers = round_weights(graph, recipe, found)
+        integers = round_weights(graph, recipe, statistics)
         version = corrected(graph, ranges, recipe, crops[:STATISTICS_IMAGES], integers=integers)
         found_outputs = outputs(runner(version, recipe, manifest), images)._asdict()
-        versions.append((recipe, LabelledOutputs.of(found_outputs, samples)))
+        versions.append((recipe, LabelledOutputs.of(found_outputs, samples, run.scale)))
         if keep is not None and recipe is recipes[0]:
             _keep(keep / run.path.name, attach(version, manifest), found_outputs, samples)
     return versions

@@ -15,6 +15,7 @@ from acne_edge.errors import ModelError
 from acne_edge.fit.familiarity import LOST, LOST_OF_SOURCE, FeatureDistance, FittedFamiliarity, fit_threshold
 from acne_edge.grading import Familiarity
 from acne_edge.manifest import FAMILIARITY, Manifest
+from acne_edge.reference import UNFAMILIARITY
 from acne_edge.training.familiarity import HeldOut, fit_distance, held_out_distances, run_features
 from acne_edge.training.run import Run
 from export import restamp
@@ -44,7 +45,11 @@ def fit(run: Path, folds: Sequence[Path], data: Path, part: str, out: Path) -> F
     )
     distance = fit_distance(run_features(Run(run), data, "train")[1])
     fitted = FittedFamiliarity(
-        distance, Familiarity(threshold, fitted_on), Run(run).results()["lists"], measured(held_out, threshold, fitted_on)
+        distance,
+        Familiarity(threshold, fitted_on),
+        Run(run).results()["lists"],
+        measured(held_out, threshold, fitted_on),
+        held_out.distances,
     )
     fitted.save(out)
     return fitted
@@ -126,7 +131,10 @@ def described(manifest: Manifest, fitted: FittedFamiliarity) -> Manifest:
         raise ModelError(f"{manifest.name} {manifest.version} is not of the run that the familiarity was fitted on")
     requires = (*(name for name in manifest.requires if name != FAMILIARITY), FAMILIARITY)
     metrics = {**manifest.metrics, "familiarity": dict(fitted.measured)}
-    return replace(manifest, familiarity=fitted.familiarity, requires=requires, metrics=metrics)
+    reference = manifest.reference
+    if reference is not None and len(fitted.held_out):  # of photographs not learned, as newer ones will be
+        reference = reference.with_measure(UNFAMILIARITY, fitted.held_out / fitted.familiarity.threshold)
+    return replace(manifest, familiarity=fitted.familiarity, requires=requires, metrics=metrics, reference=reference)
 
 
 def model_file(graph: onnx.ModelProto, manifest: Manifest, fitted: FittedFamiliarity | None) -> bytes:

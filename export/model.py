@@ -19,14 +19,16 @@ from acne_edge.files import write
 from acne_edge.fit.constants import LEVEL
 from acne_edge.fit.familiarity import FittedFamiliarity
 from acne_edge.fit.outputs import LabelledOutputs, OutOfFold
-from acne_edge.grading import HAYASHI
+from acne_edge.grading import SeverityScale
 from acne_edge.manifest import InputSpec, Manifest
 from acne_edge.preprocess import DECODE_SCALE
+from acne_edge.reference import Reference
 from acne_edge.training.calibrate import Postprocessing, cross_fitted
 from acne_edge.training.checkpoint import load_network
+from acne_edge.training.config import scale_of
 from acne_edge.training.data import Sample, load_images, read_samples
 from acne_edge.training.model import FusionModel, ModelConfig
-from acne_edge.training.run import Run, read_json
+from acne_edge.training.run import ACNE04, Run, read_json
 from calibration import METHODS
 from calibration import crops as crop_sets
 from calibration import report as reports
@@ -37,13 +39,16 @@ from export.gate import EvaluationSet, GateError, Losses, granularity
 from export.graph import attach, to_onnx
 from export.parity import Images, decode_all, difference, onnx_runner, outputs, torch_runner
 from export.quantize import Recipe, cpu, tensorrt
+from export.reference import reference_of
 from export.restamp import fingerprints, patched
 from export.search import quantisation_record, search_int8
 
 CHOICE = 300  # photographs to choose ranges and layers on; as many judge if none were held out of training
-EXPOSURES = (1.0, 0.9)  # gains at which each photograph is judged
+EXPOSURES = (1.0, 0.9, 1.1, 0.8, 1.2)  # gains at which a photograph may be judged
+LEAST_VIEWS = 200  # fewer cannot tell the gate's 2 % of flips from a single one
 PARITY = 1e-4  # largest allowed difference of a probability between torch and ONNX
 LICENCE = "Weights: academic use only, as the ACNE04 data they were trained on. Code: Apache-2.0."
+OWN_LICENCE = "Weights: as those decide whose photographs they were trained on. Code: Apache-2.0."
 INTENDED_USE = (
     "Research on and development of tools that support dermatology professionals: lesion count and severity of facial acne "
     "vulgaris from one photograph of a half face. Not a medical device; not for diagnosis."
@@ -77,6 +82,11 @@ class TrainedRun:
     results: dict[str, Any]
     learned: list[Sample]
     held_out: list[Sample]  # its validation photographs; empty for a run on all photographs
+
+    @property
+    def scale(self) -> SeverityScale:
+        """The severity scale of the grades."""
+        return scale_of(self.results["config"])
 
     @property
     def size(self) -> int:
@@ -134,6 +144,7 @@ def export_model(options: Options) -> Exported:
     images = load_images(photographs.judge, run.size)
     predicted, constants = fit_postprocessing(run, photographs.judge, images, options.out_of_fold)
     manifest = describe(options.name, options.version, run.network.config, run.results, predicted, constants)
+    manifest = replace(manifest, reference=describe_photographs(run, predicted, constants, options.out_of_fold))
     manifest = patched(manifest, fingerprints({"train": run.learned, "val": run.held_out}))
     if options.patch is not None:
         manifest = patched(manifest, read_json(options.patch, "a patch of a manifest"))
@@ -143,8 +154,9 @@ def export_model(options: Options) -> Exported:
     write(float_path, model_file(model.graph, manifest, fitted))
     ranges = load_or_collect(options.out / "ranges.json", model.graph, crops, manifest.input)
     reports.draw(options.out / "ranges.png", model.graph, ranges)
-    judge = evaluation_set(photographs.judge, images, EXPOSURES, model)
-    choice = evaluation_set(photographs.choice, load_images(photographs.choice, run.size), (1.0,), model)
+    judge = evaluation_set(photographs.judge, images, exposures(len(images), 2), model)
+    chosen = load_images(photographs.choice, run.size)
+    choice = evaluation_set(photographs.choice, chosen, exposures(len(chosen), 1), model)
     for name, images_of in (("choice", choice), ("judge", judge)):
         logger.info(granularity(name, len(images_of.images)))
     files, failures = [WrittenModel(float_path)], []
@@ -203,7 +215,7 @@ def fit_postprocessing(
     """
     if out_of_fold is None:
         found = outputs(torch_runner(run.network), images)
-        predicted, origin = LabelledOutputs.of(found._asdict(), samples), "held out of training, duplicates kept apart"
+        predicted, origin = LabelledOutputs.of(found._asdict(), samples, run.scale), "held out of training, duplicates kept apart"
     else:
         folds = OutOfFold.load(out_of_fold)
         folds.check(run.results["config"])
@@ -222,19 +234,20 @@ def describe(
 ) -> Manifest:
     """The manifest of a run's model. Its constants were fitted on `held_out`, and its metrics are cross-fitted there."""
     uncertainty = constants.uncertainty
+    learned = results.get("learned", [ACNE04])
     return Manifest(
         name=name,
         version=version,
         input=InputSpec(config.image_size, config.image_size, decode_scale=DECODE_SCALE),
         count_bins=config.count_bins,
-        scale=HAYASHI,
+        scale=scale_of(results["config"]),
         decoding=constants.decoding,
         uncertainty=uncertainty,
-        licence=LICENCE,
+        licence=LICENCE if ACNE04 in learned else OWN_LICENCE,
         intended_use=INTENDED_USE,
         requires=(framing.RULE,),
         training={
-            "dataset": "ACNE04 (Wu et al., ICCV 2019), open part",
+            "dataset": "; then ".join(learned),
             "lists": results["lists"],
             "settings": results["config"],
             "output_calibration": constants.calibration.to_dict(),  # in the graph; here for people, and for `verify`
@@ -244,6 +257,20 @@ def describe(
             **summary(cross_fitted(held_out, uncertainty.level)),
         },
     )
+
+
+def describe_photographs(
+    run: TrainedRun, predicted: LabelledOutputs, constants: Postprocessing, out_of_fold: Path | None
+) -> Reference:
+    """The reference for `acne-edge drift`: the photographs that the constants were fitted on, with their counts.
+
+    Of those that a cross-validation predicted, the ones that the run has learned too; others have no file here.
+    """
+    paths = {sample.name: sample.path for sample in (*run.learned, *run.held_out)}
+    names = [s.name for s in run.held_out] if out_of_fold is None else OutOfFold.load(out_of_fold).names
+    known = [i for i, name in enumerate(names) if name in paths]
+    counts = [result.count for result in constants.interpret(predicted.take(np.array(known)))]
+    return reference_of([paths[names[i]] for i in known], counts, run.size, constants.uncertainty.fitted_on)
 
 
 def export_float(network: FusionModel, constants: Postprocessing, manifest: Manifest, images: Images) -> FloatModel:
@@ -258,6 +285,11 @@ def export_float(network: FusionModel, constants: Postprocessing, manifest: Mani
     if max(apart["grade_probs"], apart["count_probs"]) > PARITY:
         raise ModelError(f"the ONNX graph differs from the checkpoint by more than {PARITY:g}; see python -m export verify")
     return FloatModel(graph, manifest, data)
+
+
+def exposures(photographs: int, least: int) -> tuple[float, ...]:
+    """The exposures, `least` or more, in which so many photographs and their mirror images make `LEAST_VIEWS`, if they can."""
+    return EXPOSURES[: max(least, -(-LEAST_VIEWS // (2 * photographs)))]
 
 
 def evaluation_set(samples: Sequence[Sample], images: Images, exposures: Sequence[float], model: FloatModel) -> EvaluationSet:

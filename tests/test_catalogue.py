@@ -16,6 +16,7 @@ SOURCES = Path(acne_edge.__file__).parent
 CODES = (  # whose words are looked up by a code: `grade.mild`
     "grade", "quality", "advice", "source", "tone", "study.learned", "figure", "grades", "groups", "bland", "visit.ladder",
     "change.verdict", "change.at", "change.obstacle", "change.by",
+    "drift.verdict", "drift.advice", "drift.measure",
 )  # fmt: skip
 
 

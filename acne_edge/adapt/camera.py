@@ -10,12 +10,12 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from acne_edge import framing, preprocess
+from acne_edge import framing, preprocess, quality
 from acne_edge import image as images
 from acne_edge.backends.base import Outputs
 from acne_edge.errors import AcneEdgeError, ImageError, UsageError
@@ -28,6 +28,7 @@ from acne_edge.fit.outputs import LabelledOutputs
 from acne_edge.grader import AcneGrader
 from acne_edge.grading import HAYASHI, CountCorrection, CountDecoding, Uncertainty
 from acne_edge.manifest import CORRECTION, Manifest
+from acne_edge.reference import COUNT, Reference, measures
 
 LEAST = 30  # photographs: an interval of 90 % needs ten, and a tenth of them is left out
 FOLDS, DIVISIONS = 10, 5
@@ -63,16 +64,22 @@ class Adapted:
         }
 
 
-def outputs_of(
-    grader: AcneGrader, folder: Path, labels: Sequence[Label], follow: Follow = lambda items, _: items
-) -> tuple[LabelledOutputs, list[AcneEdgeError]]:
+class Seen(NamedTuple):
+    """What a model sees of labelled photographs."""
+
+    outputs: LabelledOutputs
+    measures: list[dict[str, float]]  # of each, without the count; see `acne_edge.reference`
+    errors: list[AcneEdgeError]  # of those that cannot be used
+
+
+def outputs_of(grader: AcneGrader, folder: Path, labels: Sequence[Label], follow: Follow = lambda items, _: items) -> Seen:
     """The network's outputs for labelled photographs, along the same way as `AcneGrader.predict`, and what could not be used.
 
     Raises UsageError if fewer than `LEAST` can be used.
     """
     spec = grader.manifest.input
     min_side = spec.decode_scale * max(spec.height, spec.width)
-    found, kept, errors = [], [], []
+    found, kept, measured, errors = [], [], [], []
     for label in follow(iter(labels), len(labels)):
         path = str(folder / label.name)
         try:
@@ -82,22 +89,25 @@ def outputs_of(
             continue
         photograph = framing.cut(path, decoded, min_side) if grader.manifest.is_framed else framing.uncut(decoded)
         outputs = grader.infer(preprocess.pack([photograph.pixels], spec.height, spec.width))
-        if is_unfamiliar(outputs, grader.manifest):
+        unfamiliarity = unfamiliarity_of(outputs, grader.manifest)
+        if unfamiliarity is not None and unfamiliarity > 1:
             errors.append(ImageError(f"{path}: looks like nothing that the model learned; it is left out"))
             continue
         found.append(outputs)
         kept.append(label)
+        measured.append(measures(quality.assess(photograph.pixels).to_dict(), None, unfamiliarity))
     if len(kept) < LEAST:
         raise UsageError(f"{folder}: {len(kept)} of {len(labels)} photographs can be used; at least {LEAST} are needed")
     names = ("grade_probs", "count_probs", "lesion_map")
-    return LabelledOutputs.of({name: np.concatenate([getattr(o, name) for o in found]) for name in names}, kept), errors
+    data = LabelledOutputs.of({name: np.concatenate([getattr(o, name) for o in found]) for name in names}, kept)
+    return Seen(data, measured, errors)
 
 
-def is_unfamiliar(outputs: Outputs, manifest: Manifest) -> bool:
-    """Whether a model that can tell gives the one photograph no count."""
+def unfamiliarity_of(outputs: Outputs, manifest: Manifest) -> float | None:
+    """How far the one photograph lies from those learned, in thresholds; over 1 it gets no count. None: the model cannot tell."""
     if outputs.unfamiliarity is None or manifest.familiarity is None:
-        return False
-    return float(outputs.unfamiliarity[0]) > manifest.familiarity.threshold
+        return None
+    return float(outputs.unfamiliarity[0]) / manifest.familiarity.threshold
 
 
 def adapt(data: LabelledOutputs, manifest: Manifest, fitted_on: str, seed: int = 0) -> Adapted:
@@ -151,11 +161,17 @@ def _cross_fitted(data: LabelledOutputs, manifest: Manifest, seed: int) -> Outco
     return Outcome.join(results).take(np.argsort(np.concatenate(places)))
 
 
-def adapted_manifest(manifest: Manifest, found: Adapted, about: dict[str, Any]) -> Manifest:
+def adapted_manifest(manifest: Manifest, found: Adapted, about: dict[str, Any], seen: Seen | None = None) -> Manifest:
     """The manifest of the new file; `about` says from which model, how many photographs and when.
 
+    What was seen of these photographs becomes the reference that `acne-edge drift` compares with; None leaves none.
     What the old one knows of the difference of two counts does not hold for corrected ones, and is left out.
     """
+    reference = None
+    if seen is not None:
+        counts = decode_counts(corrected(seen.outputs, found.correction), found.decoding)
+        rows = [{**row, COUNT: round(float(count), 2)} for row, count in zip(seen.measures, counts, strict=True)]
+        reference = Reference.of(rows, found.correction.fitted_on)
     return replace(
         manifest,
         version=f"{manifest.version}+adapted",
@@ -164,5 +180,6 @@ def adapted_manifest(manifest: Manifest, found: Adapted, about: dict[str, Any]) 
         decoding=found.decoding,
         uncertainty=found.uncertainty,
         pairs=None,
+        reference=reference,
         metrics={"adapted": json.loads(json.dumps({**about, **found.to_dict()})), "before_adaptation": manifest.metrics},
     )

@@ -47,12 +47,12 @@ def adapt(
     with open_grader(model, backend, threads, strict) as grader:
         rows, _ = read_set(grader, images, labels, None)
         about = list_report(grader, images, labels, rows)  # a warning is logged if the model has learned some of them
-        data, errors = camera.outputs_of(grader, images, rows, lambda items, n: console.progress(items, "counting", n))
-        for error in errors:
+        seen = camera.outputs_of(grader, images, rows, lambda items, n: console.progress(items, "counting", n))
+        for error in seen.errors:
             console.complain(str(error))
-        day, n = date.today().isoformat(), len(data.counts)
+        day, n = date.today().isoformat(), len(seen.outputs.counts)
         manifest = grader.manifest
-        found = camera.adapt(data, manifest, f"{n} photographs, {note}, {day}")
+        found = camera.adapt(seen.outputs, manifest, f"{n} photographs, {note}, {day}")
     print(to_json(found.to_dict(), indent=2))
     if not found.is_better:
         raise UsageError(
@@ -61,7 +61,7 @@ def adapt(
         )
     origin = {"from": {"name": manifest.name, "version": manifest.version, "sha256": source.sha256}}
     of = {"photographs": n, "date": day, "note": note, "list_sha256": about["sha256"]}
-    new = camera.adapted_manifest(manifest, found, {**origin, **of})
+    new = camera.adapted_manifest(manifest, found, {**origin, **of}, seen)
     write(file, with_manifest(source.data, new.to_json()))
-    if errors:
+    if seen.errors:
         raise typer.Exit(3)

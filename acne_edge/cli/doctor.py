@@ -19,6 +19,7 @@ EXTRAS = {
     "dicom": (("pydicom", "highdicom"), "read DICOM photographs and write Structured Reports"),
     "fhir": (("fhir",), "give results as FHIR resources"),
     "report": (("jinja2", "matplotlib", "weasyprint"), "write pages of a study or a visit"),
+    "drift": (("scipy",), "compare newer photographs with earlier ones"),
     "ray": (("ray", "pyarrow"), "predict large batches on a Ray cluster"),
     "openvino": (("openvino",), "run on OpenVINO"),
     "tensorrt": (("tensorrt", "cuda"), "build TensorRT engines and run them on an NVIDIA GPU"),

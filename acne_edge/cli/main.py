@@ -16,8 +16,8 @@ import typer.core
 from acne_edge import console, startup
 
 DEVICE_COMMANDS = (
-    "predict", "watch", "serve", "visit", "change", "track", "adapt", "check-record", "add-count", "evaluate", "info", "doctor",
-    "bench", "engine",
+    "predict", "watch", "serve", "visit", "change", "track", "adapt", "drift", "check-record", "add-count", "evaluate", "info",
+    "doctor", "bench", "engine",
 )  # fmt: skip
 RESEARCH_COMMANDS = ("train", "crossval", "refit", "compare", "analyse", "subject-groups")
 MODULES = {
@@ -35,6 +35,7 @@ Exit codes:
   4    the model was refused, or the runtime cannot run it
   5    no photograph got a grade: all were abstained on; change: no view can be compared
   6    check-record: a line was changed, or a result is different now
+  7    drift: photographs or counts have drifted
   129, 130, 143    ended by SIGHUP, SIGINT (Ctrl-C), SIGTERM
 """
 

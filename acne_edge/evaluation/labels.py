@@ -25,6 +25,7 @@ class Label:
     grade: int  # index into the scale's labels, from 0
     count: int  # lesions
     source: str = field(default="", compare=False)  # where the photograph is from, if the labels say so
+    group: str = field(default="", compare=False)  # whom it shows, if the labels say so
 
 
 class Labelled(Protocol):
@@ -60,7 +61,8 @@ def read_labels(path: Path, scale: Bands | None = None) -> list[Label]:
     * A table, separated by commas, semicolons or tabs. Its first line names the columns `file`, `count` and, optionally, `grade`,
       in any order and among others. A grade is a number from 0 or one of the scale's names; if it is empty, it follows from
       the count. Only a table can have names with spaces; names that contain the separator need quotes.
-      An optional column `source` says where a photograph comes from: a clinic, a camera.
+      An optional column `source` says where a photograph comes from: a clinic, a camera. An optional column `group` says which
+      photographs show one person, so that training keeps them on one side.
     * A list like ACNE04's, with one line `name grade count` per photograph.
 
     Grades in file names are not used: 42 of them in ACNE04 disagree with its lists.
@@ -114,7 +116,7 @@ def _from_table(path: Path, lines: list[str], separator: str, scale: Bands | Non
         if name in rows:
             raise UsageError(f"{where}: {name} is in an earlier line too; keep one of them")
         grade = _grade(where, values.get("grade", ""), int(count), scale)
-        rows[name] = Label(name, grade, int(count), values.get("source", ""))
+        rows[name] = Label(name, grade, int(count), values.get("source", ""), values.get("group", ""))
     return list(rows.values())
 
 

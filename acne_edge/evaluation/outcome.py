@@ -40,7 +40,7 @@ from acne_edge.evaluation.metrics import (
 from acne_edge.evaluation.rows import Rows
 from acne_edge.evaluation.tables import strict
 from acne_edge.fit.outputs import LabelledOutputs
-from acne_edge.grading import HAYASHI, Interpretation
+from acne_edge.grading import Interpretation
 from acne_edge.prediction import Prediction
 
 REASONS = {
@@ -100,7 +100,7 @@ class Outcome(Graded):
             grade_set=_members([r.grade_set for r in results], data.grade_probs.shape[1]),
             abstained=np.array([r.abstained is not None for r in results]),
             head_grade=data.grade_probs.argmax(1),
-            band_grade=(data.count_probs @ HAYASHI.bands(data.count_probs.shape[1])).argmax(1),
+            band_grade=(data.count_probs @ data.scale.bands(data.count_probs.shape[1])).argmax(1),
         )
 
     @staticmethod

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rows:
-    """Base of dataclasses whose fields are arrays [N, ...] over the same N photographs, or None if unknown."""
+    """Base of dataclasses whose fields are arrays [N, ...] over the same N photographs, or None if unknown.
+
+    Anything else in a field holds for all photographs, and for all parts that are joined.
+    """
 
     def take(self, index: NDArray[np.integer]) -> Self:
         """The photographs at `index`, int [n], in that order; an index may occur several times."""
@@ -24,9 +27,15 @@ class Rows:
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:
         """The photographs of all parts, in order. A field that is None in one part is None in the whole."""
-        columns = ([getattr(part, field.name) for part in parts] for field in fields(cls))
-        return cls(*(None if any(values is None for values in column) else np.concatenate(column) for column in columns))
+        columns = [[getattr(part, field.name) for part in parts] for field in fields(cls)]
+        return cls(*map(_joined, columns))
 
 
 def _each(values: Any, index: NDArray[np.integer]) -> Any:
-    return None if values is None else values[index]
+    return values[index] if isinstance(values, np.ndarray) else values
+
+
+def _joined(column: list[Any]) -> Any:
+    if any(values is None for values in column):
+        return None
+    return np.concatenate(column) if isinstance(column[0], np.ndarray) else column[0]

@@ -108,7 +108,7 @@ def read_set(grader: AcneGrader, images: Path, labels: Path, by: str | None) -> 
     Raises UsageError for labels that cannot be read, or do not fit the grader's scale or the folder.
     """
     is_set = labels.suffix.lower() == ".json"
-    rows, boxes = _read_set(grader.scale, labels, by) if is_set else (read_labels(labels, grader.scale), [])
+    rows, boxes = read_annotated_labels(grader.scale, labels, by) if is_set else (read_labels(labels, grader.scale), [])
     top = len(grader.scale.labels) - 1
     if any(label.grade > top for label in rows):
         raise UsageError(f"{labels}: a grade is over {top}, the highest of the scale {grader.scale.name}")
@@ -119,8 +119,13 @@ def read_set(grader: AcneGrader, images: Path, labels: Path, by: str | None) -> 
     return rows, boxes or [None] * len(rows)
 
 
-def _read_set(scale: SeverityScale, path: Path, by: str | None) -> tuple[list[Label], list[Boxes | None]]:
-    """The labels of an annotated set, and the boxes of photographs with marked lesions."""
+def read_annotated_labels(
+    scale: SeverityScale, path: Path, by: str | None, hint: str = "choose one by --by"
+) -> tuple[list[Label], list[Boxes | None]]:
+    """The labels of an annotated set, and the boxes of photographs with marked lesions; a point is a box without a size.
+
+    `by` names whose readings are used. Raises UsageError, which ends in `hint`, for a photograph with several readings.
+    """
     annotated = read_annotated(path)
     rows: list[Label] = []
     boxes: list[Boxes | None] = []
@@ -128,7 +133,7 @@ def _read_set(scale: SeverityScale, path: Path, by: str | None) -> tuple[list[La
         readings = [r for r in photograph.readings if r.count is not None and by in (None, r.by)]
         if len(readings) > 1:
             who = ", ".join(r.by or "''" for r in readings)
-            raise UsageError(f"{path}: {photograph.name} has {len(readings)} readings with a count ({who}); choose one by --by")
+            raise UsageError(f"{path}: {photograph.name} has {len(readings)} readings with a count ({who}); {hint}")
         for reading in readings:
             assert reading.count is not None
             own = reading.grade if annotated.scale == scale.name else None

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acne_edge.fit.outputs import LabelledOutputs
-from acne_edge.grading import HAYASHI, CountDecoding, Uncertainty, combine_grades, count_scores, decode_count, temper
+from acne_edge.grading import CountDecoding, Uncertainty, combine_grades, count_scores, decode_count, temper
 
 LEVEL = 0.9  # share of photographs that intervals and grade sets should cover
 # At most this share of photographs may lose its grade to low confidence. At least 95 % are to be graded without any reason;
@@ -81,7 +81,7 @@ def decode_counts(data: LabelledOutputs, decoding: CountDecoding) -> NDArray[np.
 
 
 def _grade_probs(data: LabelledOutputs, decoding: CountDecoding) -> NDArray[np.floating]:
-    return combine_grades(data.grade_probs, data.count_probs, HAYASHI, HAYASHI, decoding)
+    return combine_grades(data.grade_probs, data.count_probs, data.scale, data.scale, decoding)
 
 
 def _likelihood_loss(probs: NDArray[np.floating], grades: NDArray[np.int64]) -> float:

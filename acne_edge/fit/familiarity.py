@@ -10,7 +10,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,13 @@ class FittedFamiliarity:
     familiarity: Familiarity
     lists: Mapping[str, Any]  # the run's own, as its results and its model's manifest have them
     measured: Mapping[str, Any]  # what the threshold does to photographs that networks had not learned; for people
+    held_out: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))  # [N], their distances
 
     def save(self, path: Path) -> None:
         """Write an `.npz` file."""
         about = {"familiarity": vars(self.familiarity), "lists": dict(self.lists), "measured": dict(self.measured)}
-        np.savez_compressed(path, mean=self.distance.mean, whitening=self.distance.whitening, about=np.array(json.dumps(about)))
+        arrays = {"mean": self.distance.mean, "whitening": self.distance.whitening, "held_out": self.held_out}
+        np.savez_compressed(path, **arrays, about=np.array(json.dumps(about)))  # type: ignore[arg-type]
 
     @staticmethod
     def load(path: Path) -> FittedFamiliarity:
@@ -58,7 +60,8 @@ class FittedFamiliarity:
             with np.load(io.BytesIO(path.read_bytes())) as file:
                 about = json.loads(str(file["about"]))
                 distance = FeatureDistance(file["mean"], file["whitening"])
-            return FittedFamiliarity(distance, Familiarity(**about["familiarity"]), about["lists"], about["measured"])
+                held_out = file["held_out"] if "held_out" in file else np.zeros(0)
+            return FittedFamiliarity(distance, Familiarity(**about["familiarity"]), about["lists"], about["measured"], held_out)
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise UsageError(f"{path}: not what python -m export familiarity writes ({error})") from error
 

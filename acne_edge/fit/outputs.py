@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from acne_edge.errors import UsageError
 from acne_edge.evaluation.labels import Labelled
 from acne_edge.evaluation.rows import Rows
-from acne_edge.grading import HAYASHI, CountDecoding, Interpretation, Uncertainty, interpret
+from acne_edge.grading import HAYASHI, CountDecoding, Interpretation, SeverityScale, Uncertainty, interpret
 
 OUTPUTS = ("grade_probs", "count_probs", "lesions")
 
@@ -30,9 +30,12 @@ class LabelledOutputs(Rows):
     lesions: NDArray[np.float64]  # [N], sums of the lesion maps
     grades: NDArray[np.int64]  # [N], true
     counts: NDArray[np.int64]  # [N], true
+    scale: SeverityScale = HAYASHI  # of the grades
 
     @staticmethod
-    def of(outputs: Mapping[str, NDArray[np.float32]], labels: Sequence[Labelled]) -> LabelledOutputs:
+    def of(
+        outputs: Mapping[str, NDArray[np.float32]], labels: Sequence[Labelled], scale: SeverityScale = HAYASHI
+    ) -> LabelledOutputs:
         """From the network's `grade_probs`, `count_probs` and `lesion_map` [N, h, w] for the photographs, and their labels."""
         return LabelledOutputs(
             outputs["grade_probs"].astype(np.float64),
@@ -40,12 +43,13 @@ class LabelledOutputs(Rows):
             outputs["lesion_map"].sum((1, 2), dtype=np.float64),
             np.array([label.grade for label in labels]),
             np.array([label.count for label in labels]),
+            scale,
         )
 
     def interpret(self, decoding: CountDecoding, uncertainty: Uncertainty) -> list[Interpretation]:
         """Each photograph's result, as a device would compute it from the outputs."""
         return [
-            interpret(grade, count, lesions, native=HAYASHI, scale=HAYASHI, decoding=decoding, uncertainty=uncertainty)
+            interpret(grade, count, lesions, native=self.scale, scale=self.scale, decoding=decoding, uncertainty=uncertainty)
             for grade, count, lesions in zip(self.grade_probs, self.count_probs, self.lesions, strict=True)
         ]
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from acne_edge import files
 from acne_edge.errors import UsageError
+from acne_edge.saved import MAX_BYTES, Row, read_rows, saved_file
 from acne_edge.sources.paths import expand
 
-MAX_BYTES = 256_000_000
-SAVED, LISTS = (".jsonl", ".json"), (".txt", ".lst", ".csv")
+LISTS = (".txt", ".lst", ".csv")
 PairBy = Literal["auto", "name", "order"]
-Row = dict[str, Any]  # a result's JSON form
 
 
 class Visit(NamedTuple):
@@ -48,11 +46,9 @@ def read_visit(where: str) -> Visit:
 
     Raises UsageError for an unreadable file, ImageNotFoundError for a path without photographs.
     """
-    path = Path(where)
-    if (path / "predictions.jsonl").is_file():
-        path = path / "predictions.jsonl"
-    if where == files.STDIN or (path.suffix.lower() in SAVED and path.is_file()):
-        return Visit(_saved(path), [])
+    saved, path = saved_file(where), Path(where)
+    if saved is not None:
+        return Visit(read_rows(saved), [])
     if path.suffix.lower() in LISTS and path.is_file():
         lines = [line.strip() for line in files.read_text(path, MAX_BYTES).splitlines()]
         found = [str(path.parent / line) for line in lines if line and not line.startswith("#")]
@@ -65,22 +61,6 @@ def read_visit(where: str) -> Visit:
             error.path = name
             raise error
     return Visit(None, [name for name, _ in expanded])
-
-
-def _saved(path: Path) -> list[Row]:
-    text = files.read_text(path, MAX_BYTES)
-    try:
-        rows = (
-            json.loads(text)
-            if path.suffix.lower() == ".json"
-            else [json.loads(line) for line in text.splitlines() if line.strip()]
-        )
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: not JSON as `acne-edge predict` writes it ({error})") from error
-    rows = rows if isinstance(rows, list) else [rows]
-    if not rows or not all(isinstance(row, dict) and "path" in row for row in rows):
-        raise UsageError(f"{path}: expected results of `acne-edge predict --format jsonl`, one a line")
-    return rows
 
 
 def pair(baseline: Visit, followup: Visit, by: PairBy = "auto", table: Path | None = None) -> Paired:

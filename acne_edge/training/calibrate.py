@@ -20,6 +20,7 @@ from acne_edge.evaluation.outcome import Outcome
 from acne_edge.fit.constants import LEVEL, fit_decoding, fit_uncertainty
 from acne_edge.fit.outputs import OUTPUTS, LabelledOutputs
 from acne_edge.grading import CountDecoding, Interpretation, Uncertainty
+from acne_edge.training.data import strata
 from acne_edge.training.model import OutputCalibration
 
 # A grade weighs n^-CLASS_WEIGHT_POWER in the calibration: more severe faces are found at the same accuracy.
@@ -118,7 +119,8 @@ def cross_fits(
     data: LabelledOutputs, level: float = LEVEL, seed: int = 0, folds: int = 5
 ) -> Iterator[tuple[NDArray[np.int64], Postprocessing]]:
     """Yield each fold's images, stratified by grade, and the constants fitted on the other folds."""
-    for fit, test in StratifiedKFold(folds, shuffle=True, random_state=seed).split(data.grades, data.grades):
+    alike = strata(data.grades, data.counts, folds)
+    for fit, test in StratifiedKFold(folds, shuffle=True, random_state=seed).split(alike, alike):
         yield test, Postprocessing.fit(data.take(fit), level, "cross-fit")
 
 

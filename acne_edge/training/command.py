@@ -22,6 +22,14 @@ from acne_edge.training.config import Protocol, TrainConfig
 
 Format = Literal["table", "json"]
 DataOption = Annotated[Path, typer.Option("--data", help="ACNE04 in the layout of its distribution.")]
+OwnDataOption = Annotated[
+    Path,
+    typer.Option(
+        "--data",
+        help="ACNE04 in the layout of its distribution; or a list of one's own photographs, which lie below its folder: a table "
+        "(file, count, perhaps grade and group) or an annotated set (.json).",
+    ),
+]
 DeviceOption = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes a GPU if there is one.")]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="Output format.")]
 ConfigOption = Annotated[Path | None, typer.Option(help="YAML file with any of these settings; the command line wins.")]
@@ -44,7 +52,7 @@ def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
     for setting in fields(TrainConfig):
         kind, meaning = get_args(hints[setting.name])
         several = setting.default == ()
-        option = typer.Option(help=f"{meaning} [{'none' if several else str(setting.default).lower()}]")
+        option = typer.Option(help=f"{meaning} [{str(setting.default).lower() if setting.default not in ((), '') else 'none'}]")
         annotation: Any = Annotated[(list[int] if several else kind) | None, option]
         options.append(inspect.Parameter(setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
     given = inspect.signature(command, eval_str=True).parameters.values()
@@ -74,7 +82,7 @@ def _resumable(*flags: str) -> Iterator[None]:
 
 @_with_settings
 def train(
-    data: DataOption,
+    data: OwnDataOption,
     model_path: Annotated[Path, typer.Option(help="Directory of the run: settings, logs, checkpoints.")] = Path("runs/acne-edge"),
     weights: Annotated[
         Path | None,
@@ -87,7 +95,7 @@ def train(
     output_format: FormatOption = "table",
     **settings: Any,
 ) -> None:
-    """Train the network on ACNE04 (extra `train`).
+    """Train the network on ACNE04, or on photographs of one's own (extra `train`).
 
     It ends with figures for the photographs that were held out. The default run takes about an hour: an epoch of 1082 to 1165
     photographs took 100 to 145 seconds (two Zen 3 cores, 256 pixels, float32, 2026-11). You may stop a run at any time;

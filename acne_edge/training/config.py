@@ -11,10 +11,12 @@ import reprlib
 import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from acne_edge.errors import MissingExtraError, UsageError
+from acne_edge.grading import HAYASHI, SeverityScale
 
 Method = Literal["fusion", "resnet", "vit"]
 Loss = Literal["ldl", "ldl-grade", "lds", "l2", "ce"]
@@ -27,6 +29,8 @@ LOSSES: tuple[str, ...] = get_args(Loss)
 RENAMED = {("loss", "report"): "ldl-grade"}  # old values of settings, which are still read
 MAX_YAML = 100_000  # bytes; real settings take one or two thousand
 MAX_SIDE = 4096  # pixels
+COUNT_BINS = 66  # of the network's count distribution: 0..65 lesions, the last one means "65 or more"
+OWN_SCALE = "own"  # name of a scale of one's own bands
 EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "a word", tuple: "a list of whole numbers"}
 
 _brief = reprlib.Repr()
@@ -47,6 +51,8 @@ class TrainConfig:
     weight_decay: Annotated[float, "Weight decay; none on norms, biases and embeddings."] = 0.05
     num_workers: Annotated[int, "Threads that decode photographs."] = 2
     num_classes: Annotated[int, "Grades; ACNE04 has four."] = 4
+    bands: Annotated[tuple[int, ...], "Least count of each grade of one's own scale, from 0 (repeatable); none: Hayashi's."] = ()
+    grade_names: Annotated[str, "Names of those grades, mildest first, separated by commas."] = ""
     cross_validation: Annotated[int, "Fold 1..4 to hold out for testing; 0: all photographs, no test list."] = 0
     protocol: Annotated[Protocol, "Folds: official are ACNE04's; grouped keep each person on one side."] = "official"
     denoise: Annotated[Denoiser, "Filter every photograph, for the ablation; devices do not filter."] = "none"
@@ -65,6 +71,7 @@ class TrainConfig:
     frequency: Annotated[int, "Epochs between evaluations."] = 5
     optimizer: Annotated[Optimizer, "AdamW, or SGD with momentum .9."] = "adam"
     dropout: Annotated[float, "Dropout before the heads."] = 0.2
+    freeze_trunk: Annotated[bool, "Freeze both branches of given weights and train the heads alone: minutes on a CPU."] = False
     freeze_stem: Annotated[bool, "Freeze the first stages of a pretrained ResNet: a fifth faster on a CPU."] = True
     ema: Annotated[float, "Decay of the weights' moving average, which is evaluated and exported."] = 0.995
     swa: Annotated[float, "Share of the run, at its end, with a constant rate and equally averaged weights; 0: --ema."] = 0.0
@@ -83,7 +90,9 @@ class TrainConfig:
 
     def _sizes(self) -> dict[str, tuple[bool, str]]:
         return {
-            "num_classes": (self.num_classes == 4, "4: ACNE04 has the four Hayashi grades"),
+            "num_classes": (self.num_classes in (4, len(self.bands)), "4: ACNE04 has the four Hayashi grades; or one a band"),
+            "bands": (not self.bands or self._are_bands(), f"2..16 counts that increase from 0 to less than {COUNT_BINS}"),
+            "grade_names": (not self.grade_names or len(self._names()) == len(self.bands), "one name for each of the bands"),
             "cross_validation": (0 <= self.cross_validation <= 4, "0..4"),
             "train_size": (32 <= self.train_size <= MAX_SIDE and self.train_size % 32 == 0, f"a multiple of 32, 32..{MAX_SIDE}"),
             "image_resize": (32 <= self.image_resize <= MAX_SIDE, f"32..{MAX_SIDE}"),
@@ -96,6 +105,20 @@ class TrainConfig:
             "val_folds": (self.val_folds == 0 or self.val_folds >= 2, "0, or at least 2"),
             "seed": (0 <= self.seed < 2**32, "0..4294967295"),
         }
+
+    def _are_bands(self) -> bool:
+        rising = all(a < b for a, b in pairwise(self.bands))
+        return 2 <= len(self.bands) <= 16 and self.bands[0] == 0 and rising and self.bands[-1] < COUNT_BINS
+
+    def _names(self) -> tuple[str, ...]:
+        return tuple(name for part in self.grade_names.split(",") if (name := part.strip()))
+
+    @property
+    def scale(self) -> SeverityScale:
+        """The severity scale whose grades the network learns."""
+        if not self.bands:
+            return HAYASHI
+        return SeverityScale(OWN_SCALE, self._names() or tuple(f"grade {i}" for i in range(len(self.bands))), self.bands)
 
     def _shares(self) -> dict[str, tuple[bool, str]]:
         """Bounds of the numeric settings; nan is always out of bounds."""
@@ -148,7 +171,12 @@ class TrainConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON- and YAML-ready dictionary of all settings."""
-        return {**asdict(self), "lr_steps": list(self.lr_steps)}
+        return {**asdict(self), "lr_steps": list(self.lr_steps), "bands": list(self.bands)}
+
+
+def scale_of(settings: Mapping[str, Any]) -> SeverityScale:
+    """The severity scale of a run with these settings, which an older version may have written."""
+    return TrainConfig(bands=tuple(settings.get("bands", ())), grade_names=settings.get("grade_names", "")).scale
 
 
 def renamed(settings: Mapping[str, Any]) -> dict[str, Any]:

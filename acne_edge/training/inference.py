@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from acne_edge.evaluation.metrics import count_metrics, grade_metrics
-from acne_edge.grading import HAYASHI, median
+from acne_edge.grading import HAYASHI, SeverityScale, median
 from acne_edge.training.data import Sample
 from acne_edge.training.model import FusionModel, Normalize
 
@@ -31,10 +31,10 @@ def predict(model: FusionModel, images: NDArray[np.uint8], batch_size: int, devi
     return {name: np.concatenate(arrays) for name, arrays in zip(names, zip(*parts, strict=True), strict=True)}
 
 
-def evaluate(outputs: Outputs, samples: Sequence[Sample]) -> dict[str, Any]:
+def evaluate(outputs: Outputs, samples: Sequence[Sample], scale: SeverityScale = HAYASHI) -> dict[str, Any]:
     """Grade metrics from the grade head, from the count and combined; count metrics by median, mean and lesion map."""
     grades, counts = [s.grade for s in samples], [s.count for s in samples]
-    from_count = outputs["count_probs"] @ HAYASHI.bands(outputs["count_probs"].shape[1])
+    from_count = outputs["count_probs"] @ scale.bands(outputs["count_probs"].shape[1])
     by_source = {"head": outputs["grade_probs"], "count": from_count, "combined": (outputs["grade_probs"] + from_count) / 2}
     decoded = {
         "median": np.array([median(p) for p in outputs["count_probs"]]),

@@ -19,20 +19,19 @@ from acne_edge import console, files
 from acne_edge.errors import UsageError
 from acne_edge.evaluation.labels import list_hash
 from acne_edge.evaluation.tables import to_json
-from acne_edge.grading import HAYASHI
 from acne_edge.training import checkpoint
 from acne_edge.training.augment import Augmentation, rasterize
 from acne_edge.training.config import TrainConfig
-from acne_edge.training.data import Sample, load_images, split, write_list
+from acne_edge.training.data import Sample, is_own, load_images, split, write_list
 from acne_edge.training.dataset import Dataset, epoch_order
 from acne_edge.training.inference import evaluate, flatten, predict
 from acne_edge.training.losses import band_matrix, density_loss, distribution_loss
 from acne_edge.training.machine import choose_device, environment, has_bfloat16, join_processes, keep_freed_memory
 from acne_edge.training.model import FusionModel, ModelConfig
 from acne_edge.training.optimisation import WeightAverage, lr_factor, make_optimizer
-from acne_edge.training.run import Run
+from acne_edge.training.run import ACNE04, OWN, Run
 from acne_edge.training.state import State, clear, data_hashes, goes_on
-from acne_edge.training.weights import identity, load_weights, refuse_leak
+from acne_edge.training.weights import identity, learned_by, load_weights, refuse_leak
 
 HeldOut = dict[str, tuple[list[Sample], NDArray[np.uint8]]]  # by `val` and `test`: the samples and their pixels
 
@@ -65,8 +64,8 @@ class Trainer:
         self.processes = join_processes(chosen)
         self.device = self.processes.device(chosen)
         self.lists = lists or split(data, config)
-        refuse_small(self.lists["train"], config.batch_size, self.processes.number)
         earlier = weights if weights is not None and weights.is_file() else None
+        refuse_small(self.lists["train"], config, self.processes.number, earlier is not None)
         if earlier is not None:
             refuse_leak(earlier, self.lists)
         self.model = self._network(weights)
@@ -75,18 +74,23 @@ class Trainer:
             self.parallel = nn.parallel.DistributedDataParallel(self.model)
         self.average = WeightAverage(self.model, config)
         self.optimizer = make_optimizer(self.model, config)
-        bands = band_matrix(HAYASHI.lower, self.model.config.count_bins).to(self.device)
+        bands = band_matrix(config.scale.lower, self.model.config.count_bins).to(self.device)
         self.loss = distribution_loss(config.loss, config.lam, config.sigma, bands)
         self.augmentation = Augmentation(rotation=config.image_rotation, zoom=config.zoom, mix=config.mix)
         self.bfloat16 = has_bfloat16(self.device)
+        self.learned = list(dict.fromkeys([*([] if earlier is None else learned_by(earlier)), OWN if is_own(data) else ACNE04]))
         self.state = State(config, {}, weights is not None, None if earlier is None else identity(earlier))
 
     def _network(self, weights: Path | None) -> FusionModel:
         config = self.config
         torch.manual_seed(config.seed)
-        model = FusionModel(ModelConfig(method=config.method, image_size=config.train_size, dropout=config.dropout))
+        model = FusionModel(ModelConfig(config.method, config.train_size, len(config.scale.labels), dropout=config.dropout))
         if weights is not None:
             load_weights(model, weights)
+        if config.freeze_trunk:
+            if weights is None:
+                raise UsageError("--freeze-trunk keeps the trunk of given weights; name them with --weights")
+            model.freeze_trunk()
         if config.freeze_stem and weights is not None and model.resnet is not None:
             model.resnet.freeze_stem()
         return model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
@@ -118,6 +122,8 @@ class Trainer:
         if self.processes.first:
             self._begin(going_on)
         sizes = f"{len(train)} training, {len(self.lists['val'])} validation photographs"
+        if ACNE04 in self.learned and self.learned != [ACNE04]:
+            self._say("the weights have learned ACNE04 before: academic use only, and so is what is made of them")
         self._say(f"{self.config.method}: {sizes}, {self.device}, {'bfloat16' if self.bfloat16 else 'float32'}")
         while self.state.epoch < self.config.epochs:
             self._epoch(train, held_out)
@@ -216,7 +222,8 @@ class Trainer:
 
     def evaluate(self, samples: list[Sample], images: NDArray[np.uint8]) -> dict[str, Any]:
         """The metrics of the network with averaged weights."""
-        return evaluate(predict(self.average.network(self.device), images, self.config.batch_size_test, self.device), samples)
+        outputs = predict(self.average.network(self.device), images, self.config.batch_size_test, self.device)
+        return evaluate(outputs, samples, self.config.scale)
 
     def _log(self, row: dict[str, Any]) -> None:
         """Append to the history, rewrite `log.csv` and add to the TensorBoard events."""
@@ -239,7 +246,7 @@ class Trainer:
         metrics = {}
         for name, (samples, images) in held_out.items():
             outputs = predict(self.average.network(self.device), images, config.batch_size_test, self.device)
-            metrics[name] = evaluate(outputs, samples)
+            metrics[name] = evaluate(outputs, samples, config.scale)
             arrays = io.BytesIO()
             np.savez_compressed(arrays, **outputs)  # type: ignore[arg-type]
             files.write(self.run.outputs_file(name), arrays.getvalue())
@@ -248,6 +255,7 @@ class Trainer:
             "config": config.to_dict(),
             "model": self.model.config.to_dict(),
             "initial": state.initial,
+            "learned": self.learned,
             "planned_epochs": state.planned,
             "lists": {name: {"n": len(s), "sha256": list_hash(s)} for name, s in self.lists.items() if s},
             "metrics": metrics,
@@ -258,18 +266,26 @@ class Trainer:
         return results
 
 
-def refuse_small(train: list[Sample], batch_size: int, processes: int) -> None:
-    """Raise UsageError if the photographs do not fill a batch, lack a grade, or the processes cannot share a batch."""
-    if batch_size % processes or batch_size < 2 * processes:
-        raise UsageError(f"batch-size {batch_size} does not give {processes} processes two images or more each")
-    if len(train) < batch_size:
+def refuse_small(train: list[Sample], config: TrainConfig, processes: int, learned: bool) -> None:
+    """Raise UsageError if the photographs do not fill a batch, lack a grade, or the processes cannot share a batch.
+
+    A network that has `learned` from other photographs keeps what it knows of a grade that these lack, and the log says so.
+    """
+    if config.batch_size % processes or config.batch_size < 2 * processes:
+        raise UsageError(f"batch-size {config.batch_size} does not give {processes} processes two images or more each")
+    if len(train) < config.batch_size:
         raise UsageError(
-            f"{len(train)} training photographs do not fill a batch of {batch_size}; lower --batch-size, or give more photographs"
+            f"{len(train)} training photographs do not fill a batch of {config.batch_size}; lower --batch-size, or give more "
+            "photographs"
         )
-    missing = [label for grade, label in enumerate(HAYASHI.labels) if grade not in {s.grade for s in train}]
-    if missing:
+    missing = [label for grade, label in enumerate(config.scale.labels) if grade not in {s.grade for s in train}]
+    if missing and not learned:
         raise UsageError(
             f"none of the {len(train)} training photographs is {' or '.join(missing)}, so the network cannot learn that; add some"
+        )
+    if missing:
+        logger.warning(
+            "none of the %d training photographs is %s: nothing new is learned of that", len(train), " or ".join(missing)
         )
 
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from acne_edge.training.config import METHODS
+from acne_edge.training.config import COUNT_BINS, METHODS
 
 DEPTH = 6  # blocks of DeiT-Ti's twelve
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -31,7 +31,7 @@ class ModelConfig:
     method: str = "fusion"
     image_size: int = 256  # pixels, a multiple of 32
     num_grades: int = 4
-    count_bins: int = 66  # bins 0..65 lesions; the last one means "65 or more"
+    count_bins: int = COUNT_BINS  # bins 0..65 lesions; the last one means "65 or more"
     dropout: float = 0.2
 
     def __post_init__(self) -> None:
@@ -258,6 +258,7 @@ class FusionModel(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.frozen_trunk = False
         self.resnet = ResNetTrunk() if config.method != "vit" else None
         self.vit = ViT(config.image_size) if config.method != "resnet" else None
         fine = ResNetTrunk.widths[1] if self.resnet else 0
@@ -267,6 +268,22 @@ class FusionModel(nn.Module):
         self.fuse = nn.Sequential(nn.LayerNorm(pooled), nn.Dropout(config.dropout))
         self.grade_head = nn.Linear(pooled, config.num_grades)
         self.count_head = nn.Linear(pooled, config.count_bins)
+
+    def freeze_trunk(self) -> None:
+        """Keep both branches as they are, normalisation statistics included; gradients end at the heads."""
+        self.frozen_trunk = True
+        for branch in (self.resnet, self.vit):
+            if branch is not None:
+                branch.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> FusionModel:
+        """As usual, but a frozen trunk stays in evaluation mode."""
+        super().train(mode)
+        if self.frozen_trunk:
+            for branch in (self.resnet, self.vit):
+                if branch is not None:
+                    branch.eval()
+        return self
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         pooled, coarse, fine = [], [], None

@@ -16,7 +16,11 @@ from numpy.typing import NDArray
 from acne_edge.errors import UsageError
 from acne_edge.evaluation.labels import Label, read_labels
 from acne_edge.fit.outputs import LabelledOutputs
+from acne_edge.grading import SeverityScale
+from acne_edge.training.config import scale_of
 
+ACNE04 = "ACNE04 (Wu et al., ICCV 2019), open part"
+OWN = "own photographs"
 PARTS = ("train", "val", "test")  # lists of a run: trained on, held out for choices, looked at once
 # Settings in which a run on all photographs may differ from one on a fold.
 FOLD_SETTINGS = ("cross_validation", "val_folds", "frequency", "num_workers", "batch_size_test")
@@ -105,11 +109,16 @@ class Run:
                 raise UsageError(f"{path}: {name} of {len(array)} photographs, but the list has {number}")
         return outputs
 
+    @property
+    def scale(self) -> SeverityScale:
+        """The severity scale of the grades."""
+        return scale_of(read_json(self.settings_file, "a run's settings") if self.settings_file.is_file() else {})
+
     def outputs(self, part: str) -> LabelledOutputs:
         """The same outputs with their labels, and with lesion maps summed. Raises UsageError as `raw_outputs` does."""
         outputs = self.raw_outputs(part)
         try:
-            return LabelledOutputs.of(outputs, self.labels(part))
+            return LabelledOutputs.of(outputs, self.labels(part), self.scale)
         except KeyError as error:
             raise UsageError(f"{self.outputs_file(part)}: not the outputs of a finished run (no {error})") from error
 

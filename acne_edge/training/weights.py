@@ -17,7 +17,7 @@ from acne_edge.errors import UsageError
 from acne_edge.training import checkpoint
 from acne_edge.training.data import Sample
 from acne_edge.training.model import FusionModel
-from acne_edge.training.run import Run
+from acne_edge.training.run import ACNE04, Run
 
 RESNET_FILE = "resnet18_tv_stem_to_layer3.safetensors"  # torchvision's keys
 VIT_FILE = "deit_tiny_patch16_224.safetensors"  # timm's keys
@@ -72,6 +72,8 @@ def _load(branch: nn.Module, state: dict[str, Tensor], name: str, ignore: str = 
 def load_checkpoint(model: FusionModel, path: Path) -> None:
     """Load an earlier run's final weights; its input size may differ, and its ViT may have more blocks.
 
+    The grade head stays new if the scale has another number of grades.
+
     Raises UsageError if they do not fit.
     """
     tensors, info = checkpoint.load(path)
@@ -80,6 +82,9 @@ def load_checkpoint(model: FusionModel, path: Path) -> None:
     state = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
     known = model.state_dict()
     state = {k: v for k, v in state.items() if k in known or not k.startswith("vit.blocks.")}
+    for name in ("grade_head.weight", "grade_head.bias"):
+        if name in state and state[name].shape != known[name].shape:
+            state[name] = known[name]
     try:
         model.load_state_dict(resize_input(state, info["model"]["image_size"], model.config.image_size))
     except RuntimeError as error:
@@ -89,6 +94,12 @@ def load_checkpoint(model: FusionModel, path: Path) -> None:
 def identity(weights: Path) -> dict[str, str]:
     """Name and sha256 of an earlier run's weights file, to record in the run that continues it."""
     return {"weights": weights.name, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
+
+
+def learned_by(weights: Path) -> list[str]:
+    """What the network in an earlier run's weights file has learned; ACNE04 where its run does not say."""
+    run = Run(weights.parent)
+    return list(run.results().get("learned", [ACNE04])) if run.finished else [ACNE04]
 
 
 def refuse_leak(earlier: Path, lists: dict[str, list[Sample]]) -> None:

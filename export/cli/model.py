@@ -24,7 +24,7 @@ CHANGES = {  # by the gate's losses: column, factor, digits
 
 def model(
     run: Annotated[Path, typer.Argument(help="Directory of a training run.")],
-    data: Annotated[Path, typer.Option(help="ACNE04 in the layout of its distribution.")],
+    data: Annotated[Path, typer.Option(help="ACNE04 in the layout of its distribution, or a list of one's own photographs.")],
     crops: Annotated[
         Path,
         typer.Option("--crops", help="INT8 calibration crops, .npz, made by python -m calibration crops."),

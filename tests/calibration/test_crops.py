@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,3 +112,22 @@ def test_a_set_without_its_list_or_too_small_or_of_another_size_is_refused(store
     stored.with_suffix(".json").unlink()
     with pytest.raises(UsageError, match="not a calibration set"):
         load(stored, SIZE)
+
+
+def test_a_set_of_few_photographs_gives_several_crops_of_each(dataset: Path) -> None:
+    few = read_samples(dataset, "train.txt")[:30]
+    drawn = draw(few, 105, 32, each=4)
+    names = [crop.name for crop in drawn]
+    assert len(drawn) == 105
+    assert max(map(names.count, names)) == 4
+    whole = (0.0, 0.0, 1.0, 1.0)
+    for start in range(0, 104, 4):
+        assert len({crop.name for crop in drawn[start : start + 4]}) == 1
+        parts = [crop.box for crop in drawn[start + 1 : start + 4]]
+        assert whole not in parts
+        assert len(set(parts)) == 3
+    unmarked = draw([replace(sample, boxes=None) for sample in few], 100, 32, each=4)
+    assert all(0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1 for x0, y0, x1, y1 in (crop.box for crop in unmarked))
+    assert sum(crop.box == whole for crop in unmarked) == 25
+    with pytest.raises(UsageError, match="90 calibration crops of 30 photographs; at least 100 are needed"):
+        draw(few, 400, 32, each=3)

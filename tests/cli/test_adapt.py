@@ -53,6 +53,12 @@ def test_a_new_file_counts_better_and_says_where_it_is_from(run: Run, toy: Path,
     with AcneGrader.load(toy) as before, AcneGrader.load(new) as after:
         assert after.manifest.metrics["adapted"]["from"]["sha256"] == before.model.sha256
         assert re.fullmatch(r"36 photographs, clinic A, \d{4}-\d\d-\d\d", after.manifest.correction.fitted_on)  # type: ignore[union-attr]
+        assert after.manifest.reference is not None
+        assert after.manifest.reference.photographs == 36
+        counts = sorted(round(after.predict(path).count, 2) for path in photographs.iterdir())
+        assert after.manifest.reference.values["count"] == pytest.approx(counts, abs=0.011)
+        sharpness = sorted(after.predict(path).quality.to_dict()["sharpness"] for path in photographs.iterdir())
+        assert list(after.manifest.reference.values["sharpness"]) == sharpness
         photo = photographs / "0.png"
         assert after.predict(photo).count < 0.8 * before.predict(photo).count
 

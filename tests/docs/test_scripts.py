@@ -14,8 +14,10 @@ import pytest
 from PIL import Image
 
 from acne_edge import startup
+from acne_edge.grading import HAYASHI
 from tests import drawing
 from tests.docs.pages import ROOT
+from tests.training import acne04
 
 
 def test_every_trick_of_the_start_is_measured() -> None:
@@ -46,6 +48,32 @@ def test_colour_management_is_measured_in_every_space(tmp_path: Path, capsys: py
     assert list(rows) == list(script["SPACES"])
     assert rows["sRGB, saved again"][:2] == rows["sRGB, saved again"][2:]
     assert rows["ProPhoto"][0] > rows["ProPhoto"][2]  # a profile that is used keeps the count
+
+
+def test_drift_is_measured_on_halves_that_share_no_group() -> None:
+    script = runpy.run_path(str(ROOT / "scripts" / "drift"))
+    rng = np.random.default_rng(0)
+    groups = rng.integers(0, 30, 200)
+    before, later = script["in_groups"](groups)(200, rng)
+    assert sorted([*before, *later]) == list(range(200))
+    assert not set(groups[before]) & set(groups[later])
+    assert np.count_nonzero(np.diff(groups[later])) == len(set(groups[later])) - 1, "one group comes after the other"
+    same = [{"sharpness": value} for value in rng.normal(0.8, 0.1, 200)]
+    through = [{"sharpness": row["sharpness"] - 0.2} for row in same]
+    assert sum(script["alarms"](same, script["shuffled"], 8, 20)) <= 2
+    assert all(script["seen"](same, through, script["shuffled"], seed) for seed in range(5))
+
+
+def test_the_set_of_hospital_photographs_can_be_trained_on(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the extra train is not installed")
+    data = acne04.build(tmp_path / "acne04")
+    runpy.run_path(str(ROOT / "scripts" / "adaptation"))["hospital"](str(data), str(tmp_path / "hospital"))
+    from acne_edge.training.data import image_sources, read_own
+
+    samples, _ = read_own(tmp_path / "hospital" / "hospital.json", HAYASHI)
+    sources = image_sources(data)
+    assert {Path(s.name).name for s in samples} == {name for name, source in sources.items() if source == "hospital"}
+    assert all(s.boxes is not None and len(s.boxes) == s.count for s in samples)
 
 
 @pytest.mark.slow

@@ -32,6 +32,7 @@ from calibration.crops import draw, save
 from export import gate, search
 from export.__main__ import app, main
 from export.graph import attach, read, to_onnx, trace
+from export.model import exposures
 from export.parity import outputs, torch_runner
 from tests import command
 from tests.calibration.conftest import make_dataset
@@ -140,6 +141,9 @@ def test_a_run_becomes_three_files(exported: Export, dataset: Path) -> None:
         assert OnnxRuntimeBackend((exported.folder / name).read_bytes()).run(draw_images(2, seed=0)).unfamiliarity is not None
         images = dataset / "Classification" / "JPEGImages"
         assert learned(manifest.training, images.iterdir()) == {"train": 120, "val": 20}
+        assert manifest.reference is not None
+        assert (manifest.reference.photographs, manifest.reference.fitted_on) == (20, manifest.uncertainty.fitted_on)
+        assert len(manifest.reference.values["count"]) == len(manifest.reference.values["skin"]) == 20
     kept = read(exported.folder / NAMES[1])[1].quantisation
     assert (kept["reduce_range"], kept["crops"]["n"], kept["excluded"]) == (True, 100, [])
     assert set(kept["gate"]["losses"]) == set(gate.BUDGET)
@@ -448,3 +452,10 @@ def test_a_model_that_is_too_large_to_ship_is_refused(package: Path, tmp_path: P
     assert code == 4
     assert "a shipped model may have at most" in err
     assert "toy" not in (package / "index.json").read_text()
+
+
+def test_few_photographs_are_shown_in_more_exposures_so_that_one_flip_does_not_decide() -> None:
+    assert exposures(300, 1) == (1.0,)
+    assert exposures(300, 2) == (1.0, 0.9)
+    assert 2 * 22 * len(exposures(22, 1)) >= 200
+    assert len(exposures(3, 1)) == 5

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acne_edge.errors import UsageError
-from acne_edge.training.config import TrainConfig, read_yaml
+from acne_edge.grading import HAYASHI
+from acne_edge.training.config import TrainConfig, read_yaml, scale_of
 
 
 def test_the_command_line_wins_over_the_file_which_wins_over_the_defaults(tmp_path: Path) -> None:
@@ -145,3 +146,30 @@ def test_any_bytes_are_settings_or_one_line(tmp_path_factory: pytest.TempPathFac
     except UsageError as refused:
         said = str(refused)
     assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"bands": [0]}, "bands is"),
+        ({"bands": [1, 5]}, "increase from 0"),
+        ({"bands": [0, 5, 5]}, "increase from 0"),
+        ({"bands": [0, 66]}, "less than 66"),
+        ({"bands": [0, 5], "grade_names": "one, two, three"}, "grade-names is .*; expected one name for each"),
+        ({"grade_names": "one"}, "grade-names is"),
+        ({"num_classes": 3}, "num-classes is 3"),
+    ],
+)
+def test_bands_that_are_no_scale_are_refused(values: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        TrainConfig.from_dict(values)
+
+
+def test_a_yaml_file_may_hold_a_scale_of_ones_own(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text("bands: [0, 5, 20]\ngrade-names: few, some, many\nnum-classes: 3\n")
+    config = TrainConfig.resolve(file)
+    assert (config.scale.name, config.scale.labels, config.scale.lower) == ("own", ("few", "some", "many"), (0, 5, 20))
+    assert scale_of(config.to_dict()) == config.scale
+    assert TrainConfig(bands=(0, 5)).scale.labels == ("grade 0", "grade 1")
+    assert scale_of({"epochs": 3}) is HAYASHI

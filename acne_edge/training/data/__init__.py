@@ -2,6 +2,7 @@
 
 from acne_edge.training.data.acne04 import Sample, content_hash, image_sources, read_samples, write_list
 from acne_edge.training.data.boxes import read_boxes_csv
+from acne_edge.training.data.own import is_own, read_own, strata
 from acne_edge.training.data.photographs import load_images, noise_filter, read_photograph
 from acne_edge.training.data.splits import (
     group_ids,
@@ -20,14 +21,17 @@ __all__ = [
     "grouped_folds",
     "grouped_split",
     "image_sources",
+    "is_own",
     "load_images",
     "noise_filter",
     "read_boxes_csv",
     "read_groups",
+    "read_own",
     "read_pairs",
     "read_photograph",
     "read_samples",
     "split",
+    "strata",
     "write_groups",
     "write_list",
 ]

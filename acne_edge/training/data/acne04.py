@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,6 +19,8 @@ from acne_edge.evaluation.labels import read_labels
 from acne_edge.evaluation.origins import read_origins
 from acne_edge.grading import HAYASHI
 from acne_edge.training.data.boxes import read_boxes
+
+OWN_LISTS = (".csv", ".tsv", ".txt", ".json")  # suffixes of lists of one's own photographs
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,12 @@ class Sample:
 def read_samples(root: Path, list_file: str | Path) -> list[Sample]:
     """The photographs of a list file with their labels, and their boxes if there are any.
 
-    A relative `list_file` that does not exist is searched for in `root/Classification`.
+    A relative `list_file` that does not exist is searched for in `root/Classification`. `root` may also be a list of one's own
+    photographs, which lie below its folder (`own.read_own`).
     Raises UsageError if the folder is not laid out like ACNE04, a photograph is missing, or a grade is none of Hayashi's four.
     """
+    if root.is_file() and root.suffix.lower() in OWN_LISTS:
+        return _own_samples(root, Path(list_file))
     if not root.is_dir():
         raise UsageError(f"{root}: {'not a folder' if root.exists() else 'no such folder'}; expected ACNE04")
     images = root / "Classification" / "JPEGImages"
@@ -51,15 +58,32 @@ def read_samples(root: Path, list_file: str | Path) -> list[Sample]:
     for s in samples:
         if s.grade >= len(HAYASHI.labels):
             raise UsageError(f"{labels}: {s.name} has grade {s.grade}; Hayashi's are 0..{len(HAYASHI.labels) - 1}")
+    return _all_there(images, samples)
+
+
+def _own_samples(data: Path, labels: Path) -> list[Sample]:
+    from acne_edge.training.data.own import places_of
+
+    places, folder = places_of(data), data.parent
+    rows = read_labels(labels)
+    return _all_there(folder, [Sample(r.name, folder / r.name, r.grade, r.count, places.get(r.name)) for r in rows])
+
+
+def _all_there(folder: Path, samples: list[Sample]) -> list[Sample]:
     missing = [s.name for s in samples if not s.path.is_file()]
     if missing:
-        raise UsageError(f"{images}: {len(missing)} listed photographs are missing, the first is {missing[0]}")
+        raise UsageError(f"{folder}: {len(missing)} listed photographs are missing, the first is {missing[0]}")
     return samples
 
 
 def write_list(path: Path, samples: Sequence[Sample]) -> None:
-    """Write samples as a list file that `read_labels` reads."""
-    files.write(path, "".join(f"{s.name} {s.grade} {s.count}\n" for s in samples).encode())
+    """Write samples as a list file that `read_labels` reads: a table, if a name has blanks."""
+    if not any(set(s.name) & set(' \t,"') for s in samples):
+        files.write(path, "".join(f"{s.name} {s.grade} {s.count}\n" for s in samples).encode())
+        return
+    table = io.StringIO(newline="")
+    csv.writer(table, lineterminator="\n").writerows([("file", "count", "grade"), *((s.name, s.count, s.grade) for s in samples)])
+    files.write(path, table.getvalue().encode())
 
 
 def image_sources(data: Path) -> dict[str, str]:

@@ -14,6 +14,7 @@ from acne_edge.errors import UsageError
 from acne_edge.grading import HAYASHI
 from acne_edge.training.config import TrainConfig
 from acne_edge.training.data.acne04 import Sample, read_samples
+from acne_edge.training.data.own import is_own, read_own, strata
 
 GROUPS = Path(__file__).parents[1] / "acne04_subject_groups.csv"  # of ACNE04's open part, by `acne-edge subject-groups`
 
@@ -22,8 +23,11 @@ def split(data: Path, config: TrainConfig) -> dict[str, list[Sample]]:
     """The run's lists: `train`, `val` (groups kept whole; empty if nothing is held out) and, for folds 1..4, `test`.
 
     With the protocol `official`, the test list is ACNE04's own, and groups are the known duplicates. With `grouped`, the folds
-    too consist of groups, those of `subject_groups`, so that no person is in both training and test.
+    too consist of groups, those of `subject_groups`, so that no person is in both training and test. Of one's own photographs
+    (`own.read_own`) the groups are those of the list.
     """
+    if is_own(data):
+        return _own_split(data, config)
     fold = config.cross_validation
     if config.protocol == "official":
         samples = read_samples(data, f"NNEW_trainval_{fold}.txt")
@@ -41,6 +45,20 @@ def split(data: Path, config: TrainConfig) -> dict[str, list[Sample]]:
     return {"train": train, "val": val, "test": test}
 
 
+def _own_split(data: Path, config: TrainConfig) -> dict[str, list[Sample]]:
+    if config.cross_validation:
+        raise UsageError(f"{data}: folds are ACNE04's; of one's own photographs --val-folds holds some out")
+    samples, groups = read_own(data, config.scale)
+    if not config.val_folds:
+        return {"train": samples, "val": [], "test": []}
+    if len(set(groups.tolist())) < config.val_folds:
+        raise UsageError(f"{data}: {len(set(groups.tolist()))} persons or photographs do not make {config.val_folds} parts")
+    grades, counts = (np.array([getattr(s, name) for s in samples]) for name in ("grade", "count"))
+    alike = strata(grades, counts, config.val_folds)
+    train, val = _folds(alike, groups, config.val_folds, config.seed)[0]
+    return {"train": [samples[i] for i in train], "val": [samples[i] for i in val], "test": []}
+
+
 def grouped_split(
     samples: Sequence[Sample], groups: NDArray[np.int64], folds: int, seed: int
 ) -> tuple[list[Sample], list[Sample]]:
@@ -56,8 +74,6 @@ def grouped_folds(
 
     Raises UsageError if a grade has fewer photographs than there are folds.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
-
     grades = [s.grade for s in samples]
     rarest, number = Counter(grades).most_common()[-1]
     if number < folds:
@@ -65,8 +81,16 @@ def grouped_folds(
             f"{len(samples)} photographs, {number} of grade {rarest} ({HAYASHI.labels[rarest]}), do not make {folds} parts with "
             "every grade in each; use fewer parts (--val-folds; 0 holds nothing out) or more photographs"
         )
+    return _folds(np.array(grades), groups, folds, seed)
+
+
+def _folds(
+    alike: NDArray[np.int64], groups: NDArray[np.int64], folds: int, seed: int
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    from sklearn.model_selection import StratifiedGroupKFold
+
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    return list(splitter.split(np.zeros(len(samples)), grades, groups))
+    return list(splitter.split(np.zeros(len(alike)), alike, groups))
 
 
 def read_pairs(path: Path) -> list[tuple[str, str]]:
