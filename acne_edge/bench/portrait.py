@@ -1,4 +1,7 @@
-"""A face for the documentation, drawn from curves: nobody's. Lesions are where they are in people, and the model finds them."""
+"""A face for measurements and the documentation, drawn from curves: nobody's.
+
+Lesions are where people have them, and the model finds them.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +57,7 @@ LIPS = (
 )
 ZONES = ((0.53, 0.74, 0.49, 0.67), (0.36, 0.68, 0.24, 0.33), (0.40, 0.54, 0.755, 0.795))  # cheek, forehead, chin
 APART = 0.045
+MOST = 30  # lesions that find a place
 
 
 class Brush:
@@ -103,7 +107,12 @@ class Brush:
 
 
 def portrait(lesions: int = 12, seed: int = 0, width: int = 512, height: int = 576) -> np.ndarray:
-    """A head that looks a little aside, with red lesions on cheek, forehead and chin: uint8 [height, width, 3]. Not a person."""
+    """A head that looks a little aside, with red lesions on cheek, forehead and chin: uint8 [height, width, 3]. Not a person.
+
+    Raises ValueError for more than `MOST` lesions, for which there is no room.
+    """
+    if not 0 <= lesions <= MOST:
+        raise ValueError(f"{lesions} lesions: there is room for 0 to {MOST}")
     rng, brush = np.random.default_rng(seed), Brush(width, height, (86, 98, 108))
     brush.spot(0.6, 0.4, 0.5, 0.55, (112, 124, 134), 0.12)
     brush.polygon(((0.05, 1.1), (0.16, 0.96), (0.40, 0.90), (0.72, 0.90), (0.93, 0.97), (1.02, 1.1)), (70, 86, 104))
