@@ -41,7 +41,7 @@ class Row:
 
 def rows(images: str, reference: Outputs, candidate: Outputs, tolerances: Mapping[str, float]) -> Iterator[Row]:
     """Compare each output."""
-    for name, expected, found in zip(OUTPUT_NAMES, reference, candidate, strict=False):
+    for name, expected, found in zip(OUTPUT_NAMES, reference[:3], candidate[:3], strict=True):
         apart = float(np.abs(expected - found).max()) if np.isfinite(found).all() else float("nan")
         yield Row(images, name, apart, tolerances[name])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -55,13 +56,18 @@ def adapt(
         found = camera.adapt(data, manifest, f"{n} photographs, {note}, {day}")
     print(to_json(found.to_dict(), indent=2))
     if not found.is_better:
-        raise UsageError(
-            f"not written: on photographs left out the error becomes smaller by {found.gain['value']:.2f} lesions "
-            f"[{found.gain['low']:.2f}, {found.gain['high']:.2f}], which may be chance; keep the model, or count more photographs"
-        )
+        raise UsageError(f"not written: {_why_not(found.gain)}; keep the model, or count more photographs")
     origin = {"from": {"name": manifest.name, "version": manifest.version, "sha256": source.sha256}}
     of = {"photographs": n, "date": day, "note": note, "list_sha256": about["sha256"]}
     new = camera.adapted_manifest(manifest, found, {**origin, **of})
     write(file, with_manifest(source.data, new.to_json()))
     if errors:
         raise typer.Exit(3)
+
+
+def _why_not(gain: Mapping[str, float]) -> str:
+    """Why a gain is none: the error's fall on photographs left out, with its interval, in lesions."""
+    change = "smaller" if gain["value"] > 0 else "larger"
+    ends = sorted(end if gain["value"] > 0 else -end for end in (gain["low"], gain["high"]))
+    chance = ", which may be chance" if ends[0] <= 0 else ""
+    return f"on photographs left out the error becomes {change} by {abs(gain['value']):.2f} lesions [{ends[0]:.2f}, {ends[1]:.2f}]{chance}"
