@@ -98,8 +98,17 @@ def docstrings() -> str:
 
     head = "# Python: docstrings\n\nEvery public name, as its docstring says. The [overview](python.md) is shorter.\n"
     # Names load on first use, so the place of each is told by the object itself.
-    places = {name: getattr(getattr(acne_edge, name), "__module__", None) for name in acne_edge.__all__}
-    return head + "".join(f"\n::: {place}.{name}\n" for name, place in places.items() if place)
+    places = {name: getattr(getattr(acne_edge, name), "__module__", "") for name in acne_edge.__all__}
+    order = sorted((name for name in places if places[name]), key=lambda name: (*_rank(places[name]), name))
+    return head + "".join(f"\n::: {places[name]}.{name}\n" for name in order)
+
+
+def _rank(module: str) -> tuple[int, str]:
+    """The grader first, then its results, errors last."""
+    first, last = ("acne_edge.grader", "acne_edge.prediction"), ("acne_edge.grading", "acne_edge.errors")
+    if module in first:
+        return first.index(module) - len(first), ""
+    return (1 + last.index(module), "") if module in last else (0, module)
 
 
 def notebook(file: Path) -> str:

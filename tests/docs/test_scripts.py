@@ -92,3 +92,38 @@ def test_every_view_is_one_of_three_and_both_parts_have_close_ups() -> None:
     assert len({name for name, _, _ in rows}) == len(rows) == 160
     assert {view for _, view, _ in rows} == {"half", "close_up", "frontal"}
     assert {(view, part) for _, view, part in rows} >= {("close_up", "choose"), ("close_up", "judge")}
+
+
+def test_the_plots_are_those_of_the_tables(tmp_path: Path) -> None:
+    """Each text that they show, which holds every figure; the rest depends on the version of matplotlib."""
+    pytest.importorskip("matplotlib", reason="needs the extra report")
+    script = runpy.run_path(str(ROOT / "scripts" / "plots"))
+    script["main"](str(tmp_path))
+    for name in script["PLOTS"]:
+        drawn, kept = (
+            re.findall(r"<text[^>]*>([^<]*)</text>", (folder / f"{name}.svg").read_text())
+            for folder in (tmp_path, script["IMAGES"])
+        )
+        assert drawn == kept, f"{name}: run scripts/plots"
+        assert len(drawn) > 8
+
+
+def test_photographs_to_practise_with_are_as_their_tables_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    script = runpy.run_path(str(ROOT / "scripts" / "practice"))
+    small = {"width": 64, "height": 72}
+    drawn: dict[str, int] = {}
+
+    def face(lesions: int, seed: int, width: int, height: int) -> np.ndarray:
+        drawn[f"{seed}"] = lesions
+        return np.zeros((small["height"], small["width"], 3), np.uint8)
+
+    script["save"].__globals__["portrait"] = face
+    script["main"]("study", "visits", "clinic")
+    for table, folder in (("study", "study"), ("visits", "."), ("clinic", "clinic"), ("check", "clinic")):
+        rows = [line.split(",") for line in (tmp_path / "practice" / f"{table}.csv").read_text().splitlines()]
+        files = [row[rows[0].index("file")] for row in rows[1:]]
+        assert all((tmp_path / "practice" / folder / file).is_file() for file in files if file)
+    assert len(drawn) == len(script["STUDY"]) + 2 + len(script["CLINIC"])
+    with pytest.raises(SystemExit):
+        script["main"]("nothing")
