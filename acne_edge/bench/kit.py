@@ -106,7 +106,7 @@ def graphics() -> dict[str, str]:
 
 
 def attempt(work: Callable[..., Part], *arguments: Any) -> Part:
-    """The report of a part, with `ok`; an error is reported, because what fails on a device is worth knowing."""
+    """The report of a part, with `ok`; a failure is a finding of a device too, so it is reported."""
     try:
         part = work(*arguments)
     except AcneEdgeError as error:

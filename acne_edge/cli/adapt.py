@@ -56,7 +56,7 @@ def adapt(
         found = camera.adapt(data, manifest, f"{n} photographs, {note}, {day}")
     print(to_json(found.to_dict(), indent=2))
     if not found.is_better:
-        raise UsageError(f"not written: {_why_not(found.gain)}; keep the model, or count more photographs")
+        raise UsageError(f"not written: {why_not(found.gain)}; keep the model, or count more photographs")
     origin = {"from": {"name": manifest.name, "version": manifest.version, "sha256": source.sha256}}
     of = {"photographs": n, "date": day, "note": note, "list_sha256": about["sha256"]}
     new = camera.adapted_manifest(manifest, found, {**origin, **of})
@@ -65,9 +65,10 @@ def adapt(
         raise typer.Exit(3)
 
 
-def _why_not(gain: Mapping[str, float]) -> str:
+def why_not(gain: Mapping[str, float]) -> str:
     """Why a gain is none: the error's fall on photographs left out, with its interval, in lesions."""
     change = "smaller" if gain["value"] > 0 else "larger"
-    ends = sorted(end if gain["value"] > 0 else -end for end in (gain["low"], gain["high"]))
+    ends = sorted(0.0 + round(end if gain["value"] > 0 else -end, 2) for end in (gain["low"], gain["high"]))  # no -0.00
     chance = ", which may be chance" if ends[0] <= 0 else ""
-    return f"on photographs left out the error becomes {change} by {abs(gain['value']):.2f} lesions [{ends[0]:.2f}, {ends[1]:.2f}]{chance}"
+    ends_text = f"[{ends[0]:.2f}, {ends[1]:.2f}]"
+    return f"on photographs left out the error becomes {change} by {abs(gain['value']):.2f} lesions {ends_text}{chance}"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from acne_edge import AcneGrader
+from acne_edge.cli.adapt import why_not
 from tests.cli.conftest import Run
 from tests.drawing import encode
 from tests.toy_model import toy_model
@@ -62,7 +63,7 @@ def test_no_file_is_written_where_nothing_is_gained(run: Run, toy: Path, photogr
     code, out, err = run("adapt", table, "--images", photographs, "-m", toy, "-o", new)
     assert code == 2
     assert not json.loads(out)["better"]
-    assert re.search(r"not written: on photographs left out the error becomes smaller by .* may be chance", err)
+    assert re.search(r"not written: on photographs left out the error becomes (smaller|larger) by .* may be chance", err)
     assert not new.exists()
 
 
@@ -74,3 +75,15 @@ def test_too_few_photographs_and_the_model_itself_are_refused(run: Run, toy: Pat
     assert (code, "26 of 36 photographs can be used; at least 30 are needed" in err) == (2, True)
     code, _, err = run("adapt", table, "--images", photographs, "-m", toy, "-o", toy)
     assert (code, "is the model itself" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("gain", "said"),
+    [
+        ({"value": 0.2, "low": -0.1, "high": 0.5}, "smaller by 0.20 lesions [-0.10, 0.50], which may be chance"),
+        ({"value": -0.2, "low": -0.5, "high": 0.1}, "larger by 0.20 lesions [-0.10, 0.50], which may be chance"),
+        ({"value": -0.4, "low": -0.7, "high": -0.1}, "larger by 0.40 lesions [0.10, 0.70]"),
+    ],
+)
+def test_why_nothing_is_written_is_said_with_its_sign(gain: dict[str, float], said: str) -> None:
+    assert why_not(gain) == f"on photographs left out the error becomes {said}"
