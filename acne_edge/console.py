@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from acne_edge.errors import AcneEdgeError
 
 if TYPE_CHECKING:
+    from threading import Event
     from types import FrameType
 
     import typer
@@ -72,6 +73,27 @@ class OutputError(Exception):
     def __init__(self, name: str, error: OSError) -> None:
         super().__init__(f"{name}: {error.strerror or error}")
         self.reader_is_gone = isinstance(error, BrokenPipeError)
+
+
+def stop_on_signals() -> Event:
+    """An event that SIGINT and SIGTERM set from now on, for a loop that ends between two photographs.
+
+    The handler wakes a thread that sets it. If it set the event itself, it would wait for ever whenever the signal finds the main
+    thread inside of the event's `wait`, whose lock it needs; a `SimpleQueue` can be written to by a handler at any moment.
+    """
+    from queue import SimpleQueue
+    from threading import Event, Thread
+
+    stop, arrived = Event(), SimpleQueue[int]()
+
+    def pass_on() -> None:
+        arrived.get()
+        stop.set()
+
+    Thread(target=pass_on, name="acne-edge-stop", daemon=True).start()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: arrived.put(number))
+    return stop
 
 
 def _outcome(call: Callable[..., object], arguments: list[str], debug: bool) -> tuple[int, str]:

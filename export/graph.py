@@ -120,14 +120,16 @@ def strip(proto: onnx.ModelProto) -> None:
 
 
 def attach(proto: onnx.ModelProto, manifest: Manifest) -> bytes:
-    """Add the manifest to the graph's metadata, check it against the contract, and return the model file.
+    """The file of a graph with the manifest in its metadata, checked against the contract. The graph itself stays as it is.
 
     Raises ModelError for external data, custom operators, an opset below 17 or a graph that onnx.checker refuses.
     """
-    del proto.metadata_props[:]
-    onnx.helper.set_model_props(proto, {KEY: manifest.to_json()})
-    check(proto)
-    return proto.SerializeToString(deterministic=True)
+    file = onnx.ModelProto()
+    file.CopyFrom(proto)
+    del file.metadata_props[:]
+    onnx.helper.set_model_props(file, {KEY: manifest.to_json()})
+    check(file)
+    return file.SerializeToString(deterministic=True)
 
 
 def read(path: Path) -> tuple[onnx.ModelProto, Manifest]:

@@ -116,6 +116,18 @@ def test_an_import_that_does_not_end_is_not_waited_for_long(tmp_path: Path, monk
         import_and_wait("hanging_module")
 
 
+def test_a_signal_that_comes_inside_of_the_events_own_wait_is_not_waited_for_for_ever() -> None:
+    body = """
+import signal
+from acne_edge import console
+stop = console.stop_on_signals()
+with stop._cond:  # as Event.wait holds it for moments
+    signal.raise_signal(signal.SIGTERM)
+assert stop.wait(10)
+"""
+    subprocess.run([sys.executable, "-c", body], check=True, timeout=60)
+
+
 def test_a_signal_that_is_ignored_stays_so() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,15 +45,11 @@ def watch(
     record: RecordOption = None,
 ) -> None:
     """Predict new photographs in a directory, or a camera's frames, as JSONL, until SIGINT or SIGTERM."""
-    from threading import Event
-
     if (directory is None) == (camera is None):
         raise UsageError("watch needs a directory or --camera SOURCE")
     if camera is not None and record is not None:
         raise UsageError("--record needs a directory: a camera's frame leaves no file that could be checked later")
-    stop = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = console.stop_on_signals()
     console.log_to_stderr()
     if camera is not None:
         from acne_edge.sources.camera import Camera

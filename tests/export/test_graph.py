@@ -40,7 +40,7 @@ def copy(graph: onnx.ModelProto) -> onnx.ModelProto:
 def test_the_graph_computes_what_torch_computes(network: FusionModel, graph: onnx.ModelProto) -> None:
     images = draw_images(5, seed=3)
     expected = outputs(torch_runner(network), images)
-    found = outputs(onnx_runner(attach(copy(graph), make_manifest())), images)
+    found = outputs(onnx_runner(attach(graph, make_manifest())), images)
     assert expected.grade_probs.std(0).max() > 0.01  # the outputs do depend on the images
     assert max(difference(expected, found).values()) < 1e-4
 
@@ -56,7 +56,7 @@ def test_an_output_calibration_is_part_of_the_graph_and_never_quantised(
     with_calibration = to_onnx(network, calibration)
     assert capfd.readouterr() == ("", ""), "the exporter is silent"
     assert logging.getLogger("torch.onnx").level == level, "and its logger is as it was"
-    found = outputs(onnx_runner(attach(copy(with_calibration), make_manifest())), images)
+    found = outputs(onnx_runner(attach(with_calibration, make_manifest())), images)
     for name in ("grade_probs", "count_probs"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-4)
         assert np.abs(getattr(expected, name) - getattr(plain, name)).max() > 0.02
@@ -151,7 +151,7 @@ def test_reading_a_model_with_weights_elsewhere_or_a_manifest_that_is_no_text(tm
 
 def test_a_model_file_comes_back_with_its_manifest(graph: onnx.ModelProto, tmp_path: Path) -> None:
     manifest = make_manifest()
-    write(tmp_path / "model.onnx", attach(copy(graph), manifest))
+    write(tmp_path / "model.onnx", attach(graph, manifest))
     assert read(tmp_path / "model.onnx")[1] == manifest
 
 
@@ -188,4 +188,4 @@ def test_a_full_disk_leaves_the_old_file(call: str, tmp_path: Path, monkeypatch:
 def test_attach_is_deterministic(graph: onnx.ModelProto) -> None:
     described = copy(graph)
     helper.set_model_props(described, {"left": "over"})
-    assert attach(described, make_manifest()) == attach(copy(graph), make_manifest())
+    assert attach(described, make_manifest()) == attach(graph, make_manifest())
