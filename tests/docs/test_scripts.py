@@ -127,3 +127,32 @@ def test_photographs_to_practise_with_are_as_their_tables_say(tmp_path: Path, mo
     assert len(drawn) == len(script["STUDY"]) + 2 + len(script["CLINIC"])
     with pytest.raises(SystemExit):
         script["main"]("nothing")
+
+
+class Clone:
+    """A machine of `scripts/walk` in a folder with one page."""
+
+    def __init__(self, folder: Path, page: str) -> None:
+        self.home = self.clone = folder
+        (folder / "page.md").write_text(page)
+
+    def run(self, command: str) -> str:
+        """What a command prints."""
+        return subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True).stdout
+
+
+WALKED = """<!-- not run: the walk does -->
+```console
+$ export WORD=seven
+$ echo "$WORD /usr/local 12"
+seven {home}/local 1
+```
+"""
+
+
+def test_a_walk_follows_a_page_and_finds_what_it_shows_otherwise(tmp_path: Path) -> None:
+    follow = runpy.run_path(str(ROOT / "scripts" / "walk"))["follow"]
+    page = WALKED.format(home=tmp_path)
+    follow(Clone(tmp_path, page), "page.md")
+    with pytest.raises(SystemExit, match=r"page.md:3: the page shows otherwise"):
+        follow(Clone(tmp_path, page.replace("\nseven", "\neight")), "page.md")
