@@ -39,7 +39,8 @@ def run(file: Path, *arguments: object) -> tuple[Done, dict[str, Any]]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two drawn photographs, two perturbations, no benchmark."""
+    """Two small drawn photographs, two perturbations, no benchmark."""
+    monkeypatch.setattr(kit, "portrait", partial(kit.portrait, width=192, height=216))
     monkeypatch.setattr(kit, "LESIONS", (2, 7))
     monkeypatch.setattr(kit.perturb, "judge", partial(judge, perturbations=PERTURBATIONS[:2]))
     monkeypatch.setattr(kit.benchmark, "run", lambda settings: dict(SPEED))
