@@ -65,10 +65,10 @@ def adapt(
         raise typer.Exit(3)
 
 
-def why_not(gain: Mapping[str, float]) -> str:
+def why_not(gain: Mapping[str, float | None]) -> str:
     """Why a gain is none: the error's fall on photographs left out, with its interval, in lesions."""
-    change = "smaller" if gain["value"] > 0 else "larger"
-    ends = sorted(0.0 + round(end if gain["value"] > 0 else -end, 2) for end in (gain["low"], gain["high"]))  # no -0.00
-    chance = ", which may be chance" if ends[0] <= 0 else ""
-    ends_text = f"[{ends[0]:.2f}, {ends[1]:.2f}]"
-    return f"on photographs left out the error becomes {change} by {abs(gain['value']):.2f} lesions {ends_text}{chance}"
+    value, low, high = (gain[name] or 0.0 for name in ("value", "low", "high"))
+    change, ends = ("smaller", (low, high)) if value > 0 else ("larger", (-high, -low))
+    low, high = (0.0 + round(end, 2) for end in ends)  # no -0.00
+    chance = ", which may be chance" if low <= 0 else ""
+    return f"on photographs left out the error becomes {change} by {abs(value):.2f} lesions [{low:.2f}, {high:.2f}]{chance}"
