@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from typing import TYPE_CHECKING
 
-from acne_edge.errors import AcneEdgeError, BackendError
+from acne_edge.errors import AcneEdgeError, BackendError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+STDIN = "-"  # in the place of a path
 
 
 def read(path: str | os.PathLike[str], limit: int) -> bytes:
@@ -31,6 +34,23 @@ def read(path: str | os.PathLike[str], limit: int) -> bytes:
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"larger than {limit / 1e6:.0f} MB", os.fspath(path))
     return data
+
+
+def read_text(path: Path, limit: int) -> str:
+    """A text in UTF-8, with or without a byte order mark; from stdin if the path is `-`.
+
+    Raises UsageError if it cannot be read as such, or has over `limit` bytes.
+    """
+    try:
+        if str(path) == STDIN:
+            data = sys.stdin.buffer.read(limit + 1) if sys.stdin else b""
+            if len(data) > limit:
+                raise OSError(errno.EFBIG, f"larger than {limit / 1e6:.0f} MB")
+        else:
+            data = read(path, limit)
+        return data.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read as UTF-8 text ({getattr(error, 'strerror', None) or error})") from error
 
 
 def write(path: Path, data: bytes) -> None:

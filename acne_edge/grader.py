@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from acne_edge.sources.camera import Camera, StreamResult
 
 ON_POOR_QUALITY = ("warn", "abstain", "fail")
+ON_UNFAMILIAR = ("abstain", "warn")
+UNFAMILIAR_VARIABLE = "ACNE_EDGE_ON_UNFAMILIAR"  # what to do where nobody says it
 STAGES = ("decode", "framing", "quality", "preprocess", "inference", "interpretation")
 
 
@@ -52,9 +54,16 @@ class AcneGrader:
     threads do not survive a fork. A fork waits for models that are still loading.
     """
 
-    def __init__(self, loader: ModelLoader, scale: str | None = None, on_poor_quality: str = "warn") -> None:
+    def __init__(
+        self,
+        loader: ModelLoader,
+        scale: str | None = None,
+        on_poor_quality: str = "warn",
+        on_unfamiliar: str | None = None,
+    ) -> None:
         if on_poor_quality not in ON_POOR_QUALITY:
             raise UsageError(f"on_poor_quality is {on_poor_quality!r}; choose one of: {', '.join(ON_POOR_QUALITY)}")
+        self._on_unfamiliar = _unfamiliar_policy(on_unfamiliar)
         self._wanted_scale = find_scale(scale) if scale else None
         self._on_poor_quality = on_poor_quality
         self._loader = loader
@@ -73,6 +82,7 @@ class AcneGrader:
         threads: int = 0,
         scale: str | None = None,
         on_poor_quality: str = "warn",
+        on_unfamiliar: str | None = None,
         strict: bool = False,
         background: bool = False,
     ) -> AcneGrader:
@@ -85,6 +95,9 @@ class AcneGrader:
             scale: severity scale; None is the one the model was trained on.
             on_poor_quality: how to treat a poor photograph: `warn` gives reason codes in `Prediction.quality`, `abstain` also
                 sets `Prediction.abstained`, `fail` raises PoorQualityError before the network runs.
+            on_unfamiliar: how to treat what looks like nothing that was learned, a drawing for example: `abstain` sets
+                `Prediction.abstained`, `warn` does not, and `Prediction.unfamiliarity` tells it alone. None is what the
+                environment variable ACNE_EDGE_ON_UNFAMILIAR says, or else `abstain`.
             strict: raise BackendError if the model would run on another device than the backend's own, or if `auto` would
                 leave a GPU unused.
             background: return at once and load in a thread; the first use waits, and raises any error from loading.
@@ -95,7 +108,7 @@ class AcneGrader:
             BackendError: the runtime cannot run the model, or `strict` refuses it.
             MissingExtraError: the backend is not installed.
         """
-        grader = cls(ModelLoader(model, backend, threads, strict), scale, on_poor_quality)
+        grader = cls(ModelLoader(model, backend, threads, strict), scale, on_poor_quality, on_unfamiliar)
         if not background:
             grader._loader.backend()
         return grader
@@ -118,9 +131,14 @@ class AcneGrader:
 
     @property
     def settings(self) -> dict[str, str | int | bool | None]:
-        """What `load` was asked for: `backend`, `threads`, `strict`, `scale` (None: the model's own), `on_poor_quality`."""
+        """What `load` was asked for: `backend`, `threads`, `strict`, `scale` (None: the model's own), and the two policies."""
         scale = self._wanted_scale.name if self._wanted_scale else None
-        return {**self._loader.settings, "scale": scale, "on_poor_quality": self._on_poor_quality}
+        return {
+            **self._loader.settings,
+            "scale": scale,
+            "on_poor_quality": self._on_poor_quality,
+            "on_unfamiliar": self._on_unfamiliar,
+        }
 
     @property
     def backend_reason(self) -> str:
@@ -177,6 +195,7 @@ class AcneGrader:
             correction=manifest.correction,
             unfamiliarity=None if outputs.unfamiliarity is None else float(outputs.unfamiliarity[0]),
             familiarity=manifest.familiarity,
+            on_unfamiliar=self._on_unfamiliar,
         )
         image = ImageSize(photograph.width, photograph.height, photograph.crop)
         lesions = locate(lesion_map, manifest.positions.threshold)
@@ -400,3 +419,12 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
+
+
+def _unfamiliar_policy(wanted: str | None) -> str:
+    """The policy that was asked for, or that of the environment. Raises UsageError for an unknown one."""
+    policy = os.environ.get(UNFAMILIAR_VARIABLE, ON_UNFAMILIAR[0]) if wanted is None else wanted
+    if policy not in ON_UNFAMILIAR:
+        name = UNFAMILIAR_VARIABLE if wanted is None else "on_unfamiliar"
+        raise UsageError(f"{name} is {policy!r}; choose one of: {', '.join(ON_UNFAMILIAR)}")
+    return policy

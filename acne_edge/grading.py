@@ -159,11 +159,12 @@ def interpret(
     correction: CountCorrection | None = None,
     unfamiliarity: float | None = None,
     familiarity: Familiarity | None = None,
+    on_unfamiliar: str = "abstain",
 ) -> Interpretation:
     """Interpret one photograph's outputs: grade_probs [G], count_probs [K] over 0..K-1 lesions, lesion map's sum, unfamiliarity.
 
     The grade head speaks on the model's `native` scale only; on another scale the grade comes from the count alone. A model
-    without `familiarity` calls no photograph unfamiliar.
+    without `familiarity` calls no photograph unfamiliar; `on_unfamiliar="warn"` gives such a one a grade all the same.
 
     Raises ModelError if the outputs are not finite, because anything computed from them would look like a result.
     """
@@ -184,7 +185,7 @@ def interpret(
         grade=top,
         grade_probs=probs,
         grade_set=plausible if top in plausible else (top,),
-        abstained=_abstained(float(probs[top]), uncertainty, far),
+        abstained=_abstained(float(probs[top]), uncertainty, far if on_unfamiliar == "abstain" else None),
         unfamiliarity=far,
     )
 

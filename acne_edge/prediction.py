@@ -118,6 +118,17 @@ class Prediction:
         return self.abstained not in UNCOUNTED
 
     @property
+    def is_unfamiliar(self) -> bool:
+        """Whether the photograph looks like nothing that was learned, graded or not."""
+        return self.unfamiliarity is not None and self.unfamiliarity > 1
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Codes of all that speaks against the result: why it was abstained on, if it was; unfamiliar; reasons of quality."""
+        codes = (self.abstained, UNFAMILIAR if self.is_unfamiliar and self.is_counted else None, *self.quality.reasons)
+        return tuple(dict.fromkeys(code for code in codes if code))
+
+    @property
     def probability(self) -> float:
         """Total probability of the grades that `grade.text` names, 0..1."""
         return min(1.0, sum(self.grade_probs[min(self.grade_set) : max(self.grade_set) + 1]))

@@ -23,6 +23,7 @@ from export.cli.pairs import pairs
 from export.cli.positions import positions
 from export.cli.register import register
 from export.cli.restamp import restamp
+from export.cli.steadiness import steadiness
 from export.cli.triton import triton
 from export.cli.verify import verify
 
@@ -34,6 +35,7 @@ for command in (
     verify,
     bench,
     evaluate,
+    steadiness,
     positions,
     abstention,
     pairs,

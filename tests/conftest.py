@@ -23,6 +23,14 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _drawings_are_graded() -> Iterator[None]:
+    """A drawn face is no photograph, and the shipped model says so; these tests draw theirs, and want its figures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACNE_EDGE_ON_UNFAMILIAR", "warn")
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _whole_images() -> Iterator[None]:
     """A test that imports WeasyPrint itself lets Pillow take truncated files; those after it are not to."""

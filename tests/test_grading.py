@@ -135,16 +135,18 @@ def test_a_doubtful_grade_lists_its_rivals_and_abstains_below_the_threshold() ->
 
 
 def test_what_lies_beyond_the_threshold_is_unfamiliar_whatever_its_grade() -> None:
-    def far(unfamiliarity: float | None, threshold: float | None, **constants: float):
+    def far(unfamiliarity: float | None, threshold: float | None, policy: str = "abstain", **constants: float):
         return interpret(
             np.array([0.0, 0.98, 0.02, 0.0]), peak(12, 1.5), 12.0, native=HAYASHI, scale=HAYASHI, decoding=CountDecoding(),
             uncertainty=Uncertainty(**constants), unfamiliarity=unfamiliarity,
-            familiarity=None if threshold is None else Familiarity(threshold),
+            familiarity=None if threshold is None else Familiarity(threshold), on_unfamiliar=policy,
         )  # fmt: skip
 
     assert (far(3.0, 2.0).unfamiliarity, far(3.0, 2.0).abstained) == (1.5, "unfamiliar")
     assert (far(2.0, 2.0).unfamiliarity, far(2.0, 2.0).abstained) == (1.0, None)
     assert far(3.0, 2.0, abstain_below=1.0).abstained == "unfamiliar"
+    assert (far(3.0, 2.0, policy="warn").unfamiliarity, far(3.0, 2.0, policy="warn").abstained) == (1.5, None)
+    assert far(3.0, 2.0, policy="warn", abstain_below=1.0).abstained == "low_confidence"
     assert far(1.0, 2.0, abstain_below=1.0).abstained == "low_confidence"
     assert (far(3.0, None).unfamiliarity, far(3.0, None).abstained) == (None, None)  # a model that does not tell
     for broken in (np.nan, np.inf):

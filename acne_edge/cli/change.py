@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from acne_edge.followup.change import Change, Comparison
     from acne_edge.grader import AcneGrader
 
-VISIT_HELP = "Folder or list (.txt) of photographs, one photograph, or saved results (.jsonl, .json, --save DIR)."
+VISIT_HELP = "Folder or list (.txt) of photographs, one photograph, or saved results (.jsonl, .json, --save DIR, - for stdin)."
 
 
 def change(

@@ -43,13 +43,6 @@ SHOWN = {  # figures of the table: title, and name in the report
     "calibration error of the grade": "ece",
 }
 
-LEGEND = """\
-count, bias: mean change of the count, without and with its sign, lesions
-grades: grades that change, %; unflagged: those that come without a warning, %
-false: false warnings, copies flagged though photograph and grade were fine, %
-right: grades right, %; off: count off by, lesions; graded: not abstained, %
-holds: intervals of graded copies that hold the count, %"""
-
 
 def evaluate(
     images: Annotated[Path, typer.Argument(help="Directory of the photographs.")],
@@ -132,7 +125,7 @@ def _perturb(grader: AcneGrader, images: Path, labels: Path, by: str | None, out
     """Print how steady the answers are under each perturbation."""
     from acne_edge.evaluation import perturb
     from acne_edge.evaluation.run import list_report, read_set
-    from acne_edge.evaluation.tables import number, to_json
+    from acne_edge.evaluation.tables import to_json
 
     known, _ = read_set(grader, images, labels, by)
     about = list_report(grader, images, labels, known)
@@ -141,14 +134,7 @@ def _perturb(grader: AcneGrader, images: Path, labels: Path, by: str | None, out
         print(to_json({"model": vars(grader.model), "list": about, "images": len(known), "rows": found}, indent=2))
         return
     print(f"{grader.model.name} {grader.model.version} on {grader.model.backend}: {len(known)} photographs")
-    print(f"{'':<17}  count   bias  grades unflagged false right   off graded holds")
-    for r in found:
-        share = {name: number(None if r[name] is None else 100 * r[name], 1) for name in perturb.SHARES}
-        print(
-            f"{r['row']:<17} {number(r['change']):>6} {number(r['bias']):>6} {share['changed']:>7} {share['untold']:>9}"
-            f" {share['warned']:>5} {share['accuracy']:>5} {number(r['mae'], 1):>5} {share['graded']:>6} {share['coverage']:>5}"
-        )
-    print(LEGEND)
+    print("\n".join(perturb.lines(found)))
 
 
 def _report(

@@ -28,6 +28,14 @@ Policy: TypeAlias = Literal["warn", "abstain", "fail"]  # those of `acne_edge.gr
 QualityOption = Annotated[
     Policy, typer.Option(help="For a poor photograph: warn (reason codes), abstain (no grade too), or fail before inference.")
 ]
+OnUnfamiliar: TypeAlias = Literal["abstain", "warn"]  # those of `acne_edge.grader`
+UnfamiliarOption = Annotated[
+    OnUnfamiliar | None,
+    typer.Option(
+        help="For what looks like nothing that was learned, such as a drawing: abstain (no grade), or warn [by "
+        "ACNE_EDGE_ON_UNFAMILIAR, else abstain]."
+    ),
+]
 Document: TypeAlias = Literal["table", "json"]
 DocumentOption = Annotated[Document, typer.Option("--format", "-f", help="How to print.")]
 Language: TypeAlias = Literal["en", "zh"]  # those of `acne_edge.catalogue`
@@ -66,7 +74,13 @@ def not_stdin(value: object, name: str) -> None:
 
 
 def open_grader(
-    model: str | None, backend: Runtime, threads: int, strict: bool, scale: Scale | None = None, on_poor_quality: Policy = "warn"
+    model: str | None,
+    backend: Runtime,
+    threads: int,
+    strict: bool,
+    scale: Scale | None = None,
+    on_poor_quality: Policy = "warn",
+    on_unfamiliar: OnUnfamiliar | None = None,
 ) -> AcneGrader:
     """The grader that the options describe; its model loads while the first photograph is decoded."""
     not_stdin(model, "--model")
@@ -76,4 +90,4 @@ def open_grader(
         loader = ModelLoader(model, backend, threads, strict)
         from acne_edge.grader import AcneGrader
 
-    return AcneGrader(loader, scale, on_poor_quality)
+    return AcneGrader(loader, scale, on_poor_quality, on_unfamiliar)

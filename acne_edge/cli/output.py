@@ -183,9 +183,9 @@ def _cells(result: Prediction | Failure) -> tuple[tuple[str, str, str, str], str
     """The four figures of a line, and the photograph's problems."""
     if not result.ok:
         return ("-", "-", "-", "-"), result.error.code
-    wrong = " ".join(result.quality.reasons)
+    wrong = " ".join(result.warnings)
     if result.abstained and result.abstained not in result.quality.reasons:
-        wrong = f"{result.abstained}: {wrong}" if wrong else result.abstained
+        wrong = wrong.replace(f"{result.abstained} ", f"{result.abstained}: ", 1)
     if not result.is_counted:
         return ("-", "-", result.grade.text, "-"), wrong
     interval = f"{result.count_interval.low}-{result.count_interval.high}"

@@ -23,6 +23,7 @@ from acne_edge.cli.options import (
     ScaleOption,
     StrictOption,
     ThreadsOption,
+    UnfamiliarOption,
     open_grader,
     open_record,
 )
@@ -52,6 +53,7 @@ def predict(
     threads: ThreadsOption = 0,
     strict: StrictOption = False,
     on_poor_quality: QualityOption = "warn",
+    on_unfamiliar: UnfamiliarOption = None,
     lesion_map: Annotated[
         bool, typer.Option("--lesion-map", help="Include the lesion map; needs --format json or jsonl.")
     ] = False,
@@ -83,7 +85,7 @@ def predict(
         from acne_edge.cli.predict_ray import predict_on_ray
 
         others = (lesion_map, file, record, dicom_sr, threads, strict, output != "table")
-        predict_on_ray(paths, save, resume, (model, backend, scale, on_poor_quality), workers, any(others))
+        predict_on_ray(paths, save, resume, (model, backend, scale, on_poor_quality, on_unfamiliar), workers, any(others))
         return
     if workers:
         raise UsageError("--workers needs --executor ray; elsewhere there is one thread a processor")
@@ -91,7 +93,7 @@ def predict(
     with (
         results_output.destination(file),
         open_record(record) as kept,
-        open_grader(model, backend, threads, strict, scale, on_poor_quality) as grader,
+        open_grader(model, backend, threads, strict, scale, on_poor_quality, on_unfamiliar) as grader,
     ):
         batch, reports = _batch(save, resume), _reports(dicom_sr)
         keepers = [partial(kept.add, grader)] if kept else []
@@ -125,9 +127,10 @@ def _predictions(
 ) -> Iterator[Prediction | Failure]:
     """The result for each path, in order, after the keepers have stored it."""
     from acne_edge.errors import AcneEdgeError
+    from acne_edge.files import STDIN
     from acne_edge.image import NotedFile
     from acne_edge.prediction import Failure
-    from acne_edge.sources.paths import STDIN, expand
+    from acne_edge.sources.paths import expand
 
     expanded = batch.missing(expand(paths)) if batch else expand(paths)
     found = [(path, error or (_stdin() if path == STDIN else NotedFile(path) if keepers else path)) for path, error in expanded]

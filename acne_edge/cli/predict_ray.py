@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from acne_edge import console
-from acne_edge.cli.options import Policy, Scale, not_stdin
+from acne_edge.cli.options import OnUnfamiliar, Policy, Scale, not_stdin
 from acne_edge.cli.output import Tally
 from acne_edge.errors import UsageError
 
@@ -18,7 +18,7 @@ def predict_on_ray(
     paths: list[str],
     folder: Path | None,
     resume: bool,
-    grader: tuple[str | None, str, Scale | None, Policy],
+    grader: tuple[str | None, str, Scale | None, Policy, OnUnfamiliar | None],
     workers: int,
     has_others: bool = False,
 ) -> None:
@@ -28,7 +28,7 @@ def predict_on_ray(
         paths: files, folders, globs and lists.
         folder: for the results.
         resume: whether it may hold some already.
-        grader: model, runtime, scale, and what to do with a poor photograph.
+        grader: model, runtime, scale, and what to do with a poor photograph and an unfamiliar one.
         workers: see `scale.ray_data.predict`.
         has_others: whether other options are set, none of which this can heed.
 
@@ -40,11 +40,14 @@ def predict_on_ray(
     from acne_edge.scale import lists, ray_data
     from acne_edge.scale.parts import Parts
 
-    model, backend, scale, on_poor_quality = grader
+    model, backend, scale, on_poor_quality, on_unfamiliar = grader
     not_stdin(model, "--model")
     found = lists.photographs(paths)
-    with AcneGrader.load(model, backend=backend, scale=scale, on_poor_quality=on_poor_quality) as loaded:  # raises what is wrong
-        settings = ray_data.Settings(model, loaded.model.sha256, backend, loaded.scale.name, on_poor_quality)
+    with AcneGrader.load(  # raises what is wrong
+        model, backend=backend, scale=scale, on_poor_quality=on_poor_quality, on_unfamiliar=on_unfamiliar
+    ) as loaded:
+        policy = str(loaded.settings["on_unfamiliar"])  # of this machine's environment, also where the workers' is another
+        settings = ray_data.Settings(model, loaded.model.sha256, backend, loaded.scale.name, on_poor_quality, policy)
     kept = Parts(folder, settings.made_by(), resume)
     missing = sum(path not in kept.done for path, _ in found)
     if kept.done:

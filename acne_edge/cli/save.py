@@ -17,9 +17,8 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 from acne_edge.console import complain
 from acne_edge.cpus import available_cpus
 from acne_edge.errors import AcneEdgeError, UsageError
-from acne_edge.files import write
+from acne_edge.files import STDIN, write
 from acne_edge.parallel import in_order
-from acne_edge.sources.paths import STDIN
 
 if TYPE_CHECKING:
     from acne_edge.errors import ImageNotFoundError

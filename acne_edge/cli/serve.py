@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from acne_edge import console
-from acne_edge.cli.options import BackendOption, ModelOption, QualityOption, ScaleOption, StrictOption, open_grader
+from acne_edge.cli.options import (
+    BackendOption,
+    ModelOption,
+    QualityOption,
+    ScaleOption,
+    StrictOption,
+    UnfamiliarOption,
+    open_grader,
+)
 from acne_edge.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
@@ -55,6 +63,7 @@ def serve(
     backend: BackendOption = "auto",
     strict: StrictOption = False,
     on_poor_quality: QualityOption = "warn",
+    on_unfamiliar: UnfamiliarOption = None,
 ) -> None:
     """Serve a page for reviewing photographs and correcting marks, and a REST interface, until SIGINT or SIGTERM.
 
@@ -88,7 +97,7 @@ def serve(
         server.check(*certificate)
     console.log_to_stderr()
     with closing(_store(directory, store)) as kept, closing(server.listen(host, port)) as listening:
-        grader = open_grader(model, backend, 1, strict, scale, on_poor_quality)
+        grader = open_grader(model, backend, 1, strict, scale, on_poor_quality, on_unfamiliar)
         _run(grader, directory, kept, settings, listening, certificate, open_browser)
 
 

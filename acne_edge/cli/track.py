@@ -23,7 +23,9 @@ from acne_edge.errors import UsageError
 
 
 def track(
-    visits: Annotated[Path, typer.Argument(metavar="VISITS", help="CSV with the columns patient, date, view, file, event.")],
+    visits: Annotated[
+        Path, typer.Argument(metavar="VISITS", help="CSV with the columns patient, date, view, file, event; - for stdin.")
+    ],
     file: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Page to write, .html or .pdf.")],
     patient: Annotated[str | None, typer.Option(help="Whose rows [the only patient].")] = None,
     pictures: Annotated[

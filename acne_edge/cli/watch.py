@@ -18,6 +18,7 @@ from acne_edge.cli.options import (
     ScaleOption,
     StrictOption,
     ThreadsOption,
+    UnfamiliarOption,
     open_grader,
     open_record,
 )
@@ -42,6 +43,7 @@ def watch(
     threads: ThreadsOption = 0,
     strict: StrictOption = False,
     on_poor_quality: QualityOption = "warn",
+    on_unfamiliar: UnfamiliarOption = None,
     record: RecordOption = None,
 ) -> None:
     """Predict new photographs in a directory, or a camera's frames, as JSONL, until SIGINT or SIGTERM."""
@@ -55,7 +57,7 @@ def watch(
         from acne_edge.sources.camera import Camera
 
         source = Camera(camera)
-        with open_grader(model, backend, threads, strict, scale, on_poor_quality) as grader:
+        with open_grader(model, backend, threads, strict, scale, on_poor_quality, on_unfamiliar) as grader:
             grader.warmup()
             for seen in grader.stream(source, smoothing=smoothing, stop=stop):
                 print(json.dumps(seen.to_dict()), flush=True)
@@ -65,7 +67,10 @@ def watch(
 
     folder = WatchedFolder(directory, settle)
     try:
-        with open_record(record) as kept, open_grader(model, backend, threads, strict, scale, on_poor_quality) as grader:
+        with (
+            open_record(record) as kept,
+            open_grader(model, backend, threads, strict, scale, on_poor_quality, on_unfamiliar) as grader,
+        ):
             grader.warmup()
             for path in folder.files(stop):
                 _predict(grader, folder, path, kept)

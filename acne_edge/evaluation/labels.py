@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 from acne_edge.errors import UsageError
+from acne_edge.files import STDIN
 
 MAX_BYTES = 64_000_000  # about two million photographs
-STDIN = "-"  # in the place of a list's path
 SEPARATORS = (",", ";", "\t")  # between columns of a table
 
 

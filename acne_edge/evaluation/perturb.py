@@ -16,6 +16,7 @@ import numpy as np
 
 from acne_edge.evaluation.labels import Label
 from acne_edge.evaluation.perturbations import PERTURBATIONS, Perturbation
+from acne_edge.evaluation.tables import number
 from acne_edge.image import read
 
 if TYPE_CHECKING:
@@ -34,6 +35,13 @@ SHARES = (
     "graded_accuracy",
     "coverage",
 )  # in 0..1; the other figures are lesions
+
+LEGEND = """\
+count, bias: mean change of the count, without and with its sign, lesions
+grades: grades that change, %; unflagged: those that come without a warning, %
+false: false warnings, copies flagged though photograph and grade were fine, %
+right: grades right, %; off: count off by, lesions; graded: not abstained, %
+holds: intervals of graded copies that hold the count, %"""
 
 
 @dataclass(frozen=True)
@@ -129,6 +137,18 @@ def table(labels: Sequence[Label], judged: dict[str, Judged]) -> list[dict[str, 
             }
         )
     return rows
+
+
+def lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """The rows of `table` as a table of text, shares in percent, and what its columns mean."""
+    yield f"{'':<17}  count   bias  grades unflagged false right   off graded holds"
+    for r in rows:
+        share = {name: number(None if r[name] is None else 100 * r[name], 1) for name in SHARES}
+        yield (
+            f"{r['row']:<17} {number(r['change']):>6} {number(r['bias']):>6} {share['changed']:>7} {share['untold']:>9}"
+            f" {share['warned']:>5} {share['accuracy']:>5} {number(r['mae'], 1):>5} {share['graded']:>6} {share['coverage']:>5}"
+        )
+    yield LEGEND
 
 
 def _mean(values: NDArray[Any]) -> float | None:

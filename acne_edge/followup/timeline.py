@@ -50,8 +50,8 @@ def read_timeline(table: Path, patient: str | None = None) -> Timeline:
     """Read the rows of a patient.
 
     Args:
-        table: CSV in UTF-8 with the columns patient, date (2026-03-31), view, file and perhaps event, in any order. A row has a
-            file, relative to the table, or an event. Rows may be in any order.
+        table: CSV in UTF-8, `-` for stdin, with the columns patient, date (2026-03-31), view, file and perhaps event, in any
+            order. A row has a file, relative to the table, or an event. Rows may be in any order.
         patient: whose rows; None: the table has only one.
 
     Raises UsageError, naming the line, for a malformed table, several patients, or two photographs of one view on a day.
@@ -84,11 +84,7 @@ def read_timeline(table: Path, patient: str | None = None) -> Timeline:
 
 
 def _rows(table: Path) -> list[tuple[str, Mapping[str, str]]]:
-    try:
-        text = files.read(table, MAX_BYTES).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{table}: cannot be read as UTF-8 text ({getattr(error, 'strerror', None) or error})") from error
-    reader = csv.DictReader(text.splitlines())
+    reader = csv.DictReader(files.read_text(table, MAX_BYTES).splitlines())
     names = {name: name.strip().lower() for name in reader.fieldnames or ()}
     missing = [column for column in COLUMNS if column not in names.values()]
     if missing:

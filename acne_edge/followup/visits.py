@@ -43,7 +43,7 @@ class Paired(NamedTuple):
 def read_visit(where: str) -> Visit:
     """A visit from a folder or glob of photographs, one photograph, a list (.txt), or results that `predict` saved.
 
-    Saved results are a .jsonl or .json file, or a folder with predictions.jsonl. A list
+    Saved results are a .jsonl or .json file, or a folder with predictions.jsonl; `-` is JSONL on stdin. A list
     has a path a line, relative to the list.
 
     Raises UsageError for an unreadable file, ImageNotFoundError for a path without photographs.
@@ -51,10 +51,10 @@ def read_visit(where: str) -> Visit:
     path = Path(where)
     if (path / "predictions.jsonl").is_file():
         path = path / "predictions.jsonl"
-    if path.suffix.lower() in SAVED and path.is_file():
+    if where == files.STDIN or (path.suffix.lower() in SAVED and path.is_file()):
         return Visit(_saved(path), [])
     if path.suffix.lower() in LISTS and path.is_file():
-        lines = [line.strip() for line in _text(path).splitlines()]
+        lines = [line.strip() for line in files.read_text(path, MAX_BYTES).splitlines()]
         found = [str(path.parent / line) for line in lines if line and not line.startswith("#")]
         if not found:
             raise UsageError(f"{path}: the list is empty")
@@ -67,15 +67,8 @@ def read_visit(where: str) -> Visit:
     return Visit(None, [name for name, _ in expanded])
 
 
-def _text(path: Path) -> str:
-    try:
-        return files.read(path, MAX_BYTES).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read as UTF-8 text ({getattr(error, 'strerror', None) or error})") from error
-
-
 def _saved(path: Path) -> list[Row]:
-    text = _text(path)
+    text = files.read_text(path, MAX_BYTES)
     try:
         rows = (
             json.loads(text)
@@ -132,7 +125,7 @@ def _by_name(first: Sequence[str], second: Sequence[str]) -> Paired:
 
 def _by_table(baseline: Visit, followup: Visit, table: Path) -> Paired:
     """Pairs by a CSV with the columns baseline and followup, and perhaps view; names may be paths or file names."""
-    lines = _text(table).splitlines()
+    lines = files.read_text(table, MAX_BYTES).splitlines()
     reader = csv.DictReader(lines)
     if not {"baseline", "followup"} <= set(reader.fieldnames or ()):
         raise UsageError(f"{table}: expected a CSV with the columns baseline and followup, and perhaps view")

@@ -27,10 +27,11 @@ from typing import TYPE_CHECKING, Any
 
 from acne_edge.environment import software
 from acne_edge.errors import AcneEdgeError, UsageError
+from acne_edge.files import STDIN
 from acne_edge.grader import each_photograph
 from acne_edge.image import NotedFile
 from acne_edge.records import chain
-from acne_edge.sources.paths import STDIN, is_photograph
+from acne_edge.sources.paths import is_photograph
 
 if TYPE_CHECKING:
     from types import TracebackType

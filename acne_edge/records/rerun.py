@@ -22,7 +22,7 @@ from acne_edge.sources.paths import photographs
 COUNT, GRADE, INTERVAL, PROBABILITY = 1.0, 1, 2, 0.03  # lesions, grades, lesions at an end of the interval, in each probability
 COMPARED = {"path", "error", "count", "count_interval", "grade", "grade_probs", "scale", "image", "quality"}
 
-Group: TypeAlias = "tuple[str, str | None, str]"  # sha256 of the model, scale, policy for poor photographs
+Group: TypeAlias = "tuple[str, str | None, str, str | None]"  # sha256 of the model, scale, policies
 Progress: TypeAlias = "Callable[[Iterator[Any], str, int], Iterator[Any]]"
 
 
@@ -89,7 +89,12 @@ def rerun(
         elif found is None and _sum(path) != told.sha256:
             again.differences.append(Difference(told.n, told.name, "another file has this name now"))
         else:
-            group = (told.model["sha256"], told.settings["scale"], told.settings["on_poor_quality"])
+            group = (
+                told.model["sha256"],
+                told.settings["scale"],
+                told.settings["on_poor_quality"],
+                told.settings.get("on_unfamiliar"),
+            )
             compared = {key: value for key, value in told.result.items() if key in COMPARED}
             groups.setdefault(group, []).append(_Case(told.n, path, compared))
     _predict(groups, _models(model), again, progress)
@@ -98,11 +103,11 @@ def rerun(
 
 
 def _predict(groups: dict[Group, list[_Case]], known: dict[str, str], again: Again, progress: Progress) -> None:
-    for (sha256, scale, policy), cases in groups.items():
+    for (sha256, scale, poor, unfamiliar), cases in groups.items():
         if sha256 not in known:
             again.models[sha256] = again.models.get(sha256, 0) + len(cases)
             continue
-        with AcneGrader.load(known[sha256], scale=scale, on_poor_quality=policy) as grader:
+        with AcneGrader.load(known[sha256], scale=scale, on_poor_quality=poor, on_unfamiliar=unfamiliar or "abstain") as grader:
             results = grader.predict_many(case.path for case in cases)
             for case, result in zip(cases, progress(results, "predicting again", len(cases)), strict=True):
                 now = result.to_dict()

@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterable, Iterator
 
 from acne_edge.errors import ImageNotFoundError, MissingExtraError, UsageError
-from acne_edge.sources.paths import STDIN, expand
+from acne_edge.files import STDIN
+from acne_edge.sources.paths import expand
 
 COLUMN = "path"
 LISTS = (".parquet", ".jsonl")

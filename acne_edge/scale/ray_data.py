@@ -38,6 +38,7 @@ class Settings:
     backend: str = "auto"
     scale: str | None = None
     on_poor_quality: str = "warn"
+    on_unfamiliar: str | None = None
 
     def made_by(self) -> dict[str, Any]:
         """What must be equal for results to belong together."""
@@ -49,7 +50,7 @@ class Predictor:
 
     def __init__(self, settings: Settings) -> None:
         loader = ModelLoader(settings.model, settings.backend, 1, sha256=settings.sha256)
-        self._grader = AcneGrader(loader, settings.scale, settings.on_poor_quality)
+        self._grader = AcneGrader(loader, settings.scale, settings.on_poor_quality, settings.on_unfamiliar)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Rows for a table with a column of paths."""

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from acne_edge.errors import ImageNotFoundError
+from acne_edge.files import STDIN
 
 HEIF_SUFFIXES = (".heic", ".heif", ".hif")
 DICOM_SUFFIX = ".dcm"
@@ -30,7 +31,6 @@ JUNK = frozenset((
     "#recycle", "@recycle", "$recycle.bin", "recycler", "recycled", "trash", "lost+found",  # thrown away, or fallen off
     "#snapshot", "@recently-snapshot", "@tmp", "system volume information",
 ))  # fmt: skip
-STDIN = "-"
 GLOB = re.compile(r"[*?[]")
 
 OnError: TypeAlias = "Callable[[OSError], None]"

@@ -17,6 +17,9 @@ def evaluate(
     part: Annotated[Literal["test", "val"], typer.Option(help="Which held-out photographs.")] = "test",
     method: Annotated[Method, typer.Option(help="How to choose activation ranges.")] = "minmax",
     reduce_range: Annotated[bool, typer.Option(help="7-bit weights, for processors without VNNI.")] = True,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for each run's INT8 file for CPUs and its outputs.")
+    ] = None,
 ) -> None:
     """Quantise runs as `model` does at first, and measure them on the photographs that each held out.
 
@@ -28,6 +31,6 @@ def evaluate(
     from acne_edge.training.studies.compare import markdown
     from export import evaluate as judge
 
-    results = judge.evaluate(runs, data, part, method, reduce_range)
+    results = judge.evaluate(runs, data, part, method, reduce_range, keep)
     write(out, (to_json(results) + "\n").encode())
     print(markdown(results))

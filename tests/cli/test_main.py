@@ -32,7 +32,7 @@ def test_the_table_shows_count_interval_and_grade(run, photo: Path) -> None:
     assert (code, err) == (0, "")
     head, row = out.splitlines()
     assert head.split()[:3] == ["lesions", "interval", "grade"]
-    assert row.endswith(str(photo))
+    assert row.endswith(f"{photo}  [unfamiliar]")  # it is drawn
 
 
 def test_jsonl_prints_one_object_a_line_and_nothing_else(run, photo: Path) -> None:
@@ -79,7 +79,7 @@ def test_stdin_is_a_dash_in_the_arguments_and_in_the_output(run, photo: Path, mo
     code, out, _ = run("predict", "-", "--format", form)
     assert code == 0
     shown = {
-        "table": lambda: out.split()[-1],
+        "table": lambda: out.split()[-2],
         "json": lambda: json.loads(out)[0]["path"],
         "jsonl": lambda: json.loads(out)["path"],
         "csv": lambda: next(csv.DictReader(io.StringIO(out)))["path"],
@@ -221,7 +221,7 @@ def test_all_abstained_is_exit_code_5(run, photo: Path, monkeypatch: pytest.Monk
     code, out, _ = run("predict", photo)
     assert code == 5
     assert "no grade" in out
-    assert "[low_confidence]" in out
+    assert "[low_confidence: unfamiliar]" in out
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ import pytest
 
 from acne_edge import AcneGrader, Failure, ImageNotFoundError, Prediction
 from acne_edge.cli import output
-from acne_edge.cli.options import Policy, Scale
-from acne_edge.grader import ON_POOR_QUALITY
+from acne_edge.cli.options import OnUnfamiliar, Policy, Scale
+from acne_edge.grader import ON_POOR_QUALITY, ON_UNFAMILIAR
 from acne_edge.grading import ALIASES, SCALES
 from tests import drawing
 from tests.cli.conftest import Run
@@ -26,7 +26,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="devices and signals 
 
 @pytest.fixture(scope="module")
 def prediction(grader: AcneGrader) -> Prediction:
-    return replace(grader.predict(drawing.face(lesions=12)), path="a.jpg")
+    return replace(grader.predict(drawing.face(lesions=12)), path="a.jpg", unfamiliarity=0.5)
 
 
 def table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *results: object, columns: int = 0) -> list[str]:
@@ -213,3 +213,24 @@ def test_a_blank_photograph_gets_no_grade_and_exit_code_5(run: Run, tmp_path: Pa
 def test_choices_are_those_of_the_package() -> None:
     assert set(Scale.__args__) == {*SCALES, *ALIASES}  # type: ignore[attr-defined]
     assert Policy.__args__ == ON_POOR_QUALITY  # type: ignore[attr-defined]
+    assert OnUnfamiliar.__args__ == ON_UNFAMILIAR  # type: ignore[attr-defined]
+
+
+def test_a_drawing_gets_no_grade_unless_it_is_asked_for(
+    run: Run, face: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ACNE_EDGE_ON_UNFAMILIAR")
+    drawn = tmp_path / "drawn.png"
+    drawn.write_bytes(drawing.encode(face))
+    code, out, _ = run("predict", drawn)
+    assert (code, out.splitlines()[1].split()[:3]) == (5, ["-", "-", "no"])
+    assert out.endswith("[unfamiliar]\n")
+    for policy in (["--on-unfamiliar", "warn"], []):
+        code, out, _ = run("predict", *policy, drawn)
+        assert code == 0
+        assert out.endswith("[unfamiliar]\n")  # a warning stays
+        assert "no grade" not in out
+        monkeypatch.setenv("ACNE_EDGE_ON_UNFAMILIAR", "warn")
+    monkeypatch.setenv("ACNE_EDGE_ON_UNFAMILIAR", "shrug")
+    code, _, err = run("predict", drawn)
+    assert (code, err) == (2, "acne-edge: ACNE_EDGE_ON_UNFAMILIAR is 'shrug'; choose one of: abstain, warn\n")

@@ -15,7 +15,7 @@ import onnx
 import pytest
 import torch
 
-from acne_edge import models
+from acne_edge import AcneGrader, models
 from acne_edge.backends.base import OUTPUT_NAMES
 from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
 from acne_edge.evaluation.learned import learned
@@ -398,8 +398,13 @@ def test_evaluate_quantises_runs_on_what_they_learned_and_judges_them_on_the_res
         network, samples = load_network(run / "model.safetensors"), read_samples(dataset, "val.txt")
     predicted = outputs(torch_runner(network), load_images(samples, network.config.image_size))
     np.savez(run / "val_outputs.npz", **{name: getattr(predicted, name) for name in OUTPUT_NAMES})
-    code, out, err = call(*arguments)
+    code, out, err = call(*arguments, "--keep", tmp_path / "kept")
     assert code == 0, err
+    with AcneGrader.load(tmp_path / "kept" / "run.onnx") as grader:
+        assert grader.manifest.is_framed
+    with np.load(tmp_path / "kept" / "run.npz") as kept:
+        assert kept["names"].tolist() == [s.name for s in samples]
+        assert LabelledOutputs.of(dict(kept), samples).grade_probs.shape == (len(samples), 4)
     results = json.loads((tmp_path / "int8.json").read_text())
     assert (results["images"], results["trained_on"], results["method"]) == (len(samples), [120], "minmax")
     assert list(results["figures"]) == ["float32", "U8S8 Q/DQ, weights per channel", "S8S8 Q/DQ, symmetric, weights per channel"]

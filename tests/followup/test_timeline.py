@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import sys
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -27,6 +29,13 @@ def test_rows_are_put_in_order_and_files_are_relative_to_the_table(table: Path) 
     assert [p.path for p in found.photographs] == [str(table.parent / name) for name in ("a.jpg", "b.jpg")]
     assert [(e.day, e.text) for e in found.events] == [(date(2026, 2, 1), "started")]
     assert (found.patient, found.views) == ("7", ["left"])
+
+
+def test_a_table_may_come_through_stdin(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table.write_text(HEAD + "p1,2026-01-01,left,a.jpg,\n")
+    monkeypatch.chdir(table.parent)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbf" + table.read_bytes())))
+    assert read_timeline(Path("-"), "p1") == read_timeline(Path(table.name), "p1")
 
 
 def test_one_patient_of_several_is_named(table: Path) -> None:

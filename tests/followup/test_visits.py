@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,14 @@ def test_equal_names_are_paired_whatever_their_order() -> None:
 def test_other_names_are_paired_by_order_and_the_view_shows_both() -> None:
     paired = pair(Visit(None, ["IMG_1.jpg"]), Visit(None, ["IMG_7.jpg"]))
     assert (paired.how, paired.views) == ("order", ["img_1 | img_7"])
+
+
+def test_saved_results_may_come_through_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"path": "a.jpg"}\n{"path": "b.jpg"}\n')))
+    assert read_visit("-").names == ["a.jpg", "b.jpg"]
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(UsageError, match="-: expected results of"):
+        read_visit("-")
 
 
 def test_by_name_takes_what_has_a_partner_and_names_the_rest() -> None:

@@ -44,6 +44,7 @@ def test_a_photograph_is_a_line_with_all_that_made_its_result(study: Path, photo
         assert line["model"] == vars(grader.model)
         assert line["settings"] == {
             "backend": "auto", "threads": 0, "strict": False, "scale": None, "on_poor_quality": "warn",
+            "on_unfamiliar": "warn",
         }  # fmt: skip
         assert {"acne-edge", "numpy", "pillow", "onnxruntime", "python", "cpu"} <= set(line["software"])
         assert line["at"].endswith("Z")
