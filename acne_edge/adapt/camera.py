@@ -82,13 +82,14 @@ def outputs_of(
             continue
         photograph = framing.cut(path, decoded, min_side) if grader.manifest.is_framed else framing.uncut(decoded)
         outputs = grader.infer(preprocess.pack([photograph.pixels], spec.height, spec.width))
-        if is_unfamiliar(outputs, grader.manifest):
+        if grader.settings["on_unfamiliar"] == "abstain" and is_unfamiliar(outputs, grader.manifest):
             errors.append(ImageError(f"{path}: looks like nothing that the model learned; it is left out"))
             continue
         found.append(outputs)
         kept.append(label)
     if len(kept) < LEAST:
-        raise UsageError(f"{folder}: {len(kept)} of {len(labels)} photographs can be used; at least {LEAST} are needed")
+        why = f"; the first that cannot: {errors[0]}" if errors else ""
+        raise UsageError(f"{folder}: {len(kept)} of {len(labels)} photographs can be used; at least {LEAST} are needed{why}")
     names = ("grade_probs", "count_probs", "lesion_map")
     return LabelledOutputs.of({name: np.concatenate([getattr(o, name) for o in found]) for name in names}, kept), errors
 

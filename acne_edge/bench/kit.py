@@ -183,7 +183,7 @@ def _loaded(backend: str, model: str) -> Iterator[tuple[Any, int]]:
 
 def perturbations(backend: str, model: str, folder: Path, labels: list[Label]) -> Part:
     """How steady the answers on the drawn photographs are: `perturb.table`, and each photograph's count."""
-    with AcneGrader.load(model, backend=backend) as grader:
+    with AcneGrader.load(model, backend=backend, on_unfamiliar="warn") as grader:  # a drawing is no photograph
         kept, judged = perturb.judge([(grader, folder, labels)], progress=console.progress)
     counts = judged[perturb.UNCHANGED].count
     drawn = [{"lesions": label.count, "count": float(count)} for label, count in zip(kept, counts, strict=True)]
