@@ -207,8 +207,9 @@ TEST(Api, TellsWhatIsUnfamiliarAsPython) {
 }
 
 TEST(Api, DoesNotTellWhatTheModelDoesNot) {
-    const Model model = open_model();
-    if (json::parse(acne_edge_manifest_json(model.get())).contains("familiarity")) GTEST_SKIP() << "the model tells";
+    acne_edge_model* opened = nullptr;
+    ASSERT_EQ(acne_edge_open(golden_path("silent.onnx").c_str(), nullptr, &opened), ACNE_EDGE_OK) << acne_edge_last_error();
+    const Model model(opened);
     const Result result = predict(model.get(), read_golden("many_lesions.jpg"));
     EXPECT_LT(result->unfamiliarity, 0);
     EXPECT_TRUE(to_json(result.get(), nullptr, false)["unfamiliarity"].is_null());

@@ -8,6 +8,7 @@ files that must be refused; and manifests with the verdict on each. No photograp
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import platform
@@ -17,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -30,14 +32,14 @@ from acne_edge.errors import AcneEdgeError, ManifestError, PoorQualityError  # n
 from acne_edge.evaluation.perturbations import border, letterbox, screenshot  # noqa: E402
 from acne_edge.grader import ON_POOR_QUALITY, AcneGrader  # noqa: E402
 from acne_edge.grading import CountCorrection  # noqa: E402
-from acne_edge.manifest import CORRECTION, SCHEMA, Manifest  # noqa: E402
+from acne_edge.manifest import CORRECTION, FAMILIARITY, SCHEMA, Manifest  # noqa: E402
 from acne_edge.onnx_file import manifest_text, with_manifest  # noqa: E402
 from acne_edge.positions import locate  # noqa: E402
 from tests import mutants, profiles  # noqa: E402
 
 SCALES = (None, "banded")
 MUTANTS = 500
-TELLING = 0.7  # a threshold of the probability of the best grade, which golden photographs lie on both sides of
+FAR = 20.0  # a threshold within which drawn pictures lie, so that they get grades
 
 
 def draw(width: int, height: int, seed: int, lesions: int = 12, tone: tuple[int, int, int] = (205, 150, 125)) -> Image.Image:
@@ -292,7 +294,7 @@ def expect(grader: dict[str | None, AcneGrader], name: str, data: bytes, folder:
 @cache
 def grader_with(policy: str) -> AcneGrader:
     """The shipped model under a policy for poor photographs."""
-    return AcneGrader.load(on_poor_quality=policy)
+    return AcneGrader.load(on_poor_quality=policy, on_unfamiliar="warn")
 
 
 def outcome(policy: str, reasons: Sequence[str], decoded: image.ImageArray) -> str | None:
@@ -314,7 +316,7 @@ def manifests(valid: str) -> Iterator[str]:
     yield valid.replace(schema, '"schema":"1.7"')
     yield valid.replace(schema, '"schema":"2.0"')
     # A reader is told first what it does not understand, whatever else it cannot read.
-    requires = '"requires":["framing-1"]'
+    requires = '"requires":["framing-1","familiarity-1"]'
     assert requires in valid
     yield valid.replace(requires, '"requires":["framing-9"]').replace('"stretch"', '"letterbox"')
     yield valid.replace(f"{requires},", "").replace(schema, '"schema":"1.0"')
@@ -410,25 +412,16 @@ def requiring(name: str, values: dict[str, Any], length: int) -> str:
     return json.dumps(values, separators=(",", ":"))
 
 
-def telling(model: bytes, threshold: float) -> bytes:
-    """The model with an output `unfamiliarity`: the probability of its best grade. Others than the graph's own are merged in."""
+def changed(model: bytes, **fields: object) -> bytes:
+    """The model with other fields in its manifest."""
     text = manifest_text(model)
     assert text is not None
-    values = {**json.loads(text), "familiarity": {"threshold": threshold, "fitted_on": ""}}
+    return with_manifest(model, json.dumps({**json.loads(text), **fields}, separators=(",", ":")))
 
-    def field(number: int, data: bytes | int) -> bytes:
-        if isinstance(data, int):
-            return bytes((number << 3 & 127 | (number > 15) << 7, *((number >> 4,) if number > 15 else ()), data))
-        assert len(data) < 128
-        return bytes((number << 3 | 2, len(data))) + data
 
-    keepdims = field(5, field(1, b"keepdims") + field(3, 0) + field(20, 2))
-    node = field(1, b"grade_probs") + field(1, b"one") + field(2, b"unfamiliarity") + field(4, b"ReduceMax") + keepdims
-    one = field(1, 1) + field(2, 7) + field(8, b"one") + field(9, struct.pack("<q", 1))
-    batch = field(2, field(1, field(1, 1) + field(2, field(1, field(2, b"batch")))))
-    graph = field(1, node) + field(5, one) + field(12, field(1, b"unfamiliarity") + batch)
-    told = model.replace(text.encode(), requiring("familiarity-1", values, len(text)).encode())
-    return told + bytes((7 << 3 | 2, len(graph) & 127 | 128, len(graph) >> 7)) + graph
+def reaching(model: bytes, threshold: float) -> bytes:
+    """The model with another threshold of what is unfamiliar."""
+    return changed(model, familiarity={"threshold": threshold, "fitted_on": ""})
 
 
 def refused_models(model: bytes, manifest: Manifest) -> Iterator[tuple[str, bytes, str]]:
@@ -460,10 +453,8 @@ def refused_models(model: bytes, manifest: Manifest) -> Iterator[tuple[str, byte
 
 def whole(model: bytes, folder: Path) -> dict[str, Any]:
     """What the shipped network makes of a framed photograph if its file, `whole.onnx`, does not require that it be cut."""
-    requires = b'"requires":["framing-1"]'
-    assert model.count(requires) == 1
     path = folder / "whole.onnx"
-    path.write_bytes(model.replace(requires, b'"requires":[           ]'))
+    path.write_bytes(changed(model, requires=[FAMILIARITY]))
     with AcneGrader.load(path) as grader:
         return grader.predict(folder / "framed_white.jpg").to_dict()
 
@@ -485,13 +476,16 @@ def main(folder: Path) -> None:
     """Write everything into the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     shipped = models.load_model()
-    path = folder / "model.onnx"
-    path.write_bytes(shipped.data)
+    path, model = folder / "model.onnx", reaching(shipped.data, FAR)
+    path.write_bytes(model)
     graders = {scale: AcneGrader.load(path, scale=scale) for scale in SCALES}
     cases = [expect(graders, name, data, folder) for name, data in photographs()]
     spec = graders[None].manifest.input
     damaged = list(mutant_cases(folder, spec.decode_scale * max(spec.height, spec.width)))
-    (folder / "telling.onnx").write_bytes(telling(shipped.data, TELLING))
+    middle = FAR * median(case["predictions"][0]["unfamiliarity"] for case in cases[::6] if "error" not in case)
+    bare = {name: value for name, value in json.loads(manifest_text(model) or "").items() if name != "familiarity"}
+    (folder / "silent.onnx").write_bytes(with_manifest(model, json.dumps({**bare, "requires": [framing.RULE]})))
+    (folder / "telling.onnx").write_bytes(reaching(model, middle))
     with AcneGrader.load(folder / "telling.onnx") as teller:
         told = [
             {"name": case["name"], "prediction": teller.predict((folder / f"{case['name']}.jpg").read_bytes()).to_dict()}
@@ -499,7 +493,7 @@ def main(folder: Path) -> None:
             if "error" not in case
         ]
     refused = []
-    for name, data, code in refused_models(shipped.data, graders[None].manifest):
+    for name, data, code in refused_models(model, graders[None].manifest):
         (folder / f"refused_{name}.onnx").write_bytes(data)
         try:
             AcneGrader.load(folder / f"refused_{name}.onnx")
@@ -513,8 +507,9 @@ def main(folder: Path) -> None:
     golden = {
         "version": __version__,
         "machine": platform.machine(),
-        "model_sha256": shipped.sha256,
-        "model_manifest": manifest_text(shipped.data),  # as it stands in the file
+        "model_sha256": hashlib.sha256(model).hexdigest(),
+        "shipped_sha256": shipped.sha256,
+        "model_manifest": manifest_text(model),  # as it stands in the file
         "input": vars(spec),
         "scales": SCALES,
         "cases": cases,
@@ -523,8 +518,8 @@ def main(folder: Path) -> None:
         "refused_models": refused,
         "positions": list(positions()),
         "boxes": list(boxes(folder)),
-        "whole": whole(shipped.data, folder),
-        "adapted": adapted(shipped.data, folder),
+        "whole": whole(model, folder),
+        "adapted": adapted(model, folder),
         "manifests": [verdict(text) for text in manifests(valid)],
     }
     (folder / "cases.json").write_text(json.dumps(golden))

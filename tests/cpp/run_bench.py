@@ -42,7 +42,7 @@ assert few["throughput"]["streams"] == 2
 assert few["throughput"]["images_per_second"] > 0
 assert few["peak_rss_mb"] > 10
 assert few["model"]["backend"] == "onnxruntime:CPUExecutionProvider"
-assert few["model"]["sha256"] == json.loads((golden / "cases.json").read_text())["model_sha256"]
+assert few["model"]["sha256"] == json.loads((golden / "cases.json").read_text())["shipped_sha256"]
 
 text = run("--image", image, "--model", model, "--samples", "100", "--warmup", "0", "--cold-starts", "0", "--threads", "1")
 rows = [line.split() for line in text.splitlines()]
