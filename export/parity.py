@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 
 from acne_edge.backends.base import OUTPUT_NAMES, Outputs
 from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
+from acne_edge.bench.parity import Images, Runner
 from acne_edge.grading import combine_grades, decode_count
 from acne_edge.manifest import Manifest
 from acne_edge.training.model import DeployModel, FusionModel, OutputCalibration
-from calibration.ranges import observed
-
-Images = NDArray[np.uint8]
-Runner = Callable[[Images], Outputs]
 
 
 class Decoded(NamedTuple):
@@ -42,12 +37,6 @@ def torch_runner(model: FusionModel, calibration: OutputCalibration | None = Non
 def onnx_runner(data: bytes, threads: int = 0) -> Runner:
     """Runs a model file in ONNX Runtime."""
     return OnnxRuntimeBackend(data, threads).run
-
-
-def simulated_runner(data: bytes) -> Runner:
-    """Runs a Q/DQ file with float32 arithmetic, as exact as INT8 hardware with 32-bit sums, such as TensorRT's."""
-    session = observed(onnx.load_from_string(data), list(OUTPUT_NAMES))
-    return lambda images: Outputs(*session.run(OUTPUT_NAMES, {"image": images}))
 
 
 def outputs(run: Runner, images: Images, batch: int = 16) -> Outputs:

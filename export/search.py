@@ -10,6 +10,7 @@ from typing import Any
 import onnx
 
 from acne_edge.backends.base import Outputs
+from acne_edge.bench.parity import Images, Runner, simulated_runner
 from acne_edge.evaluation.tables import changes_line
 from acne_edge.manifest import Manifest
 from calibration.crops import CropSet
@@ -17,7 +18,7 @@ from calibration.ranges import Ranges
 from export.gate import BUDGET, CHOSEN_BY, EvaluationSet, GateError, Losses, losses, strain
 from export.gptq import covariances, round_weights
 from export.graph import attach
-from export.parity import Images, Runner, decode_all, onnx_runner, outputs, simulated_runner
+from export.parity import decode_all, onnx_runner, outputs
 from export.quantize import Recipe, candidates, corrected, left_in_float
 from export.sensitivity import layer_effects
 

@@ -11,40 +11,19 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
-from acne_edge.backends.base import OUTPUT_NAMES, Outputs
+from acne_edge.backends.base import Outputs
+from acne_edge.bench.parity import EXACT, REDUCED, Images, Row, Runner, adversarial, rows, simulated_runner
 from acne_edge.errors import UsageError
-from acne_edge.preprocess import resize
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import load_images, read_samples
 from acne_edge.training.model import FusionModel, OutputCalibration
 from acne_edge.training.run import Run
 from calibration.ranges import layers, observed
 from export.graph import read, to_onnx, trace
-from export.parity import Images, Runner, onnx_runner, outputs, simulated_runner, torch_runner
+from export.parity import onnx_runner, outputs, torch_runner
 
-# Largest allowed absolute difference of each output; the lesion map's is in lesions per cell. A float version may differ only by
-# rounding. An INT8 or FP16 version may move probability between neighbouring counts; the gate judges the effect on results. The
-# limits are twice the largest measured differences, .060, .020 and .139 for acne-edge-s 0.4 on 32 photographs and the adversarial
-# images; for count_probs it is .042, of version 0.5, whose calibration sharpens the distribution.
-EXACT = {"grade_probs": 1e-4, "count_probs": 1e-4, "lesion_map": 1e-3}
-REDUCED = {"grade_probs": 0.12, "count_probs": 0.084, "lesion_map": 0.28}
 LAYER_EXACT = 1e-3  # largest difference of a layer's output over its largest value
 LAYER_REDUCED = 0.25
-
-
-@dataclass(frozen=True)
-class Row:
-    """One output for one kind of image: the difference of two versions, and its limit."""
-
-    images: str
-    output: str
-    difference: float
-    tolerance: float
-
-    @property
-    def ok(self) -> bool:
-        """Within the tolerance; nan is not."""
-        return self.difference <= self.tolerance
 
 
 @dataclass(frozen=True)
@@ -140,27 +119,6 @@ def _versions(file: Path, size: int, with_engine: bool) -> Iterator[Version]:
         from acne_edge.backends.tensorrt.backend import TensorRTBackend
 
         yield Version(f"{file.name} in TensorRT", TensorRTBackend(content).run, graph, False)
-
-
-def adversarial(size: int) -> dict[str, Images]:
-    """Artificial images, each uint8 [1, size, size, 3]: flat, noise, enlarged from 32 pixels, reduced from 6000."""
-    rng = np.random.default_rng(0)
-    ramp = np.linspace(0, 255, 6000).astype(np.uint8)
-    images = {
-        "black": np.zeros((size, size, 3), np.uint8),
-        "white": np.full((size, size, 3), 255, np.uint8),
-        "noise": rng.integers(0, 256, (size, size, 3), np.uint8),
-        "tiny": resize(rng.integers(0, 256, (32, 32, 3), np.uint8), size, size),
-        "huge": resize(np.stack([np.broadcast_to(ramp, (4000, 6000))] * 3, -1), size, size),
-    }
-    return {name: image[None] for name, image in images.items()}
-
-
-def rows(images: str, reference: Outputs, candidate: Outputs, tolerances: dict[str, float]) -> Iterator[Row]:
-    """Compare each output."""
-    for name, expected, found in zip(OUTPUT_NAMES, reference, candidate, strict=False):
-        apart = float(np.abs(expected - found).max()) if np.isfinite(found).all() else float("nan")
-        yield Row(images, name, apart, tolerances[name])
 
 
 def first_diverging_layer(graph: onnx.ModelProto, other: onnx.ModelProto, image: Images, tolerance: float) -> str | None:

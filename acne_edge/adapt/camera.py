@@ -90,14 +90,15 @@ def outputs_of(grader: AcneGrader, folder: Path, labels: Sequence[Label], follow
         photograph = framing.cut(path, decoded, min_side) if grader.manifest.is_framed else framing.uncut(decoded)
         outputs = grader.infer(preprocess.pack([photograph.pixels], spec.height, spec.width))
         unfamiliarity = unfamiliarity_of(outputs, grader.manifest)
-        if unfamiliarity is not None and unfamiliarity > 1:
+        if grader.settings["on_unfamiliar"] == "abstain" and unfamiliarity is not None and unfamiliarity > 1:
             errors.append(ImageError(f"{path}: looks like nothing that the model learned; it is left out"))
             continue
         found.append(outputs)
         kept.append(label)
         measured.append(measures(quality.assess(photograph.pixels).to_dict(), None, unfamiliarity))
     if len(kept) < LEAST:
-        raise UsageError(f"{folder}: {len(kept)} of {len(labels)} photographs can be used; at least {LEAST} are needed")
+        why = f"; the first that cannot: {errors[0]}" if errors else ""
+        raise UsageError(f"{folder}: {len(kept)} of {len(labels)} photographs can be used; at least {LEAST} are needed{why}")
     names = ("grade_probs", "count_probs", "lesion_map")
     data = LabelledOutputs.of({name: np.concatenate([getattr(o, name) for o in found]) for name in names}, kept)
     return Seen(data, measured, errors)

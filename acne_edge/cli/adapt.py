@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -55,13 +56,19 @@ def adapt(
         found = camera.adapt(seen.outputs, manifest, f"{n} photographs, {note}, {day}")
     print(to_json(found.to_dict(), indent=2))
     if not found.is_better:
-        raise UsageError(
-            f"not written: on photographs left out the error becomes smaller by {found.gain['value']:.2f} lesions "
-            f"[{found.gain['low']:.2f}, {found.gain['high']:.2f}], which may be chance; keep the model, or count more photographs"
-        )
+        raise UsageError(f"not written: {why_not(found.gain)}; keep the model, or count more photographs")
     origin = {"from": {"name": manifest.name, "version": manifest.version, "sha256": source.sha256}}
     of = {"photographs": n, "date": day, "note": note, "list_sha256": about["sha256"]}
     new = camera.adapted_manifest(manifest, found, {**origin, **of}, seen)
     write(file, with_manifest(source.data, new.to_json()))
     if seen.errors:
         raise typer.Exit(3)
+
+
+def why_not(gain: Mapping[str, float | None]) -> str:
+    """Why a gain is none: the error's fall on photographs left out, with its interval, in lesions."""
+    value, low, high = (gain[name] or 0.0 for name in ("value", "low", "high"))
+    change, ends = ("smaller", (low, high)) if value > 0 else ("larger", (-high, -low))
+    low, high = (0.0 + round(end, 2) for end in ends)  # no -0.00
+    chance = ", which may be chance" if low <= 0 else ""
+    return f"on photographs left out the error becomes {change} by {abs(value):.2f} lesions [{low:.2f}, {high:.2f}]{chance}"

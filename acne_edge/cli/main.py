@@ -17,7 +17,7 @@ from acne_edge import console, startup
 
 DEVICE_COMMANDS = (
     "predict", "watch", "serve", "visit", "change", "track", "adapt", "drift", "check-record", "add-count", "evaluate", "info",
-    "doctor", "bench", "engine",
+    "doctor", "bench", "engine", "device-kit",
 )  # fmt: skip
 RESEARCH_COMMANDS = ("train", "crossval", "refit", "compare", "analyse", "subject-groups")
 MODULES = {

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from acne_edge import AcneGrader
+from acne_edge.cli.adapt import why_not
+from acne_edge.grading import Familiarity
 from tests.cli.conftest import Run
 from tests.drawing import encode
-from tests.toy_model import toy_model
+from tests.toy_model import make_manifest, toy_model
 
 pytest.importorskip("onnx", reason="the toy model is made with onnx")
 
@@ -68,7 +70,7 @@ def test_no_file_is_written_where_nothing_is_gained(run: Run, toy: Path, photogr
     code, out, err = run("adapt", table, "--images", photographs, "-m", toy, "-o", new)
     assert code == 2
     assert not json.loads(out)["better"]
-    assert re.search(r"not written: on photographs left out the error becomes smaller by .* may be chance", err)
+    assert re.search(r"not written: on photographs left out the error becomes (smaller|larger) by .* may be chance", err)
     assert not new.exists()
 
 
@@ -80,3 +82,31 @@ def test_too_few_photographs_and_the_model_itself_are_refused(run: Run, toy: Pat
     assert (code, "26 of 36 photographs can be used; at least 30 are needed" in err) == (2, True)
     code, _, err = run("adapt", table, "--images", photographs, "-m", toy, "-o", toy)
     assert (code, "is the model itself" in err) == (2, True)
+
+
+def test_unfamiliar_photographs_are_left_out_unless_one_is_told_to_warn_alone(
+    run: Run, toy: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, choosy = labels(toy, photographs, 0.5, tmp_path / "labels.csv"), tmp_path / "choosy.onnx"
+    manifest = make_manifest(familiarity=Familiarity(1e-6), requires=("familiarity-1",))
+    choosy.write_bytes(toy_model(manifest, more=("unfamiliarity",)))
+    given = ("adapt", table, "--images", photographs, "-m", choosy, "-o", tmp_path / "clinic.onnx")
+    monkeypatch.setenv("ACNE_EDGE_ON_UNFAMILIAR", "abstain")
+    code, _, err = run(*given)
+    assert code == 2
+    assert re.search(r"0 of 36 photographs can be used; .* looks like nothing that the model learned", err)
+    monkeypatch.setenv("ACNE_EDGE_ON_UNFAMILIAR", "warn")
+    code, _, err = run(*given)
+    assert code == 0, err
+
+
+@pytest.mark.parametrize(
+    ("gain", "said"),
+    [
+        ({"value": 0.2, "low": -0.1, "high": 0.5}, "smaller by 0.20 lesions [-0.10, 0.50], which may be chance"),
+        ({"value": -0.2, "low": -0.5, "high": 0.1}, "larger by 0.20 lesions [-0.10, 0.50], which may be chance"),
+        ({"value": -0.4, "low": -0.7, "high": -0.1}, "larger by 0.40 lesions [0.10, 0.70]"),
+    ],
+)
+def test_why_nothing_is_written_is_said_with_its_sign(gain: dict[str, float], said: str) -> None:
+    assert why_not(gain) == f"on photographs left out the error becomes {said}"

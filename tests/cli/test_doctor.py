@@ -23,7 +23,7 @@ def test_every_extra_of_the_package_is_looked_for() -> None:
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     section = text.split("[project.optional-dependencies]")[1].split("[project.scripts]")[0]
     extras = {line.split(" = ")[0] for line in section.strip().splitlines()}
-    assert set(doctor.EXTRAS) == extras - {"dev"}
+    assert set(doctor.EXTRAS) == extras - {"dev", "docs"}
 
 
 def test_a_tampered_model_is_reported_and_exit_code_4(

@@ -12,7 +12,16 @@ from PIL import Image
 from tests import drawing
 from tests.docs.pages import ROOT
 
-LINKED = ("acne_edge", "calibration", "cpp_bench", "experiments", "export", "tests", "docs")  # what commands read of a checkout
+LINKED = (
+    "acne_edge",
+    "calibration",
+    "cpp_bench",
+    "experiments",
+    "export",
+    "scripts",
+    "tests",
+    "docs",
+)  # what commands read of a checkout
 
 
 @pytest.fixture(scope="session")

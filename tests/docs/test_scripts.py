@@ -147,3 +147,66 @@ def test_every_minimum_is_listed() -> None:
     declared = re.search(r"^dependencies = \[(.*)\]", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert declared is not None
     assert [pin.split("==")[0] for pin in listed] == re.findall(r'"([a-z]+)>=', declared[1])
+
+def test_the_plots_are_those_of_the_tables(tmp_path: Path) -> None:
+    """Each text that they show, which holds every figure; the rest depends on the version of matplotlib."""
+    pytest.importorskip("matplotlib", reason="needs the extra report")
+    script = runpy.run_path(str(ROOT / "scripts" / "plots"))
+    script["main"](str(tmp_path))
+    for name in script["PLOTS"]:
+        drawn, kept = (
+            re.findall(r"<text[^>]*>([^<]*)</text>", (folder / f"{name}.svg").read_text())
+            for folder in (tmp_path, script["IMAGES"])
+        )
+        assert drawn == kept, f"{name}: run scripts/plots"
+        assert len(drawn) > 8
+
+
+def test_photographs_to_practise_with_are_as_their_tables_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    script = runpy.run_path(str(ROOT / "scripts" / "practice"))
+    small = {"width": 64, "height": 72}
+    drawn: dict[str, int] = {}
+
+    def face(lesions: int, seed: int, width: int, height: int) -> np.ndarray:
+        drawn[f"{seed}"] = lesions
+        return np.zeros((small["height"], small["width"], 3), np.uint8)
+
+    script["save"].__globals__["portrait"] = face
+    script["main"]("study", "visits", "clinic")
+    for table, folder in (("study", "study"), ("visits", "."), ("clinic", "clinic"), ("check", "clinic")):
+        rows = [line.split(",") for line in (tmp_path / "practice" / f"{table}.csv").read_text().splitlines()]
+        files = [row[rows[0].index("file")] for row in rows[1:]]
+        assert all((tmp_path / "practice" / folder / file).is_file() for file in files if file)
+    assert len(drawn) == len(script["STUDY"]) + 2 + len(script["CLINIC"])
+    with pytest.raises(SystemExit):
+        script["main"]("nothing")
+
+
+class Clone:
+    """A machine of `scripts/walk` in a folder with one page."""
+
+    def __init__(self, folder: Path, page: str) -> None:
+        self.home = self.clone = folder
+        (folder / "page.md").write_text(page)
+
+    def run(self, command: str) -> str:
+        """What a command prints."""
+        return subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True).stdout
+
+
+WALKED = """<!-- not run: the walk does -->
+```console
+$ export WORD=seven
+$ echo "$WORD /usr/local 12"
+seven {home}/local 1
+```
+"""
+
+
+def test_a_walk_follows_a_page_and_finds_what_it_shows_otherwise(tmp_path: Path) -> None:
+    follow = runpy.run_path(str(ROOT / "scripts" / "walk"))["follow"]
+    page = WALKED.format(home=tmp_path)
+    follow(Clone(tmp_path, page), "page.md")
+    with pytest.raises(SystemExit, match=r"page.md:3: the page shows otherwise"):
+        follow(Clone(tmp_path, page.replace("\nseven", "\neight")), "page.md")

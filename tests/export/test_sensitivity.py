@@ -5,9 +5,10 @@ import onnx
 import pytest
 
 from acne_edge.backends.base import Outputs
+from acne_edge.bench.parity import Images, simulated_runner
 from calibration.ranges import Ranges, layers
 from export.graph import attach
-from export.parity import Images, outputs, simulated_runner
+from export.parity import outputs
 from export.quantize import Recipe, candidates, cpu, tensorrt
 from export.sensitivity import divergence, layer_effects
 from tests.toy_model import draw_images, make_manifest

@@ -12,7 +12,7 @@ they are deprecated since 10.1 and gone in 11.
 `engine_file` describes the file format of engines.
 
 A machine without a GPU can show that the model parses and builds for SM86, SM89 and SM120 with TensorRT for RTX, and which
-layers are INT8. **Only a device can show**, by these commands:
+layers are INT8. **Only a device can show**, all at once by `acne-edge device-kit`, or by these commands:
 
 * that an engine runs and gives the model's outputs:
   `python -m export verify RUN --model acne-edge-s-fp32.onnx --model acne-edge-s-int8-trt.onnx --engine`

@@ -1,4 +1,7 @@
-"""A face for the documentation, drawn from curves: nobody's. Lesions are where they are in people, and the model finds them."""
+"""A face for measurements and the documentation, drawn from curves: nobody's.
+
+Lesions are where people have them, and the model finds them.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +57,7 @@ LIPS = (
 )
 ZONES = ((0.53, 0.74, 0.49, 0.67), (0.36, 0.68, 0.24, 0.33), (0.40, 0.54, 0.755, 0.795))  # cheek, forehead, chin
 APART = 0.045
+PATIENCE = 10_000  # places that are tried for one lesion
 
 
 class Brush:
@@ -103,7 +107,10 @@ class Brush:
 
 
 def portrait(lesions: int = 12, seed: int = 0, width: int = 512, height: int = 576) -> np.ndarray:
-    """A head that looks a little aside, with red lesions on cheek, forehead and chin: uint8 [height, width, 3]. Not a person."""
+    """A head that looks a little aside, with red lesions on cheek, forehead and chin: uint8 [height, width, 3]. Not a person.
+
+    There is room for some 30 lesions; raises ValueError for more than find a place.
+    """
     rng, brush = np.random.default_rng(seed), Brush(width, height, (86, 98, 108))
     brush.spot(0.6, 0.4, 0.5, 0.55, (112, 124, 134), 0.12)
     brush.polygon(((0.05, 1.1), (0.16, 0.96), (0.40, 0.90), (0.72, 0.90), (0.93, 0.97), (1.02, 1.1)), (70, 86, 104))
@@ -153,13 +160,18 @@ def _lesions(brush: Brush, number: int, rng: np.random.Generator) -> None:
     """Lesions in the zones, none too near to another or to the edge."""
     placed: list[tuple[float, float]] = []
     assert brush.inside is not None
+    tried = 0
     while len(placed) < number:
+        tried += 1
+        if tried > PATIENCE:
+            raise ValueError(f"{number} lesions: there is room for {len(placed)}")
         left, right, top, bottom = ZONES[rng.choice(len(ZONES), p=(0.62, 0.23, 0.15))]
         x, y = rng.uniform(left, right), rng.uniform(top, bottom)
         pixel = brush.inside.getpixel((int(x * brush.width), int(y * brush.height)))
         if pixel != 255 or x + y > 1.38 or any((x - a) ** 2 + (y - b) ** 2 < APART**2 for a, b in placed):
             continue
         placed.append((x, y))
+        tried = 0
         radius = rng.uniform(0.010, 0.017)
         brush.spot(x, y, 1.9 * radius, 1.9 * radius, (206, 112, 100), 0.008, 0.75)
         brush.spot(x, y, radius, radius, (178, 62, 60), 0.0035, 0.95)
