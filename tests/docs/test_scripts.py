@@ -173,12 +173,12 @@ def test_photographs_to_practise_with_are_as_their_tables_say(tmp_path: Path, mo
         return np.zeros((small["height"], small["width"], 3), np.uint8)
 
     script["save"].__globals__["portrait"] = face
-    script["main"]("study", "visits", "clinic")
-    for table, folder in (("study", "study"), ("visits", "."), ("clinic", "clinic"), ("check", "clinic")):
+    script["main"]("study", "visits", "clinic", "own")
+    for table, folder in (("study", "study"), ("visits", "."), ("clinic", "clinic"), ("check", "clinic"), ("own/labels", "own")):
         rows = [line.split(",") for line in (tmp_path / "practice" / f"{table}.csv").read_text().splitlines()]
         files = [row[rows[0].index("file")] for row in rows[1:]]
         assert all((tmp_path / "practice" / folder / file).is_file() for file in files if file)
-    assert len(drawn) == len(script["STUDY"]) + 2 + len(script["CLINIC"])
+    assert len(drawn) == len(script["STUDY"]) + 2 + len(script["CLINIC"]) + script["OWN"]
     with pytest.raises(SystemExit):
         script["main"]("nothing")
 
