@@ -148,6 +148,7 @@ def test_every_minimum_is_listed() -> None:
     assert declared is not None
     assert [pin.split("==")[0] for pin in listed] == re.findall(r'"([a-z]+)>=', declared[1])
 
+
 def test_the_plots_are_those_of_the_tables(tmp_path: Path) -> None:
     """Each text that they show, which holds every figure; the rest depends on the version of matplotlib."""
     pytest.importorskip("matplotlib", reason="needs the extra report")
