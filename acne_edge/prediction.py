@@ -140,9 +140,12 @@ class Prediction:
             marked = f"{len(self.marks)} of {self.rounded_count} marked; the map shows no more"
         return (
             " · ".join(filter(None, (self._count_in_words(), self._grade_in_words()))),
-            f"quality: {', '.join(map(_words, self.quality.reasons)) or 'ok'} · {marked}",
+            f"quality: {', '.join(map(_words, self._told_against())) or 'ok'} · {marked}",
             f"{self.model.name} {self.model.version} · estimate, not a diagnosis",
         )
+
+    def _told_against(self) -> tuple[str, ...]:
+        return tuple(code for code in self.warnings if code != self.abstained or code in self.quality.reasons)
 
     def _count_in_words(self) -> str:
         if not self.is_counted:

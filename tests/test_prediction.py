@@ -148,7 +148,9 @@ def test_the_caption_says_count_interval_grade_quality_model_and_that_it_is_an_e
         grade_set=(0, 1),
         quality=replace(shown.quality, reasons=()),
         model=ModelInfo("acne-edge-s", "0.6.0", "0" * 64, "onnxruntime"),
+        unfamiliarity=0.5,
     )
+    assert replace(said, unfamiliarity=1.5).caption()[1] == "quality: unfamiliar · 2 marked"  # graded all the same
     assert said.caption() == (
         "2 lesions (90 % interval 1 to 4) · mild to moderate (93 %)",
         "quality: ok · 2 marked",

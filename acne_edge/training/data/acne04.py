@@ -7,11 +7,9 @@ import hashlib
 import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from acne_edge import files
 from acne_edge.errors import ImageNotFoundError, UsageError
@@ -19,19 +17,8 @@ from acne_edge.evaluation.labels import read_labels
 from acne_edge.evaluation.origins import read_origins
 from acne_edge.grading import HAYASHI
 from acne_edge.training.data.boxes import read_boxes
-
-OWN_LISTS = (".csv", ".tsv", ".txt", ".json")  # suffixes of lists of one's own photographs
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One photograph. `boxes` has one box per lesion, float32 [n, 4]: (xmin, ymin, xmax, ymax) in 0..1 of the frame; or None."""
-
-    name: str
-    path: Path
-    grade: int
-    count: int
-    boxes: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+from acne_edge.training.data.own import OWN_LISTS, places_of
+from acne_edge.training.data.sample import Sample
 
 
 def read_samples(root: Path, list_file: str | Path) -> list[Sample]:
@@ -62,8 +49,6 @@ def read_samples(root: Path, list_file: str | Path) -> list[Sample]:
 
 
 def _own_samples(data: Path, labels: Path) -> list[Sample]:
-    from acne_edge.training.data.own import places_of
-
     places, folder = places_of(data), data.parent
     rows = read_labels(labels)
     return _all_there(folder, [Sample(r.name, folder / r.name, r.grade, r.count, places.get(r.name)) for r in rows])

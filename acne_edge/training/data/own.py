@@ -12,8 +12,9 @@ from acne_edge.errors import UsageError
 from acne_edge.evaluation.labels import read_labels
 from acne_edge.evaluation.run import read_annotated_labels
 from acne_edge.grading import HAYASHI, SeverityScale
-from acne_edge.training.data.acne04 import OWN_LISTS, Sample
+from acne_edge.training.data.sample import Sample
 
+OWN_LISTS = (".csv", ".tsv", ".txt", ".json")  # suffixes of lists
 STRATA = 4  # of counts, in which held-out photographs are like the others
 
 logger = logging.getLogger(__name__)

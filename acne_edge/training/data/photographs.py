@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from acne_edge.errors import MissingExtraError
 from acne_edge.image import ImageArray, decode
 from acne_edge.preprocess import DECODE_SCALE, resize
-from acne_edge.training.data.acne04 import Sample
+from acne_edge.training.data.sample import Sample
 
 
 def read_photograph(path: Path, input_size: int) -> ImageArray:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from acne_edge.errors import UsageError
 from acne_edge.grading import HAYASHI
 from acne_edge.training.config import TrainConfig
-from acne_edge.training.data.acne04 import Sample, read_samples
+from acne_edge.training.data.acne04 import read_samples
 from acne_edge.training.data.own import is_own, read_own, strata
+from acne_edge.training.data.sample import Sample
 
 GROUPS = Path(__file__).parents[1] / "acne04_subject_groups.csv"  # of ACNE04's open part, by `acne-edge subject-groups`
 
