@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from acne_edge.errors import MissingExtraError, UsageError
-from acne_edge.grading import HAYASHI, SeverityScale
+
+if TYPE_CHECKING:
+    from acne_edge.grading import SeverityScale
 
 Method = Literal["fusion", "resnet", "vit"]
 Loss = Literal["ldl", "ldl-grade", "lds", "l2", "ce"]
@@ -116,6 +118,8 @@ class TrainConfig:
     @property
     def scale(self) -> SeverityScale:
         """The severity scale whose grades the network learns."""
+        from acne_edge.grading import HAYASHI, SeverityScale  # numpy, which no help needs
+
         if not self.bands:
             return HAYASHI
         return SeverityScale(OWN_SCALE, self._names() or tuple(f"grade {i}" for i in range(len(self.bands))), self.bands)
