@@ -261,14 +261,16 @@ def describe(
 
 def describe_photographs(
     run: TrainedRun, predicted: LabelledOutputs, constants: Postprocessing, out_of_fold: Path | None
-) -> Reference:
+) -> Reference | None:
     """The reference for `acne-edge drift`: the photographs that the constants were fitted on, with their counts.
 
-    Of those that a cross-validation predicted, the ones that the run has learned too; others have no file here.
+    Of those that a cross-validation predicted, the ones that the run has learned too; others have no file here. None without any.
     """
     paths = {sample.name: sample.path for sample in (*run.learned, *run.held_out)}
     names = [s.name for s in run.held_out] if out_of_fold is None else OutOfFold.load(out_of_fold).names
     known = [i for i, name in enumerate(names) if name in paths]
+    if not known:
+        return None
     counts = [result.count for result in constants.interpret(predicted.take(np.array(known)))]
     return reference_of([paths[names[i]] for i in known], counts, run.size, constants.uncertainty.fitted_on)
 

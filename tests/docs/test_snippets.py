@@ -22,7 +22,7 @@ from tests.docs.conftest import clip, dicom_photograph
 from tests.docs.pages import ROOT, Block, Command, blocks, commands, name, pages
 
 RUN = ("console", "python", "c", "json")
-SHOWN = ("text",)  # output, trees, help texts: nothing to run
+SHOWN = ("text", "yaml")  # output, trees, help texts, settings: nothing to run
 UNFAMILIAR = "  [unfamiliar]"
 ANYTHING = "..."  # a line, or the end of one, that stands for what is left out
 PROGRAMS = re.compile(r"(?:^|[;&|] *)(acne-edge|python -m export|python -m calibration) ([a-z][a-z-]+)([^;&|]*)")
