@@ -59,7 +59,8 @@ TEST(GoldenManifest, ReadsEveryFieldThatDrivesTheCode) {
     EXPECT_EQ(manifest.uncertainty.grade_quantile, json["uncertainty"]["grade_quantile"]);
     EXPECT_EQ(manifest.uncertainty.abstain_below, json["uncertainty"]["abstain_below"]);
     EXPECT_EQ(manifest.position_threshold, json["positions"]["threshold"]);
-    EXPECT_EQ(json["requires"], nlohmann::json::array({"framing-1"}));
+    EXPECT_EQ(manifest.familiarity.threshold, json["familiarity"]["threshold"]);
+    EXPECT_EQ(json["requires"], nlohmann::json::array({"framing-1", "familiarity-1"}));
     EXPECT_TRUE(manifest.framed);
 }
 
