@@ -116,7 +116,10 @@ def _outcome(call: Callable[..., object], arguments: list[str], debug: bool) -> 
     except Exception as error:
         if debug:
             raise
-        return _of_error(error)
+        code, message = _of_error(error)
+        if _signals.ended and not isinstance(error, AcneEdgeError):  # some library made this error of the signal's exception
+            return _signals.ended, SIGNALS[_signals.ended]
+        return code, message
 
 
 def _exit_code(call: Callable[..., object], arguments: list[str]) -> int:
@@ -268,11 +271,13 @@ class _Signals:
 
     def __init__(self) -> None:
         self._writing, self._pending, self._since = False, 0, 0.0
+        self.ended = 0  # the exit code of the signal whose exception was raised
 
     @contextmanager
     def raised(self) -> Iterator[None]:
         """Raise them; only the main thread can."""
         before: dict[int, Any] = {}
+        self.ended = 0
         with suppress(ValueError):
             for number in {code - 128 for code in SIGNALS} & signal.valid_signals():  # Windows has no SIGHUP
                 if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
@@ -318,8 +323,8 @@ class _Signals:
         if not self._writing:
             signal.setitimer(signal.ITIMER_REAL, 0.01)  # seconds
 
-    @staticmethod
-    def _raise(number: int) -> None:
+    def _raise(self, number: int) -> None:
+        self.ended = 128 + number
         raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
 

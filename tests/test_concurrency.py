@@ -127,6 +127,7 @@ os._exit(status != 0)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.parametrize("when", ["loading", "loaded"])
 def test_a_child_predicts_closes_and_ends_whenever_it_was_forked(when: str) -> None:

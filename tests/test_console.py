@@ -128,6 +128,21 @@ assert stop.wait(10)
     subprocess.run([sys.executable, "-c", body], check=True, timeout=60)
 
 
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [("RuntimeError('not imported')", (130, "", "program: interrupted\n")), ("AcneEdgeError('no')", (1, "", "program: no\n"))],
+)
+def test_an_error_that_a_library_makes_of_an_interrupt_is_no_defect(error: str, expected: tuple[int, str, str]) -> None:
+    body = f"""import signal
+    from acne_edge.errors import AcneEdgeError
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        raise {error}
+"""
+    assert finish(body) == expected
+
+
 def test_a_signal_that_is_ignored_stays_so() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
     try:

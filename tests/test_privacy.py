@@ -162,6 +162,7 @@ def test_an_evaluation_holds_nothing_of_the_metadata_and_no_folders(call: Call, 
     assert {line.split(" in ")[1] for line in leaks(tmp_path, (PATIENT,), folder.parent)} <= {"rows.csv"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not all(map(find_spec, ("jinja2", "matplotlib"))), reason="the extra report is not installed")
 def test_pages_hold_nothing_of_the_metadata_and_no_names_unless_asked_to(call: Call, folder: Path, tmp_path: Path) -> None:
     call("visit", folder / "a.jpg", folder / "b.jpg", "-o", "visit.html")

@@ -162,6 +162,7 @@ def test_the_skin_is_judged_and_not_the_room_around_it() -> None:
     assert assess(photograph).brightness == pytest.approx(bright, abs=5)
 
 
+@pytest.mark.slow
 def test_an_original_and_its_small_copy_are_judged_alike() -> None:
     original = skin(3112, 3456)
     whole, small = assess(original), assess(copy_of(original, 576))

@@ -97,6 +97,7 @@ def test_the_environment_names_processor_and_versions() -> None:
     json.dumps(e)
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_report(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     from acne_edge.cli import main as cli
 
@@ -184,6 +185,7 @@ def test_a_program_that_is_not_the_cpp_benchmark_is_refused(tmp_path: Path, line
         pass
 
 
+@pytest.mark.slow
 def test_cold_starts_of_both_libraries_are_compared(tmp_path: Path) -> None:
     image = ASSETS / "drawn_face.png"
     start = cold_start(image, None, program(tmp_path / "bench", ""), runs=1)

@@ -76,6 +76,7 @@ def orin(quick: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None
     return lambda error: off.__setitem__(0, error)
 
 
+@pytest.mark.slow
 def test_a_gpu_is_built_for_verified_measured_and_perturbed(orin: object, tmp_path: Path) -> None:
     done, report = run(tmp_path / "kit.json")
     assert done.code == 0, done.err
@@ -96,6 +97,7 @@ def test_a_gpu_is_built_for_verified_measured_and_perturbed(orin: object, tmp_pa
     assert [photograph["lesions"] for photograph in steady["drawn"]] == [2, 7]
 
 
+@pytest.mark.slow
 def test_an_engine_that_counts_otherwise_is_told_and_the_file_is_written(orin: Callable[[float], None], tmp_path: Path) -> None:
     orin(0.1)
     done, report = run(tmp_path / "kit.json")

@@ -49,6 +49,7 @@ for model, output in (("acne-edge-s-trt", "shipped.engine"), ("float.onnx", "flo
 """
 
 
+@pytest.mark.slow
 def test_engines_are_built_without_torch_and_without_a_checkout(rtx: None, tmp_path: Path) -> None:
     (tmp_path / "float.onnx").write_bytes(toy_model())
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

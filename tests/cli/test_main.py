@@ -378,6 +378,7 @@ def test_evaluate_prints_a_table_and_keeps_a_row_a_photograph(run, tmp_path: Pat
     assert float(rows[0]["count"]) >= 0
 
 
+@pytest.mark.slow
 def test_evaluate_shows_how_steady_the_answers_are(run, tmp_path: Path, photo: Path) -> None:
     (tmp_path / "labels.csv").write_text("file,count\nface.jpg,20\n")
     code, out, err = run("evaluate", tmp_path, tmp_path / "labels.csv", "--perturb", "-f", "table")

@@ -45,7 +45,12 @@ def with_blocks(slow: bool) -> list[Path]:
     return [p for p in pages() if any(b.runs and b.language in RUN and b.slow == slow for b in blocks(p))]
 
 
-@pytest.mark.parametrize("page", with_blocks(slow=False), ids=name)
+def ordinary() -> list[object]:
+    """What everybody reads runs always; the how-to guides take half a minute, and run with the slow tests."""
+    return [pytest.param(page, marks=pytest.mark.slow if "how-to" in page.parts else ()) for page in with_blocks(slow=False)]
+
+
+@pytest.mark.parametrize("page", ordinary(), ids=name)
 def test_the_page_runs(page: Path, desk: Path, environment: dict[str, str]) -> None:
     run_page(page, desk, environment, slow=False)
 

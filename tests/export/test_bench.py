@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import onnx
+import pytest
 
 from calibration.ranges import Ranges
 from export.bench import float_layers, interleaved, operator_table, operators, table
@@ -21,6 +22,7 @@ def test_the_table_shows_medians_and_speed() -> None:
     assert lines[2].split() == ["fast", "5.00", "5.00", "5.00", "4.00x"]
 
 
+@pytest.mark.slow
 def test_operators_are_counted_as_the_runtime_fuses_them(graph: onnx.ModelProto, ranges: dict[str, Ranges]) -> None:
     """Every layer that the recipe quantises runs in an integer kernel, and no Relu, Q or DQ is left inside the ResNet."""
     int8 = quantize(graph, ranges["minmax"], cpu())

@@ -161,6 +161,7 @@ def test_what_was_done_is_logged_and_ends_in_a_table(exported: Export) -> None:
     assert [row[2:4] for row in rows] == [["-", "-"], ["minmax", "0"], ["minmax", "0"]]
 
 
+@pytest.mark.slow
 def test_another_export_reads_the_ranges_and_gives_the_same_bytes(exported: Export) -> None:
     written = {name: (exported.folder / name).read_bytes() for name in NAMES}
     code, _, err = call(*exported.arguments)
@@ -182,6 +183,7 @@ def test_the_files_are_timed(exported: Export, finished: Path, crops: Path) -> N
     assert "computes in float: " in out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("traced")
 def test_a_failed_gate_writes_no_int8_file_and_keeps_the_old(
     exported: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -247,6 +249,7 @@ def test_crops_that_score_the_model_are_refused(exported: Export, finished: Path
     assert "100 photographs also score the model" in err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("traced")
 def test_a_run_that_held_nothing_out_has_its_constants_from_the_folds(
     exported: Export, finished: Path, dataset: Path, tmp_path: Path
@@ -387,6 +390,7 @@ def test_verify_names_the_first_diverging_layer(finished: Path, tmp_path: Path) 
     assert "first diverging layer: resnet.layer3.0.conv1" in err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("traced")
 def test_evaluate_quantises_runs_on_what_they_learned_and_judges_them_on_the_rest(
     finished: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

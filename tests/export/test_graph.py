@@ -45,6 +45,7 @@ def test_the_graph_computes_what_torch_computes(network: FusionModel, graph: onn
     assert max(difference(expected, found).values()) < 1e-4
 
 
+@pytest.mark.slow
 def test_an_output_calibration_is_part_of_the_graph_and_never_quantised(
     network: FusionModel, graph: onnx.ModelProto, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -124,7 +124,7 @@ def test_what_the_judge_refuses_goes_on_and_is_counted(
 
 
 @pytest.mark.usefixtures("loose")
-@pytest.mark.parametrize("recipe", [cpu(), tensorrt()], ids=["cpu", "tensorrt"])
+@pytest.mark.parametrize("recipe", [cpu(), pytest.param(tensorrt(), marks=pytest.mark.slow)], ids=["cpu", "tensorrt"])
 def test_a_hard_model_passes_with_its_worst_layers_in_float(
     recipe: Recipe,
     hard: tuple[onnx.ModelProto, dict[str, Ranges]],

@@ -65,6 +65,7 @@ def test_what_has_changed_is_named_within_fifty_photographs(
         assert (shift.distance > 0.3) == shift.drifted
 
 
+@pytest.mark.slow
 def test_a_false_alarm_in_twelve_looks_is_rare() -> None:
     alarms = [compare(results(drawn(240, seed)), REFERENCE, 20).alarm for seed in range(100, 180)]
     assert sum(alarms) <= 0.05 * len(alarms)

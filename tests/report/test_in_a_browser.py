@@ -40,7 +40,7 @@ def files(make_study: MakeStudy, predictions: list[Prediction], tmp_path_factory
 
 
 @pytest.mark.parametrize("name", ["study-en", "study-zh", "visit-en", "visit-zh"])
-@pytest.mark.parametrize("size", browser.SIZES)
+@pytest.mark.parametrize("size", ["phone", *(pytest.param(s, marks=pytest.mark.slow) for s in browser.SIZES if s != "phone")])
 def test_a_page_is_quiet_and_fits(chromium: Any, files: dict[str, Path], name: str, size: str) -> None:
     seen = browser.visit(chromium, files[name], size, "dark" if size == "tablet" else "light")
     assert (seen.console, seen.requests) == ([], [])
@@ -49,6 +49,7 @@ def test_a_page_is_quiet_and_fits(chromium: Any, files: dict[str, Path], name: s
     seen.page.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["study-en", "visit-zh"])
 def test_colours_stand_out_in_the_light_and_in_the_dark(chromium: Any, files: dict[str, Path], name: str) -> None:
     """WCAG 2.2: 4.5 to 1 for text, 3 to 1 for what is drawn."""

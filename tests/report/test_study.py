@@ -95,6 +95,7 @@ def test_with_faces_the_worst_come_first_with_marks_and_boxes_and_without_exif(s
     assert Image.open(io.BytesIO(second)).getexif() == {}
 
 
+@pytest.mark.slow
 def test_300_photographs_take_less_than_3_mb_faces_and_all(make_study: MakeStudy) -> None:
     page = write_page(make_study(300), load("zh"), faces={}, repeats=2)
     assert len(page.encode()) < 3_000_000

@@ -52,6 +52,7 @@ def test_one_that_arrives_is_told_of_within_a_second_or_so(serve: Serve, folder:
     assert monotonic() - begin < 4  # a second on a machine with nothing else to do
 
 
+@pytest.mark.slow
 def test_one_that_goes_is_told_of_and_one_that_changes_is_predicted_anew(serve: Serve, folder: Path, jpeg: bytes) -> None:
     client = serve(folder)
     before = rows(client, 3)
@@ -70,6 +71,7 @@ def test_one_that_goes_is_told_of_and_one_that_changes_is_predicted_anew(serve: 
     wait_for(lambda: rows(client, 2)["b.jpg"]["state"] == "corrected")
 
 
+@pytest.mark.slow
 def test_a_photograph_that_is_renamed_keeps_what_was_said_of_it(serve: Serve, folder: Path) -> None:
     client = serve(folder)
     assert say(client, rows(client, 3)["a.jpg"]["id"], 0, note="left").status_code == 200

@@ -167,6 +167,7 @@ def test_a_grade_and_a_count_of_ones_own(serve: Serve, open_page: Open, folder: 
     assert page.locator("#human-grade").inner_text() == "severe"
 
 
+@pytest.mark.slow
 def test_everything_by_keyboard(serve: Serve, open_page: Open, folder: Path) -> None:
     client = serve(folder)
     rows(client, 3)  # so that there is a next one
@@ -283,6 +284,7 @@ def test_wheel_and_fingers_zoom_and_drag_moves(serve: Serve, open_page: Open, fo
     assert kept(client, "a.jpg").marks is None  # nothing of this was a correction
 
 
+@pytest.mark.slow
 def test_two_windows_do_not_overwrite_each_other(serve: Serve, open_page: Open, folder: Path) -> None:
     client = serve(folder)
     one = open_page(client)
@@ -432,6 +434,7 @@ def free_port() -> int:
     raise AssertionError("no port is free")
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_in_the_middle_of_a_correction_loses_none(
     open_page: Open, folder: Path, process: Callable[..., Process]
 ) -> None:

@@ -115,7 +115,14 @@ def test_photographs_are_kept_as_devices_with_that_network_decode_them(tmp_path:
     np.testing.assert_array_equal(kept[0], np.stack([resize(half, 36, 36) for half in halves]))
 
 
-@pytest.mark.parametrize(("optimizer", "moment"), [("adam", "after a save"), ("adam", "in an epoch"), ("sgd", "in an epoch")])
+@pytest.mark.parametrize(
+    ("optimizer", "moment"),
+    [
+        pytest.param("adam", "after a save", marks=pytest.mark.slow),
+        ("adam", "in an epoch"),
+        pytest.param("sgd", "in an epoch", marks=pytest.mark.slow),
+    ],
+)
 def test_a_killed_run_resumes_to_the_same_weights(
     data: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, optimizer: str
 ) -> None:

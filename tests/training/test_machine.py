@@ -45,6 +45,7 @@ def test_one_process_is_alone_and_several_share_the_gpus(monkeypatch: pytest.Mon
     assert [Processes(rank, 2).first for rank in range(2)] == [True, False]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such setting")
 def test_training_keeps_the_memory_that_a_step_frees() -> None:
     program = """

@@ -33,6 +33,8 @@ onnx = pytest.importorskip("onnx", reason="needs the extra export to draw a mode
 
 BUILD = BuildKey("ab" * 32, "tensorrt 10.3.0.26", "Orin", "8.7", "int8", (1, 1, 8), (SIDE, SIDE))
 ENGINE = Engine(BUILD, MANIFEST, b"plan" * 100)
+# Its optional fields differ from what a reader takes where they are missing, so that their loss shows.
+LOUD = replace(ENGINE, manifest=replace(MANIFEST, positions=replace(MANIFEST.positions, threshold=0.25)))
 HERE = Device("Orin", "8.7")
 
 
@@ -115,11 +117,11 @@ def test_an_engine_file_comes_back_as_it_was_written() -> None:
     assert data.endswith(ENGINE.plan)
 
 
-@given(st.integers(0, len(pack(ENGINE)) - 1), st.integers(1, 255))
-@example(pack(ENGINE).index(b'"schema":"1.1"') + len(b'"schema":"1.'), 1)
-@example(pack(ENGINE).index(b'"requires"') + 1, 1)
+@given(st.integers(0, len(pack(LOUD)) - 1), st.integers(1, 255))
+@example(pack(LOUD).index(b'"schema":"1.1"') + len(b'"schema":"1.'), 1)
+@example(pack(LOUD).index(b'"requires"') + 1, 1)
 def test_no_changed_byte_goes_unnoticed(place: int, change: int) -> None:
-    data = bytearray(pack(ENGINE))
+    data = bytearray(pack(LOUD))
     data[place] ^= change
     try:
         engine = unpack(bytes(data))
@@ -127,10 +129,10 @@ def test_no_changed_byte_goes_unnoticed(place: int, change: int) -> None:
         return
     # A character inside the header's texts: the engine is whole, and its key or manifest says something else, or that it is of
     # another minor version of the schema, which readers accept. The name of a field without a value is nothing either.
-    assert engine.plan == ENGINE.plan
-    empty = [match.span() for match in re.finditer(rb'"\w+":null', pack(ENGINE))]
+    assert engine.plan == LOUD.plan
+    empty = [match.span() for match in re.finditer(rb'"\w+":null', pack(LOUD))]
     in_an_empty_field = any(start <= place < end for start, end in empty)
-    assert (engine.key, engine.manifest) != (BUILD, MANIFEST) or b'"schema":"1.1"' not in data or in_an_empty_field
+    assert (engine.key, engine.manifest) != (BUILD, LOUD.manifest) or b'"schema":"1.1"' not in data or in_an_empty_field
 
 
 @given(st.binary(max_size=64))

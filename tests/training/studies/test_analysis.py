@@ -66,6 +66,7 @@ def test_the_command_prints_every_part_as_json(data: Path, run: Path) -> None:
     assert images["all"] == images["hospital"] + images["web"] == result["images"]
 
 
+@pytest.mark.slow
 def test_what_several_runs_held_out_is_taken_together_each_photograph_once(data: Path, run: Path, tmp_path: Path) -> None:
     parts = [Path(shutil.copytree(run, tmp_path / name)) for name in ("first", "second")]
     listed = Run(run).list_file("val").read_text().splitlines()
