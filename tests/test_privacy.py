@@ -118,6 +118,7 @@ def test_pictures_of_a_batch_hold_nothing_of_the_metadata(call: Call, folder: Pa
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_record_holds_nothing_of_the_metadata_and_no_folder_above_its_own(call: Call, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "records").mkdir()
     call("predict", folder, folder / "none.jpg", "--record", "records/study.jsonl", ok=(3,))
@@ -127,6 +128,7 @@ def test_a_record_holds_nothing_of_the_metadata_and_no_folder_above_its_own(call
     assert leaks(tmp_path, (*INSIDE, PATIENT, str(tmp_path)), folder.parent) == []
 
 
+@pytest.mark.slow
 def test_a_structured_report_holds_nothing_of_exif(call: Call, folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("highdicom", reason="the extra dicom is not installed")
     from tests.dicom_files import dicom
@@ -156,6 +158,7 @@ def test_a_watch_remembers_names_alone_and_the_folder_that_it_watches(folder: Pa
     }
 
 
+@pytest.mark.slow
 def test_an_evaluation_holds_nothing_of_the_metadata_and_no_folders(call: Call, folder: Path, tmp_path: Path) -> None:
     call("evaluate", folder, "labels.csv", "-o", "report.json", "--predictions", "rows.csv")
     assert leaks(tmp_path, INSIDE, folder) == []

@@ -138,6 +138,7 @@ def test_the_command_prints_a_report(capsys: pytest.CaptureFixture[str], monkeyp
     assert "times the bare imports" in text
 
 
+@pytest.mark.slow
 def test_openvino_can_take_a_file_of_its_own(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("openvino", reason="needs the extra openvino")
     from acne_edge import models

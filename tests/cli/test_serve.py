@@ -103,6 +103,7 @@ def test_what_was_taken_in_is_answered_before_the_end(photo: Path, servers: list
     assert server.process.returncode == 0
 
 
+@pytest.mark.slow
 def test_questions_that_wait_do_not_hold_the_end_up(photo: Path, servers: list[Server]) -> None:
     server = Server(photo.parent, "--no-token", token=None)
     servers.append(server)

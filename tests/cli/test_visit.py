@@ -27,6 +27,7 @@ def test_a_page_is_written_in_the_language_and_under_the_title_that_are_asked_fo
     assert "左侧" in text
 
 
+@pytest.mark.slow
 def test_a_pdf_is_written_where_the_name_says_so(run: Run, sides: tuple, tmp_path: Path) -> None:
     pytest.importorskip("weasyprint", reason="the extra report is not installed")
     assert run("visit", *sides, "-o", tmp_path / "visit.pdf")[0] == 0

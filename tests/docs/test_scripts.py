@@ -26,6 +26,7 @@ def test_every_trick_of_the_start_is_measured() -> None:
     assert sorted(tricks) == sorted(name for name, left_out in measured.items() if left_out)
 
 
+@pytest.mark.slow
 def test_the_picture_of_the_readme_is_what_its_script_draws(tmp_path: Path) -> None:
     """Its size and its colours: processors may place a ring or a figure otherwise."""
     script = runpy.run_path(str(ROOT / "scripts" / "picture"))

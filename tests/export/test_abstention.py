@@ -53,6 +53,7 @@ def test_a_score_that_orders_photographs_alike_gains_nothing_and_one_that_orders
     assert worse["mae"]["value"] == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_the_patch_holds_the_threshold_and_what_it_gains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compare, "DIVISIONS", 1)
     names = [f"{i}.jpg" for i in range(200)]

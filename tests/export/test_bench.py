@@ -46,6 +46,7 @@ def test_the_operators_of_two_files_stand_side_by_side() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_float_layers_are_the_kept_and_the_excluded(graph: onnx.ModelProto, ranges: dict[str, Ranges]) -> None:
     left = float_layers(quantize(graph, ranges["minmax"], cpu(), ["resnet.conv1"]))
     assert "resnet.conv1" in left

@@ -37,6 +37,7 @@ def test_the_committed_card_is_what_the_command_writes(tmp_path: Path) -> None:
     assert (tmp_path / "card.md").read_text() == Path("MODEL_CARD.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_figures_follow_from_the_predictions_beside_the_checkpoint(grader: AcneGrader) -> None:
     measured, stated = figures(cross_fitted(OutOfFold.load(RUN.out_of_fold).data)), grader.manifest.metrics
     one = 1.01 / 167  # processors round differently

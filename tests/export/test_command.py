@@ -204,6 +204,7 @@ def test_a_failed_gate_writes_no_int8_file_and_keeps_the_old(
     assert not (tmp_path / "out" / NAMES[2]).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("traced")
 def test_an_interrupted_search_says_how_to_go_on(exported: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
@@ -217,6 +218,7 @@ def test_an_interrupted_search_says_how_to_go_on(exported: Export, tmp_path: Pat
     assert (tmp_path / "ranges.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("traced")
 def test_a_full_disk_is_one_line(exported: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "out").mkdir()
@@ -361,6 +363,7 @@ def test_without_a_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -
     assert "needs onnxscript; install it with: pip install 'acne-edge[export]'" in err
 
 
+@pytest.mark.slow
 def test_verify_knows_the_output_calibration_that_export_fitted(
     finished: Path, programs: dict[bool, torch.onnx.ONNXProgram], traced: None, tmp_path: Path
 ) -> None:

@@ -69,6 +69,7 @@ def report(rtx: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return lines
 
 
+@pytest.mark.slow
 def test_the_int8_layers_of_an_engine_are_int8(rtx: Any, report: list[str], int8: bytes, graph: onnx.ModelProto) -> None:
     engine = backend.unpack(backend.build(int8, target="sm89"))
     assert engine.key.precision == "int8"

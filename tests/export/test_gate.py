@@ -38,6 +38,7 @@ def test_a_better_model_loses_nothing_but_flips() -> None:
     assert strain(lost) == pytest.approx(3)
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_loss_as_often_as_it_says() -> None:
     rng = np.random.default_rng(0)
     inside, trials, share = 0, 60, 0.1

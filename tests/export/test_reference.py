@@ -34,6 +34,7 @@ def predicted(tmp_path: Path) -> tuple[Path, Path]:
     return file, data
 
 
+@pytest.mark.slow
 def test_the_patch_describes_the_photographs_as_a_device_sees_them(predicted: tuple[Path, Path], tmp_path: Path) -> None:
     file, data = predicted
     made = reference(file, data, tmp_path / "reference.json")

@@ -88,6 +88,7 @@ def loose(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "BUDGET", {"accuracy_drop": 0.04, "mae_increase": 0.6, "grade_flips": 0.04, "qwk_drop": 0.04})
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("loose")
 def test_the_method_with_the_least_strain_is_taken(
     graph: onnx.ModelProto, ranges: dict[str, Ranges], log: pytest.LogCaptureFixture
@@ -113,6 +114,7 @@ def test_a_method_that_the_judge_refuses_gives_way_to_the_next_that_passed(
     assert (chosen.method, chosen.excluded, chosen.judged) == ("b", (), 2)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("loose")
 def test_what_the_judge_refuses_goes_on_and_is_counted(
     graph: onnx.ModelProto, ranges: dict[str, Ranges], monkeypatch: pytest.MonkeyPatch
@@ -144,6 +146,7 @@ def test_a_hard_model_passes_with_its_worst_layers_in_float(
     assert strain(found.chosen_by, CHOSEN_BY) <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("loose")
 def test_what_cannot_be_saved_is_refused(
     hard: tuple[onnx.ModelProto, dict[str, Ranges]], monkeypatch: pytest.MonkeyPatch

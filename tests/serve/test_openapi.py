@@ -61,6 +61,7 @@ def check(client: Client, examples: int) -> None:
                 ask()  # of an operation that takes nothing, nothing can be wrong
 
 
+@pytest.mark.slow
 def test_the_document_is_kept_to(plain: Client) -> None:
     check(plain, QUICK)
 

@@ -112,6 +112,7 @@ def test_what_is_dropped_appears_with_its_count(serve: Serve, open_page: Open, f
     assert "letter.txt is no photograph" in page.locator("#toasts").inner_text()
 
 
+@pytest.mark.slow
 def test_marks_are_added_removed_moved_undone_and_kept(serve: Serve, open_page: Open, folder: Path) -> None:
     client = serve(folder)
     page = open_page(client)

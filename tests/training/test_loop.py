@@ -285,6 +285,7 @@ def test_a_run_does_not_go_on_with_data_that_changed(data: Path, tmp_path: Path,
     assert contents(run) == before
 
 
+@pytest.mark.slow
 def test_a_run_that_began_with_weights_resumes_with_them(data: Path, finished: Path, tmp_path: Path) -> None:
     """Without them the stem would no longer be frozen, and another network would be trained."""
     run, weights = tmp_path / "run", finished / "model.safetensors"

@@ -57,6 +57,7 @@ def test_the_probe_reads_a_source_that_the_features_hold_and_no_other() -> None:
     assert source_probe(marked, counts, hospital)["auc_features"] > 0.95
 
 
+@pytest.mark.slow
 def test_the_command_prints_every_part_as_json(data: Path, run: Path) -> None:
     code, out, err = command.call(cli.main, "analyse", run, "--data", data, "--format", "json")
     assert (code, err) == (0, "")

@@ -115,6 +115,7 @@ def test_a_file_given_twice_is_refused(predicted: LabelledOutputs, tmp_path: Pat
         compare_files([file, file])
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_table_and_writes_json(predicted: LabelledOutputs, tmp_path: Path) -> None:
     file = saved(tmp_path / "a.npz", predicted, [str(i) for i in range(160)])
     other = Path(shutil.copy(file, tmp_path / "b.npz"))

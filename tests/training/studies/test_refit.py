@@ -49,6 +49,7 @@ def out(data: Path, earlier: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return out
 
 
+@pytest.mark.slow
 def test_each_part_is_judged_by_a_run_without_it_and_the_last_run_has_all(earlier: Path, out: Path) -> None:
     trained, held = names(earlier, "train"), names(earlier, "val")
     judged = [names(out / part, "val") for part in ("part-1", "part-2")]
