@@ -38,18 +38,21 @@ def test_photographs_of_the_folder_are_predicted_and_listed(serve: Serve, folder
     assert all(row["machine"]["count"] >= 0 for row in found.values())
 
 
-def test_one_that_arrives_is_told_of_within_a_second_or_so(serve: Serve, folder: Path, jpeg: bytes) -> None:
+def test_one_that_arrives_is_predicted_within_a_second(serve: Serve, folder: Path, jpeg: bytes) -> None:
     client = serve(folder)
     rows(client, 3)
     wait_for(lambda: client.get("/study/changes").json()["waiting"] == 0)
-    since = client.get("/study/changes").json()["sequence"]
-    (folder / "new.jpg").write_bytes(jpeg)
-    begin, seen = monotonic(), []
-    while not seen and monotonic() - begin < 10:
-        told = client.get("/study/changes", params={"since": since}).json()
-        since, seen = told["sequence"], told["rows"]
-    assert [row["name"] for row in seen] == ["new.jpg"]
-    assert monotonic() - begin < 4  # a second on a machine with nothing else to do
+    took = []
+    for name in ("1.jpg", "2.jpg", "3.jpg"):
+        since = client.get("/study/changes").json()["sequence"]
+        (folder / name).write_bytes(jpeg)
+        begin, seen = monotonic(), []
+        while not seen and monotonic() - begin < 10:
+            told = client.get("/study/changes", params={"since": since}).json()
+            since, seen = told["sequence"], [row for row in told["rows"] if row["machine"]]
+        assert [row["name"] for row in seen] == [name]
+        took.append(monotonic() - begin)
+    assert sorted(took)[1] < 1  # the median: a machine may be busy for a moment
 
 
 @pytest.mark.slow
