@@ -27,14 +27,16 @@ class Tally:
 
     images: int = 0
     failed: int = 0
-    abstained: int = 0
+    abstained: int = 0  # for another reason than that they are unfamiliar
 
     def count(self, results: Iterable[Prediction | Failure]) -> Iterator[Prediction | Failure]:
         """Pass the results on and count them; name each failure on stderr."""
+        from acne_edge.grading import UNFAMILIAR  # here, as it brings numpy, which --help does without
+
         for result in results:
             self.images += 1
             if result.ok:
-                self.abstained += bool(result.abstained)
+                self.abstained += result.abstained not in (None, UNFAMILIAR)
             else:
                 self.failed += 1
                 complain(f"{result.path}: {result.error.message}")
@@ -42,7 +44,10 @@ class Tally:
 
     @property
     def exit_code(self) -> int:
-        """3 if an image failed, 5 if every one was abstained on, else 0."""
+        """3 if an image failed, 5 if every one was abstained on, else 0.
+
+        To say of a picture that it is unfamiliar is an answer, not a failure: the photograph need not be taken again.
+        """
         if self.failed:
             return 3
         return 5 if self.images and self.abstained == self.images else 0

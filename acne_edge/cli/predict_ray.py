@@ -37,6 +37,7 @@ def predict_on_ray(
     if folder is None or has_others:
         raise UsageError("--executor ray wants --save DIR, and takes no option that prints, records, or sets threads")
     from acne_edge.grader import AcneGrader
+    from acne_edge.grading import UNFAMILIAR
     from acne_edge.scale import lists, ray_data
     from acne_edge.scale.parts import Parts
 
@@ -59,7 +60,7 @@ def predict_on_ray(
             for row in table.select(["path", "error", "abstained", "result"]).to_pylist():
                 tally.images += 1
                 tally.failed += row["error"] is not None
-                tally.abstained += row["abstained"] is not None
+                tally.abstained += row["abstained"] not in (None, UNFAMILIAR)
                 if row["error"] is not None:
                     console.complain(f"{row['path']}: {json.loads(row['result'])['error']['message']}")
                 yield
