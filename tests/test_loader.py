@@ -101,6 +101,11 @@ def test_auto_says_why_it_does_not_use_a_gpu_and_strict_refuses(gpu: SimpleNames
 def test_an_engine_file_goes_to_tensorrt(gpu: SimpleNamespace) -> None:
     engine = models.ModelFile("x.engine", backends.ENGINE_MAGIC + b"...", "0")
     assert load_backend("auto", engine)[1] == "auto: the file is a TensorRT engine"
+    for other in ("onnxruntime", "openvino"):
+        with pytest.raises(
+            UsageError, match=rf"^x.engine is a TensorRT engine, which {other} cannot run: choose .* tensorrt or auto$"
+        ):
+            load_backend(other, engine)
 
 
 def test_strict_refuses_a_runtime_that_runs_on_something_else(monkeypatch: pytest.MonkeyPatch) -> None:

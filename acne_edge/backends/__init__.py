@@ -60,6 +60,8 @@ def _auto(model: ModelFile, threads: int, strict: bool) -> tuple[Backend, str]:
 
 
 def _load(runtime: str, model: ModelFile, threads: int) -> Backend:
+    if runtime != "tensorrt" and model.data.startswith(ENGINE_MAGIC):
+        raise UsageError(f"{model.name} is a TensorRT engine, which {runtime} cannot run: choose the backend tensorrt or auto")
     if runtime == "openvino":
         from acne_edge.backends.openvino import OpenVinoBackend
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from acne_edge.records.record import Record
 
 ModelOption = Annotated[
-    str | None, typer.Option("--model", "-m", help="Shipped model's name, or an ONNX file [the default model].")
+    str | None, typer.Option("--model", "-m", help="Shipped model's name, or an ONNX or engine file [the default model].")
 ]
 BackendOption = Annotated[Runtime, typer.Option(help="Runtime; auto takes the fastest that can run the model here.")]
 ThreadsOption = Annotated[int, typer.Option(min=0, help="Threads per operator; 0 lets the runtime choose.")]

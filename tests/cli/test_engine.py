@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from acne_edge import models
+from acne_edge.backends.tensorrt import backend as running
 from acne_edge.backends.tensorrt import build as building
-from acne_edge.backends.tensorrt.engine_file import unpack
+from acne_edge.backends.tensorrt.engine_file import ANY_GPU, BuildKey, Engine, pack, unpack
 from acne_edge.cli import main as cli
-from acne_edge.errors import MissingExtraError
+from acne_edge.errors import BackendError, MissingExtraError
 from tests.command import Done
 from tests.command import call as run
 from tests.test_onnx_file import with_external_weights
-from tests.toy_model import toy_model
+from tests.toy_model import MANIFEST, SIDE, toy_model
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,6 +88,54 @@ def test_without_tensorrt_the_extra_is_named(target: str, extra: str, monkeypatc
     assert (code, out) == (2, "")
     assert f"pip install 'acne-edge[{extra}]'" in err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    """An engine file for a GPU that this machine lacks, as a build machine has it."""
+    key = BuildKey("ab" * 32, "tensorrt_rtx 1.7.1.116", ANY_GPU, "8.9", "int8", (1, 1, 8), (SIDE, SIDE))
+    path = tmp_path / "x.engine"
+    path.write_bytes(pack(Engine(key, MANIFEST, b"plan")))
+    return path
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_info_shows_what_an_engine_was_built_for_where_it_cannot_run(
+    found: bool, foreign: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With TensorRT but no GPU, and without TensorRT."""
+    monkeypatch.setattr(running, "find_tensorrt", (lambda: ModuleType("tensorrt")) if found else building.find_tensorrt)
+    monkeypatch.setattr(building, "PACKAGES", ("no_such_tensorrt",))
+    monkeypatch.setattr(running, "Cuda", no_gpu)
+    done = run(cli.main, "info", "--model", foreign)
+    assert (done.code, done.err) == (0, "")
+    shown = json.loads(done.out)
+    assert shown["build"]["tensorrt"] == "tensorrt_rtx 1.7.1.116"
+    assert shown["build"]["compute_capability"] == "8.9"
+    assert shown["manifest"]["name"] == shown["model"]["name"] == "toy"
+    assert shown["model"]["sha256"] == hashlib.sha256(foreign.read_bytes()).hexdigest()
+    assert shown["model"]["backend"] is None
+    assert shown["backend_reason"].startswith("it cannot run here: ")
+    assert ("no GPU" if found else "acne-edge[tensorrt]") in shown["backend_reason"]
+
+
+def test_info_with_strict_fails_for_an_engine_that_cannot_run(foreign: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "PACKAGES", ("no_such_tensorrt",))
+    done = run(cli.main, "info", "--strict", "--model", foreign)
+    assert (done.code, done.out) == (2, "")
+    assert "acne-edge[tensorrt]" in done.error
+
+
+def test_info_of_a_damaged_engine_is_one_line(foreign: Path) -> None:
+    foreign.write_bytes(foreign.read_bytes()[:-1])
+    done = run(cli.main, "info", "--model", foreign)
+    assert (done.code, done.out, done.err.count("\n")) == (4, "", 1)
+    assert "the engine file is damaged" in done.err
+
+
+def no_gpu() -> None:
+    """`Cuda` on a machine without a GPU."""
+    raise BackendError("no GPU")
 
 
 def test_the_targets_that_need_no_gpu_are_named_where_there_is_none(rtx: None, tmp_path: Path) -> None:

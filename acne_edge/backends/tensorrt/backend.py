@@ -31,7 +31,10 @@ class TensorRTBackend:
 
     def __init__(self, model: bytes, cache: Path | None = None) -> None:
         trt = find_tensorrt()
-        self._cuda: Cuda | None = Cuda()
+        try:
+            self._cuda: Cuda | None = Cuda()
+        except BackendError as error:
+            raise BackendError(f"{error}; install its driver, or run an ONNX file on another backend") from error
         device = self._cuda.device()
         engine = unpack(model) if model.startswith(MAGIC) else cached(model, cache or Path(cache_folder("engines")))
         check_fits(engine.key, package_of(trt), device)

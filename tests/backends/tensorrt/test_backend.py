@@ -368,7 +368,7 @@ def test_a_machine_without_gpu_is_one_line(cuda: Runtime, monkeypatch: pytest.Mo
     for module in (building, running):
         monkeypatch.setattr(module, "find_tensorrt", lambda *_: StandIn())
     cuda.devices = 0
-    with pytest.raises(BackendError, match=r"^no NVIDIA GPU can be used on this machine$"):
+    with pytest.raises(BackendError, match=r"^no NVIDIA GPU can be used on this machine; install its driver, or run an ONNX"):
         TensorRTBackend(toy())
     cuda.failure = ("cudaGetDeviceCount", 35)
     with pytest.raises(BackendError, match=r"^no NVIDIA GPU can be used on this machine \(cudaGetDeviceCount: 35\)$"):
