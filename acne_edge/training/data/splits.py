@@ -18,6 +18,7 @@ from acne_edge.training.data.own import is_own, read_own, strata
 from acne_edge.training.data.sample import Sample
 
 GROUPS = Path(__file__).parents[1] / "acne04_subject_groups.csv"  # of ACNE04's open part, by `acne-edge subject-groups`
+FEWER_PARTS = "use fewer parts (--val-folds; 0 holds nothing out) or more photographs"
 
 
 def split(data: Path, config: TrainConfig) -> dict[str, list[Sample]]:
@@ -52,8 +53,9 @@ def _own_split(data: Path, config: TrainConfig) -> dict[str, list[Sample]]:
     samples, groups = read_own(data, config.scale)
     if not config.val_folds:
         return {"train": samples, "val": [], "test": []}
-    if len(set(groups.tolist())) < config.val_folds:
-        raise UsageError(f"{data}: {len(set(groups.tolist()))} persons or photographs do not make {config.val_folds} parts")
+    number = len(set(groups.tolist()))
+    if number < config.val_folds:
+        raise UsageError(f"{data}: {number} persons or photographs do not make {config.val_folds} parts; {FEWER_PARTS}")
     grades, counts = (np.array([getattr(s, name) for s in samples]) for name in ("grade", "count"))
     alike = strata(grades, counts, config.val_folds)
     train, val = _folds(alike, groups, config.val_folds, config.seed)[0]
@@ -80,7 +82,7 @@ def grouped_folds(
     if number < folds:
         raise UsageError(
             f"{len(samples)} photographs, {number} of grade {rarest} ({HAYASHI.labels[rarest]}), do not make {folds} parts with "
-            "every grade in each; use fewer parts (--val-folds; 0 holds nothing out) or more photographs"
+            f"every grade in each; {FEWER_PARTS}"
         )
     return _folds(np.array(grades), groups, folds, seed)
 

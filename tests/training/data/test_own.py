@@ -100,7 +100,7 @@ def test_what_cannot_be_learned_is_refused_in_one_line(photographs: Path) -> Non
     file = table(photographs, "file,count\n0.jpg,3\n1.jpg,9\n")
     with pytest.raises(UsageError, match=r"folds are ACNE04's"):
         split(file, TrainConfig(cross_validation=1))
-    with pytest.raises(UsageError, match=r"2 persons or photographs do not make 7 parts"):
+    with pytest.raises(UsageError, match=r"2 persons or photographs do not make 7 parts; use fewer parts \(--val-folds;"):
         split(file, TrainConfig())
     two = {"readings": [{"id": i, "image_id": 1, "count": 3, "by": f"{i}"} for i in (1, 2)]}
     image = {"id": 1, "file_name": "0.jpg", "width": 48, "height": 48}
