@@ -41,7 +41,8 @@ int main(int argc, char **argv) {
     } else if (acne_edge_predict_jpeg(model, jpeg, size, &result) != ACNE_EDGE_OK) {
         fail(argv[2]);
     } else {
-        printf("%.1f lesions (%d to %d), %s%s\n", result->count, result->count_low, result->count_high, result->grade_text,
+        printf("%.1f lesions (%d to %d), %s%s%s%s\n", result->count, result->count_low, result->count_high, result->grade_text,
+               result->abstained ? ": " : "", result->abstained ? result->abstained : "",
                result->quality->reasons ? ", poor photograph" : "");
         code = 0;
     }

@@ -145,7 +145,7 @@ typedef struct acne_edge_lesion {
 } acne_edge_lesion;
 
 typedef struct acne_edge_result {
-    double count;              /* lesions */
+    double count;              /* lesions; says nothing where `abstained` is "blank" or "unfamiliar" */
     double level;              /* nominal coverage of the count interval and of the grade set, 0..1 */
     int32_t count_low;         /* lesions; the interval includes both ends */
     int32_t count_high;
