@@ -97,11 +97,11 @@ def fit(run: Path, data: Path, views: Path, out: Path) -> FittedView:
     close, judges = np.array([view == OUTPUT for _, view, _ in told]), np.array([part == JUDGE for _, _, part in told])
     groups = read_groups([s.name for s in samples])
     weights, bias, threshold = fit_probe(features[~judges], close[~judges], groups[~judges])
-    fitted_on = f"{int((~judges).sum())} photographs of ACNE04 whose views one person told, {int(close[~judges].sum())} close-ups"
+    fitted_on = f"{int((~judges).sum())} photographs of ACNE04 whose views one reader told, {int(close[~judges].sum())} close-ups"
     found = FittedView(weights, bias, CloseUp(threshold, fitted_on), Run(run).results()["lists"], {})
     flagged = found(features[judges]) >= threshold
     measured = {
-        "split": f"{int(judges.sum())} other photographs of the same teller; the network has learned to count on them",
+        "split": f"{int(judges.sum())} other photographs of the same reader; the network has learned to count on them",
         "close_ups": int(close[judges].sum()),
         "flagged": int(flagged.sum()),
         "flagged_close_ups": int((flagged & close[judges]).sum()),
