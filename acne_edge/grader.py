@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from threading import Lock
@@ -211,7 +212,7 @@ class AcneGrader:
             grade_probs=tuple(float(p) for p in result.grade_probs),
             grade_set=result.grade_set,
             scale=self.scale.name,
-            quality=capture,
+            quality=_with_view(capture, outputs, manifest, result.unfamiliarity),
             abstained=abstained,
             unfamiliarity=result.unfamiliarity,
             model=self.model,
@@ -419,6 +420,15 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
+
+
+def _with_view(capture: quality.Quality, outputs: Outputs, manifest: Manifest, unfamiliarity: float | None) -> quality.Quality:
+    """The quality, with the reason `close_up` where the model tells so; nothing is told of what shows no skin that it knows."""
+    if manifest.close_up is None or outputs.close_up is None or quality.BLANK in capture.reasons or (unfamiliarity or 0) > 1:
+        return capture
+    if not float(outputs.close_up[0]) >= manifest.close_up.threshold:
+        return capture
+    return replace(capture, reasons=(*capture.reasons, quality.CLOSE_UP))
 
 
 def _unfamiliar_policy(wanted: str | None) -> str:

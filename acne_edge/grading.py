@@ -118,6 +118,14 @@ class Familiarity:
 
 
 @dataclass(frozen=True)
+class CloseUp:
+    """From which value on the graph's output `close_up`, a probability, says that brow or chin lies outside the photograph."""
+
+    threshold: float  # 0..1
+    fitted_on: str = ""
+
+
+@dataclass(frozen=True)
 class Interpretation:
     """One photograph's result on one scale."""
 

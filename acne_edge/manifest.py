@@ -16,7 +16,7 @@ from acne_edge import framing
 from acne_edge.difference import RULE as PAIR_RULE
 from acne_edge.difference import PairUncertainty
 from acne_edge.errors import ManifestError
-from acne_edge.grading import CountCorrection, CountDecoding, Familiarity, SeverityScale, Uncertainty
+from acne_edge.grading import CloseUp, CountCorrection, CountDecoding, Familiarity, SeverityScale, Uncertainty
 from acne_edge.positions import CROSS, PositionDecoding
 from acne_edge.reference import MEASURES, MOST, Reference
 
@@ -56,6 +56,7 @@ class Manifest:
     uncertainty: Uncertainty = field(default_factory=Uncertainty)
     positions: PositionDecoding = field(default_factory=PositionDecoding)
     familiarity: Familiarity | None = None  # None: the graph has no output for it
+    close_up: CloseUp | None = None  # None: the graph has no output for it
     licence: str = ""
     intended_use: str = ""
     training: dict[str, Any] = field(default_factory=dict)
@@ -74,7 +75,7 @@ class Manifest:
     def to_json(self) -> str:
         """The JSON text with sorted keys, so that equal manifests are equal bytes."""
         values = {"schema": SCHEMA, **asdict(self)}
-        for name in ("familiarity", "correction", "pairs", "reference"):
+        for name in ("familiarity", "close_up", "correction", "pairs", "reference"):
             if values[name] is None:
                 del values[name]
         return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -105,6 +106,7 @@ class Manifest:
             uncertainty=_uncertainty(top.section("uncertainty")),
             positions=_positions(top.section("positions")) if "positions" in top.value else PositionDecoding(),
             familiarity=_familiarity(top.section("familiarity")) if "familiarity" in top.value else None,
+            close_up=_close_up(top.section("close_up")) if "close_up" in top.value else None,
             licence=top.text("licence"),
             intended_use=top.text("intended_use"),
             training=top.mapping("training"),
@@ -287,3 +289,7 @@ def _reference(reader: _Reader) -> Reference:
 
 def _familiarity(reader: _Reader) -> Familiarity:
     return Familiarity(threshold=reader.number("threshold", 1e-6, 1e6), fitted_on=reader.text("fitted_on"))
+
+
+def _close_up(reader: _Reader) -> CloseUp:
+    return CloseUp(threshold=reader.number("threshold", 0, 1), fitted_on=reader.text("fitted_on"))

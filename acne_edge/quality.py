@@ -36,6 +36,9 @@ MIN_COLOUR_DETAIL = 0.55
 MIN_GRAIN = 0.02  # levels of noise; less is a drawing, whose flat areas have no detail that compression could take
 MIN_SKIN = 0.1
 
+CLOSE_UP = "close_up"  # the network's word, not this module's: brow or chin lies outside, and grades are for half a face
+VIEWS = (CLOSE_UP,)  # reasons that speak of what is shown, not of how well; no policy refuses a photograph for them
+
 BLANK, LOW_RESOLUTION, TOO_DARK, TOO_BRIGHT, BLURRED, NOISY, COMPRESSED, NO_SKIN = (
     "blank",  # a lens cap or a wall: nothing to grade, whatever the policy for poor photographs
     "low_resolution",
@@ -60,6 +63,11 @@ class Quality:
     colour_detail: float  # finest over coarse detail of red minus green, from 0; 0.7 is typical
     skin: float  # share of pixels of skin colour, 0..1
     reasons: tuple[str, ...]
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """The reasons without those of the view: why lesions may not be seen."""
+        return tuple(reason for reason in self.reasons if reason not in VIEWS)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, rounded."""

@@ -27,6 +27,7 @@ from export.cli.restamp import restamp
 from export.cli.steadiness import steadiness
 from export.cli.triton import triton
 from export.cli.verify import verify
+from export.cli.view import view
 
 RENAMED = {"--calibration": "--crops"}  # options by their old names, which no help shows
 
@@ -42,6 +43,7 @@ for command in (
     pairs,
     familiarity,
     append,
+    view,
     reference,
     register,
     restamp,

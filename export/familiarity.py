@@ -105,7 +105,7 @@ def fine_features(graph: onnx.ModelProto) -> str:
     Raises ModelError for a graph that is not built so.
     """
     makers = {name: node for node in graph.graph.node for name in node.output}
-    name = next((node.input[0] for node in graph.graph.node if node.name == "grade_head"), "")
+    name = heads_input(graph)
     for kind in ("LayerNormalization", "Concat"):
         maker = makers.get(name)
         if maker is None or maker.op_type != kind:
@@ -114,12 +114,17 @@ def fine_features(graph: onnx.ModelProto) -> str:
     return name
 
 
-def without(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of the graph without what `append` adds."""
+def heads_input(graph: onnx.ModelProto) -> str:
+    """The tensor [N, D] that the heads read, or an empty text if no node is the grade's."""
+    return next((node.input[0] for node in graph.graph.node if node.name == "grade_head"), "")
+
+
+def without(graph: onnx.ModelProto, output: str = OUTPUT) -> onnx.ModelProto:
+    """A copy of the graph without an output that was appended, and the nodes and constants that are named after it."""
     copy = onnx.ModelProto()
     copy.CopyFrom(graph)
     for field in (copy.graph.node, copy.graph.initializer, copy.graph.output, copy.graph.value_info):
-        kept = [type(item).FromString(item.SerializeToString()) for item in field if not item.name.startswith(OUTPUT)]
+        kept = [type(item).FromString(item.SerializeToString()) for item in field if not item.name.startswith(output)]
         del field[:]
         field.extend(kept)
     return copy

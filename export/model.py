@@ -42,6 +42,7 @@ from export.quantize import Recipe, cpu, tensorrt
 from export.reference import reference_of
 from export.restamp import fingerprints, patched
 from export.search import quantisation_record, search_int8
+from export.view import FittedView, extended
 
 CHOICE = 300  # photographs to choose ranges and layers on; as many judge if none were held out of training
 EXPOSURES = (1.0, 0.9, 1.1, 0.8, 1.2)  # gains at which a photograph may be judged
@@ -72,6 +73,7 @@ class Options:
     out_of_fold: Path | None = None  # predictions to fit constants on, for a run that held nothing out
     patch: Path | None = None  # JSON merge patch of the manifest
     familiarity: Path | None = None  # what `export.familiarity.fit` wrote of the run
+    view: Path | None = None  # what `export.view.fit` wrote of the run
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,14 @@ class FloatModel:
     graph: onnx.ModelProto
     manifest: Manifest
     data: bytes
-    fitted: FittedFamiliarity | None = None  # of the output that every file gets in the end
+    fitted: FittedFamiliarity | None = None  # of outputs that every file gets in the end
+    view: FittedView | None = None
+
+    def file(self, graph: onnx.ModelProto, manifest: Manifest) -> bytes:
+        """The file of one of its graphs, with those outputs."""
+        if self.view is not None:
+            graph, manifest = extended(graph, manifest, self.view)
+        return model_file(graph, manifest, self.fitted)
 
 
 @dataclass(frozen=True)
@@ -139,6 +148,7 @@ def export_model(options: Options) -> Exported:
     """
     run = load_run(options.run, options.data, options.out_of_fold)
     fitted = None if options.familiarity is None else FittedFamiliarity.load(options.familiarity)
+    view = None if options.view is None else FittedView.load(options.view)
     crops = crop_sets.load(options.crops, run.size)
     photographs = choose_photographs(run, crops, options.crops)
     images = load_images(photographs.judge, run.size)
@@ -148,10 +158,10 @@ def export_model(options: Options) -> Exported:
     manifest = patched(manifest, fingerprints({"train": run.learned, "val": run.held_out}))
     if options.patch is not None:
         manifest = patched(manifest, read_json(options.patch, "a patch of a manifest"))
-    model = replace(export_float(run.network, constants, manifest, images), fitted=fitted)
+    model = replace(export_float(run.network, constants, manifest, images), fitted=fitted, view=view)
     _make_folder(options.out)
     float_path = options.out / f"{options.name}-fp32.onnx"
-    write(float_path, model_file(model.graph, manifest, fitted))
+    write(float_path, model.file(model.graph, manifest))
     ranges = load_or_collect(options.out / "ranges.json", model.graph, crops, manifest.input)
     reports.draw(options.out / "ranges.png", model.graph, ranges)
     judge = evaluation_set(photographs.judge, images, exposures(len(images), 2), model)
@@ -319,7 +329,7 @@ def quantise(
     found = search_int8(model.graph, ranges, crops.images, recipe, methods, model.manifest, choice, judge)
     record = quantisation_record(found, recipe, crops, choice, judge, judges)
     path = options.out / f"{options.name}-{recipe.suffix}.onnx"
-    write(path, model_file(found.graph, replace(model.manifest, quantisation=record), model.fitted))
+    write(path, model.file(found.graph, replace(model.manifest, quantisation=record)))
     logger.info(f"{path}: {found.method}, {changes_line(found.losses)}")
     return WrittenModel(path, found.method, found.excluded, found.losses)
 

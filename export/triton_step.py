@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from acne_edge.backends.base import Outputs, output_names
+from acne_edge.backends.base import Outputs, named, output_names
 from acne_edge.errors import BackendError, ImageError
 from acne_edge.grader import AcneGrader
 from acne_edge.manifest import Manifest
@@ -66,7 +66,7 @@ class Backend:
         if response.has_error():
             raise BackendError(f"{self._model}: {response.error().message()}")
         tensors = (pb_utils.get_output_tensor_by_name(response, name) for name in self._names)
-        return Outputs(*(tensor.as_numpy() for tensor in tensors))
+        return named(self._names, (tensor.as_numpy() for tensor in tensors))
 
     def close(self) -> None:
         """The network is the server's."""

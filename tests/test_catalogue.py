@@ -79,7 +79,7 @@ def test_every_key_is_used() -> None:
 
 
 def test_every_code_has_words() -> None:
-    reasons = ("BLANK", "LOW_RESOLUTION", "TOO_DARK", "TOO_BRIGHT", "BLURRED", "NOISY", "COMPRESSED", "NO_SKIN")
+    reasons = ("BLANK", "LOW_RESOLUTION", "TOO_DARK", "TOO_BRIGHT", "BLURRED", "NOISY", "COMPRESSED", "NO_SKIN", "CLOSE_UP")
     codes = {getattr(quality, name) for name in reasons}
     for language in LANGUAGES:
         known = texts(language)

@@ -22,7 +22,9 @@ from acne_edge import (
 )
 from acne_edge.backends.base import Outputs
 from acne_edge.grader import STAGES
+from acne_edge.grading import CloseUp, Familiarity
 from tests import drawing
+from tests.toy_model import make_manifest, toy_model
 
 
 def test_a_prediction_is_complete(grader: AcneGrader, face: np.ndarray) -> None:
@@ -227,6 +229,22 @@ def test_a_blank_frame_gets_no_grade_whatever_the_policy(policy: str) -> None:
         for level in (0, 128, 255):
             p = grader.predict(np.full((300, 300, 3), level, np.uint8))
             assert (p.abstained, p.grade.text) == ("blank", "no grade")
+
+
+def test_a_close_up_is_told_and_never_refused_and_nothing_is_told_of_what_is_unknown(face: np.ndarray, tmp_path: Path) -> None:
+    """The toy model's outputs beyond the first three are the mean value of the picture."""
+    found = {}
+    for name, close_up, far in (("close", 1.0, 1e6), ("unknown", 0.0, 1.0)):
+        manifest = make_manifest(close_up=CloseUp(close_up), familiarity=Familiarity(far), requires=("familiarity-1",))
+        model = tmp_path / f"{name}.onnx"
+        model.write_bytes(toy_model(manifest, more=("close_up", "unfamiliarity")))
+        with AcneGrader.load(model) as grader, AcneGrader.load(model, on_poor_quality="abstain") as strict:
+            found[name] = grader.predict(face)
+            assert strict.predict(face).abstained == found[name].abstained != "poor_quality"
+            assert "close_up" not in grader.predict(np.full((300, 300, 3), 128, np.uint8)).quality.reasons  # blank
+    assert (found["close"].quality.reasons, found["unknown"].quality.reasons) == (("close_up",), ())
+    assert found["close"].quality.faults == ()
+    assert found["close"].warnings == ("close_up",)
 
 
 def test_the_grade_in_words_fits_the_count(grader: AcneGrader) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from acne_edge.difference import PairUncertainty
 from acne_edge.errors import ManifestError
-from acne_edge.grading import HAYASHI, CountCorrection, CountDecoding, Familiarity, Uncertainty
+from acne_edge.grading import HAYASHI, CloseUp, CountCorrection, CountDecoding, Familiarity, Uncertainty
 from acne_edge.manifest import InputSpec, Manifest
 from acne_edge.positions import PositionDecoding
 
@@ -83,6 +83,16 @@ def test_familiarity_is_required_with_its_threshold_or_absent() -> None:
     del root["familiarity"]
     with pytest.raises(ManifestError, match=r"manifest\.familiarity is missing; the model requires 'familiarity-1'"):
         Manifest.from_json(json.dumps(root))
+
+
+def test_close_ups_are_told_from_a_probability_on_or_not_at_all() -> None:
+    told = replace(GOOD, close_up=CloseUp(0.6, "elsewhere"))
+    assert Manifest.from_json(told.to_json()) == told
+    assert "close_up" not in json.loads(GOOD.to_json())
+    root = json.loads(told.to_json())
+    for wrong in ({"threshold": -0.1, "fitted_on": ""}, {"threshold": 1.1, "fitted_on": ""}, {"threshold": 0.5}, None):
+        with pytest.raises(ManifestError, match=r"manifest\.close_up"):
+            Manifest.from_json(json.dumps({**root, "close_up": wrong}))
 
 
 def test_a_manifest_of_schema_1_0_requires_nothing_and_a_later_one_says_what() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -19,6 +21,7 @@ class Outputs(NamedTuple):
     count_probs: NDArray[np.float32]  # [N, K] over bins 0..K-1 lesions
     lesion_map: NDArray[np.float32]  # [N, h, w], expected lesions per cell
     unfamiliarity: NDArray[np.float32] | None = None  # [N], at least 0; None of a model without
+    close_up: NDArray[np.float32] | None = None  # [N], 0..1; None of a model without
 
 
 OUTPUT_NAMES = Outputs._fields[:3]  # that every model has
@@ -26,8 +29,14 @@ ENGINE_MAGIC = b"ACNETRT1"  # an engine file of TensorRT begins with it; see `te
 
 
 def output_names(manifest: Manifest) -> tuple[str, ...]:
-    """The outputs that are read of a model, in the order of `Outputs`; others of its graph are ignored."""
-    return OUTPUT_NAMES if manifest.familiarity is None else Outputs._fields
+    """The outputs that are read of a model; others of its graph are ignored."""
+    told = {"unfamiliarity": manifest.familiarity, "close_up": manifest.close_up}
+    return (*OUTPUT_NAMES, *(name for name, meaning in told.items() if meaning is not None))
+
+
+def named(names: Sequence[str], arrays: Iterable[NDArray[np.float32]]) -> Outputs:
+    """The outputs of these names, as `output_names` gives them."""
+    return Outputs(**dict(zip(names, arrays, strict=True)))
 
 
 class Backend(Protocol):

@@ -6,7 +6,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from acne_edge.backends.base import Outputs, output_names
+from acne_edge.backends.base import OUTPUT_NAMES, Outputs, named, output_names
 from acne_edge.backends.graph_cache import GraphCache
 from acne_edge.cpus import limited_cpus
 from acne_edge.errors import BackendError, ManifestError, ModelError
@@ -64,8 +64,9 @@ class OnnxRuntimeBackend:
         widths = [outputs[name].shape[1] for name in self._names[:2]]
         if widths != [len(self.manifest.scale.labels), self.manifest.count_bins]:
             raise ModelError(f"the model's outputs have {widths} grades and count bins; the manifest says otherwise")
-        if self.manifest.familiarity is not None and len(outputs["unfamiliarity"].shape) != 1:
-            raise ModelError(f"the model's output unfamiliarity is {outputs['unfamiliarity'].shape}, not one number an image")
+        for name in self._names[len(OUTPUT_NAMES) :]:
+            if len(outputs[name].shape) != 1:
+                raise ModelError(f"the model's output {name} is {outputs[name].shape}, not one number an image")
 
     def run(self, images: ImageArray) -> Outputs:
         """See `Backend.run`."""
@@ -77,7 +78,7 @@ class OnnxRuntimeBackend:
             raise BackendError(f"the input is {images.dtype} {images.shape}; expected uint8 [N, {spec.height}, {spec.width}, 3]")
         try:
             if len(images) != 1 or not self._bindable:
-                return Outputs(*session.run(self._names, {"image": images}))
+                return named(self._names, session.run(self._names, {"image": images}))
             if not hasattr(self._of_thread, "buffers"):
                 self._of_thread.buffers = _Buffers(session, self._names)
             return self._of_thread.buffers.run(images)  # type: ignore[no-any-return]
@@ -96,7 +97,7 @@ class _Buffers:
     def __init__(self, session: Any, names: tuple[str, ...]) -> None:
         import numpy as np
 
-        self._session, self._binding = session, session.io_binding()
+        self._session, self._binding, self._names = session, session.io_binding(), names
         self._image = np.zeros((1, *session.get_inputs()[0].shape[1:]), np.uint8)
         shapes = {output.name: output.shape for output in session.get_outputs()}
         self._outputs = [np.zeros((1, *shapes[name][1:]), np.float32) for name in names]
@@ -112,7 +113,7 @@ class _Buffers:
         """Infer uint8 [1, H, W, 3]; the outputs are copies."""
         self._image[...] = image
         self._session.run_with_iobinding(self._binding)
-        return Outputs(*(output.copy() for output in self._outputs))
+        return named(self._names, (output.copy() for output in self._outputs))
 
 
 def _session(model: bytes, threads: int, sha256: str | None) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from acne_edge.backends.base import Outputs, output_names
+from acne_edge.backends.base import Outputs, named, output_names
 from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
 from acne_edge.errors import BackendError, MissingExtraError, ModelError
 from acne_edge.image import ImageArray
@@ -61,7 +61,8 @@ class OpenVinoBackend:
             results = request.infer({"image": images})
         except Exception as error:
             raise BackendError(f"OpenVINO failed: {str(error).strip().splitlines()[0]}") from error
-        return Outputs(*(np.array(results[name], np.float32) for name in output_names(self.manifest)))
+        names = output_names(self.manifest)
+        return named(names, (np.array(results[name], np.float32) for name in names))
 
     def close(self) -> None:
         """See `Backend.close`."""

@@ -50,7 +50,7 @@ class Judged:
 
     count: NDArray[np.float64]  # lesions
     grade: NDArray[np.int64]
-    told: NDArray[np.bool_]  # a quality reason, an abstention or a failure
+    told: NDArray[np.bool_]  # a reason of quality, but of the view, an abstention or a failure
     graded: NDArray[np.bool_]  # a result without an abstention
     inside: NDArray[np.bool_]  # the labelled count lies in the interval
 
@@ -58,7 +58,7 @@ class Judged:
     def of(results: Sequence[Prediction | Failure], labels: Sequence[Label]) -> Judged:
         """From the results and labels of the same photographs."""
         rows = [
-            (r.count, r.grade.index, bool(r.quality.reasons or r.abstained), r.abstained is None,
+            (r.count, r.grade.index, bool(r.quality.faults or r.abstained), r.abstained is None,
              r.count_interval.low <= label.count <= r.count_interval.high)
             if r.ok
             else (np.nan, -1, True, False, False)

@@ -44,7 +44,7 @@ OWN = {  # codes of that scheme, and what they mean
     "capture": "Reason why the photograph is poor",
     "blank": "Blank", "low_resolution": "Low resolution", "too_dark": "Too dark", "too_bright": "Too bright",
     "blurred": "Blurred", "noisy": "Noisy", "compressed": "Compressed",
-    "no_skin": "No skin", "low_confidence": "Low confidence", "poor_quality": "Poor quality",
+    "no_skin": "No skin", "close_up": "Close-up", "low_confidence": "Low confidence", "poor_quality": "Poor quality",
 }  # fmt: skip
 MAKER = "acne-edge"
 SERIES = 900  # number of the series of reports; it identifies nothing

@@ -262,6 +262,6 @@ def stream(grader: AcneGrader, camera: Camera, smoothing: float, stop: Event) ->
     smoother = Smoother(smoothing, grader.scale.labels)
     for frame in camera.frames(stop):
         result = grader.try_predict(frame.image)
-        if isinstance(result, Prediction) and result.is_counted and not result.quality.reasons:
+        if isinstance(result, Prediction) and result.is_counted and not result.quality.faults:
             smoother.update(frame.time, result)
         yield StreamResult(frame.index, frame.time, result, smoother.value)

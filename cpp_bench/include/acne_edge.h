@@ -117,7 +117,8 @@ enum {
     ACNE_EDGE_QUALITY_NO_SKIN = 1 << 4,
     ACNE_EDGE_QUALITY_BLANK = 1 << 5, /* a lens cap or a wall: there is no grade, whatever options.on_poor_quality says */
     ACNE_EDGE_QUALITY_NOISY = 1 << 6,
-    ACNE_EDGE_QUALITY_COMPRESSED = 1 << 7
+    ACNE_EDGE_QUALITY_COMPRESSED = 1 << 7,
+    ACNE_EDGE_QUALITY_CLOSE_UP = 1 << 8 /* brow or chin lies outside, and grades are for half a face; no option refuses it */
 };
 
 typedef struct acne_edge_quality {

@@ -192,6 +192,11 @@ Prediction Grader::infer(const Prepared& prepared) const {
     } else if (on_poor_quality_ == ACNE_EDGE_POOR_QUALITY_ABSTAIN && prepared.quality.reasons != 0) {
         prediction.interpretation.abstained = "poor_quality";
     }
+    // Nothing is told of what shows no skin that the model knows.
+    const bool shows_skin = (prepared.quality.reasons & ACNE_EDGE_QUALITY_BLANK) == 0 && prediction.interpretation.unfamiliarity <= 1;
+    if (manifest.close_up && shows_skin && outputs.close_up >= *manifest.close_up) {
+        prediction.quality.reasons |= ACNE_EDGE_QUALITY_CLOSE_UP;
+    }
     prediction.grade_text = describe(scale_, prediction.interpretation);
     prediction.lesions = locate(outputs.lesion_map, outputs.map_height, outputs.map_width, manifest.position_threshold);
     prediction.image_width = prepared.width;

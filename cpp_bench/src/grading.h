@@ -52,6 +52,7 @@ struct Outputs {
     int map_height = 0;
     int map_width = 0;
     float unfamiliarity = 0;  // of a model that tells
+    float close_up = 0;       // of a model that tells, 0..1
 };
 
 struct Interpretation {

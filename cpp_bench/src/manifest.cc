@@ -179,6 +179,12 @@ Familiarity read_familiarity(const Reader& reader) {
     return familiarity;
 }
 
+double read_close_up(const Reader& reader) {
+    const double threshold = reader.number("threshold", 0, 1);
+    reader.text("fitted_on");
+    return threshold;
+}
+
 CountCorrection read_correction(const Reader& reader) {
     const CountCorrection correction{reader.number("factor", 0.1, 10), reader.number("power", 0.2, 5)};
     reader.text("fitted_on");
@@ -191,6 +197,13 @@ std::size_t count_characters(const std::string& utf8) {
 }
 
 }  // namespace
+
+std::vector<const char*> output_names(const Manifest& manifest) {
+    std::vector<const char*> names = {"grade_probs", "count_probs", "lesion_map"};
+    if (manifest.familiarity.threshold > 0) names.push_back("unfamiliarity");
+    if (manifest.close_up) names.push_back("close_up");
+    return names;
+}
 
 Manifest parse_manifest(const std::string& text) {
     const std::size_t characters = count_characters(text);
@@ -221,6 +234,7 @@ Manifest parse_manifest(const std::string& text) {
     manifest.uncertainty = read_uncertainty(top.section("uncertainty"));
     if (top.has("positions")) manifest.position_threshold = read_positions(top.section("positions"));
     if (top.has("familiarity")) manifest.familiarity = read_familiarity(top.section("familiarity"));
+    if (top.has("close_up")) manifest.close_up = read_close_up(top.section("close_up"));
     if (top.has("correction")) manifest.correction = read_correction(top.section("correction"));
     // For people and tools; only their types are checked.
     for (const char* key : {"licence", "intended_use"}) top.text(key);

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "framing.h"
 #include "grading.h"
@@ -28,10 +30,14 @@ struct Manifest {
     CountDecoding decoding;
     Uncertainty uncertainty;
     Familiarity familiarity;
+    std::optional<double> close_up;  // from which value on the graph's output `close_up` tells one; none: it has no such output
     CountCorrection correction;
     bool framed = false;              // borders and interfaces around a photograph are cut off before the network
     double position_threshold = 0.5;  // the least score of a lesion; the default is for manifests without positions
 };
+
+// The graph's outputs that are read, in the order in which backends keep them.
+std::vector<const char*> output_names(const Manifest& manifest);
 
 // Parse and validate. Throws Error, naming the wrong field or the unknown feature;
 // unknown fields are ignored.

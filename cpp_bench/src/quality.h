@@ -16,6 +16,7 @@ inline constexpr QualityReason kQualityReasons[] = {
     {ACNE_EDGE_QUALITY_TOO_DARK, "too_dark"},     {ACNE_EDGE_QUALITY_TOO_BRIGHT, "too_bright"},
     {ACNE_EDGE_QUALITY_BLURRED, "blurred"},       {ACNE_EDGE_QUALITY_NOISY, "noisy"},
     {ACNE_EDGE_QUALITY_COMPRESSED, "compressed"}, {ACNE_EDGE_QUALITY_NO_SKIN, "no_skin"},
+    {ACNE_EDGE_QUALITY_CLOSE_UP, "close_up"},
 };
 
 inline constexpr int kQualitySide = 256;  // pixels a side of the picture that is judged

@@ -19,7 +19,6 @@ namespace acne_edge {
 namespace {
 
 constexpr std::array<const char*, 1> kInputs = {"image"};
-constexpr std::array<const char*, 4> kOutputs = {"grade_probs", "count_probs", "lesion_map", "unfamiliarity"};
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
@@ -104,7 +103,7 @@ public:
         }
         manifest_text_ = text.get();
         manifest_ = parse_manifest(manifest_text_);
-        if (manifest_.familiarity.threshold <= 0) --outputs_;
+        outputs_ = output_names(manifest_);
         check_contract(allocator);
     }
 
@@ -127,7 +126,8 @@ public:
             // The runtime takes inputs without const, and does not write to them.
             const Ort::Value input = Ort::Value::CreateTensor<std::uint8_t>(memory_, const_cast<std::uint8_t*>(image), bytes,
                                                                             shape.data(), shape.size());
-            auto values = session_.Run(Ort::RunOptions{nullptr}, kInputs.data(), &input, 1, kOutputs.data(), outputs_);
+            auto values = session_.Run(Ort::RunOptions{nullptr}, kInputs.data(), &input, 1, outputs_.data(),
+                                       outputs_.size());
             Outputs outputs;
             outputs.grade_probs = read(values[0], {1, static_cast<std::int64_t>(manifest_.scale.labels.size())});
             outputs.count_probs = read(values[1], {1, manifest_.count_bins});
@@ -136,7 +136,9 @@ public:
             outputs.lesion_map = read(values[2], {1, map_shape[1], map_shape[2]});
             outputs.map_height = static_cast<int>(map_shape[1]);
             outputs.map_width = static_cast<int>(map_shape[2]);
-            if (outputs_ > 3) outputs.unfamiliarity = read(values[3], {1})[0];
+            std::size_t next = 3;  // what only some models tell
+            if (manifest_.familiarity.threshold > 0) outputs.unfamiliarity = read(values[next++], {1})[0];
+            if (manifest_.close_up) outputs.close_up = read(values[next++], {1})[0];
             return outputs;
         } catch (const Ort::Exception& error) {
             throw Error(ACNE_EDGE_STATUS_BACKEND, "ONNX Runtime failed: " + first_line(error.what()));
@@ -164,11 +166,12 @@ private:
         for (std::size_t i = 0; named && i < kInputs.size(); ++i) {
             named = session_.GetInputNameAllocated(i, allocator).get() == std::string(kInputs[i]);
         }
-        for (std::size_t i = 0; named && i < outputs_; ++i) named = places.count(kOutputs[i]) != 0;
-        if (!named) {
-            refuse(std::string("the model's input and outputs are not image -> grade_probs, count_probs, lesion_map") +
-                   (outputs_ > 3 ? ", unfamiliarity" : ""));
+        std::string wanted_names;
+        for (const char* name : outputs_) {
+            named = named && places.count(name) != 0;
+            wanted_names += (wanted_names.empty() ? "" : ", ") + std::string(name);
         }
+        if (!named) refuse("the model's input and outputs are not image -> " + wanted_names);
         const std::vector<std::int64_t> wanted = {manifest_.height, manifest_.width, 3};
         const Tensor input = describe(session_.GetInputTypeInfo(0));
         if (input.type != ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8 || input.shape.size() != 4 ||
@@ -178,13 +181,13 @@ private:
         }
         const std::array<std::int64_t, 2> widths = {static_cast<std::int64_t>(manifest_.scale.labels.size()),
                                                     manifest_.count_bins};
-        for (std::size_t i = 0; i < outputs_; ++i) {
-            const Tensor output = describe(session_.GetOutputTypeInfo(places[kOutputs[i]]));
+        for (std::size_t i = 0; i < outputs_.size(); ++i) {
+            const Tensor output = describe(session_.GetOutputTypeInfo(places[outputs_[i]]));
             if (output.type != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) {
-                refuse(std::string("the model's output ") + kOutputs[i] + " is not float32");
+                refuse(std::string("the model's output ") + outputs_[i] + " is not float32");
             }
             if (i < widths.size() && (output.shape.size() != 2 || output.shape[1] != widths[i])) {
-                refuse(std::string("the model's output ") + kOutputs[i] + " is " + shape_text(output.shape) +
+                refuse(std::string("the model's output ") + outputs_[i] + " is " + shape_text(output.shape) +
                        "; the manifest says [N, " + std::to_string(widths[i]) + "]");
             }
         }
@@ -203,7 +206,7 @@ private:
 
     [[noreturn]] static void refuse(const std::string& message) { throw Error(ACNE_EDGE_STATUS_MODEL, message); }
 
-    std::size_t outputs_ = kOutputs.size();  // that are read; the last only of a model whose manifest says what it means
+    std::vector<const char*> outputs_;  // that are read; the last only of a model whose manifest says what they mean
     const pid_t process_ = getpid();  // that opened the model
     Ort::Env env_{nullptr};
     Graph graph_;  // of the cache; the session reads from it

@@ -1,5 +1,5 @@
 // TensorRT 10 or newer, on engine files of acne-edge. Compiled only where CMake finds NvInfer.h; only a device can run it.
-#include <array>
+#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -14,8 +14,6 @@
 
 namespace acne_edge {
 namespace {
-
-constexpr std::array<const char*, 4> kOutputs = {"grade_probs", "count_probs", "lesion_map", "unfamiliarity"};
 
 [[noreturn]] void fail(const std::string& message) { throw Error(ACNE_EDGE_STATUS_BACKEND, message); }
 
@@ -92,21 +90,20 @@ public:
         const nvinfer1::Dims4 shape(1, manifest_.height, manifest_.width, 3);
         if (!context_->setInputShape("image", shape)) fail("the engine does not take the manifest's input");
         bind("image", static_cast<std::size_t>(manifest_.height) * manifest_.width * 3);
-        std::array<std::size_t, kOutputs.size()> sizes{};
-        tells_ = manifest_.familiarity.threshold > 0;
-        for (std::size_t i = 0; i < kOutputs.size() - (tells_ ? 0 : 1); ++i) {
-            const nvinfer1::Dims dims = context_->getTensorShape(kOutputs[i]);
+        std::vector<std::size_t> sizes;
+        for (const char* name : output_names(manifest_)) {
+            const nvinfer1::Dims dims = context_->getTensorShape(name);
             std::size_t size = 1;
             for (int d = 0; d < dims.nbDims; ++d) {
-                if (dims.d[d] < 1) fail(std::string("the engine has no output ") + kOutputs[i] + " of a known size");
+                if (dims.d[d] < 1) fail(std::string("the engine has no output ") + name + " of a known size");
                 size *= static_cast<std::size_t>(dims.d[d]);
             }
-            sizes[i] = size;
-            bind(kOutputs[i], size * sizeof(float));
+            sizes.push_back(size);
+            bind(name, size * sizeof(float));
         }
         const nvinfer1::Dims map = context_->getTensorShape("lesion_map");
         if (sizes[0] != manifest_.scale.labels.size() || sizes[1] != static_cast<std::size_t>(manifest_.count_bins) ||
-            map.nbDims != 3 || sizes[3] != (tells_ ? 1U : 0U)) {
+            map.nbDims != 3 || !std::all_of(sizes.begin() + 3, sizes.end(), [](std::size_t size) { return size == 1; })) {
             fail("the engine's outputs are not what its manifest says; build it again");
         }
         map_height_ = static_cast<int>(map.d[1]);
@@ -132,10 +129,13 @@ public:
         download(outputs.grade_probs, 1);
         download(outputs.count_probs, 2);
         download(outputs.lesion_map, 3);
-        std::vector<float> unfamiliarity(tells_ ? 1 : 0);
-        if (tells_) download(unfamiliarity, 4);
+        std::vector<float> unfamiliarity(manifest_.familiarity.threshold > 0 ? 1 : 0), close_up(manifest_.close_up ? 1 : 0);
+        std::size_t next = 4;  // what only some models tell
+        if (!unfamiliarity.empty()) download(unfamiliarity, next++);
+        if (!close_up.empty()) download(close_up, next++);
         check(cudaStreamSynchronize(stream_.get()), "cudaStreamSynchronize");
-        if (tells_) outputs.unfamiliarity = unfamiliarity[0];
+        if (!unfamiliarity.empty()) outputs.unfamiliarity = unfamiliarity[0];
+        if (!close_up.empty()) outputs.close_up = close_up[0];
         return outputs;
     }
 
@@ -163,7 +163,6 @@ private:
     Manifest manifest_;
     int map_height_ = 0;
     int map_width_ = 0;
-    bool tells_ = false;  // how familiar a photograph is
 };
 
 }  // namespace

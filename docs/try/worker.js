@@ -66,6 +66,9 @@ async function predict(file) {
   const map = outputs.lesion_map.data, [, height, width] = outputs.lesion_map.dims;
   const total = map.reduce((sum, value) => sum + value, 0);
   const result = interpret(outputs.grade_probs.data, outputs.count_probs.data, total, manifest, outputs.unfamiliarity?.data[0]);
+  // Nothing is told of what shows no skin that the model knows.
+  const showsSkin = !quality.reasons.includes("blank") && (result.unfamiliarity ?? 0) <= 1;
+  if (manifest.close_up && showsSkin && outputs.close_up.data[0] >= manifest.close_up.threshold) quality.reasons.push("close_up");
   const found = locate(map, width, height, positions.threshold);
   const { crop } = photograph;
   return {

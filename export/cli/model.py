@@ -44,6 +44,7 @@ def model(
         Path | None, typer.Option(help="JSON merge patch for the manifest, for example from python -m export positions.")
     ] = None,
     familiarity: Annotated[Path | None, typer.Option(help="What python -m export familiarity wrote of the run.")] = None,
+    view: Annotated[Path | None, typer.Option(help="What python -m export view wrote of the run.")] = None,
 ) -> None:
     """Export a run's model to float ONNX, to INT8 for CPUs and to INT8 for TensorRT; a file that fails its gate is not written.
 
@@ -54,7 +55,7 @@ def model(
     from export.model import Options, export_model
 
     with console.resumable(f"to resume, run the same command: it reuses the ranges in {out / 'ranges.json'}"):
-        options = Options(run, data, crops, out, name, version, method, reduce_range, out_of_fold, patch, familiarity)
+        options = Options(run, data, crops, out, name, version, method, reduce_range, out_of_fold, patch, familiarity, view)
         made = export_model(options)
     console.table(*_table(made))
     if made.failures:

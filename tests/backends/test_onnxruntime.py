@@ -11,7 +11,7 @@ import pytest
 from acne_edge import AcneGrader
 from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
 from acne_edge.errors import BackendError, ManifestError, ModelError
-from acne_edge.grading import Familiarity
+from acne_edge.grading import CloseUp, Familiarity
 from acne_edge.manifest import InputSpec
 from tests.toy_model import MANIFEST, SIDE, make_manifest, toy_model
 
@@ -58,6 +58,15 @@ def test_unfamiliarity_is_read_where_the_manifest_says_what_it_means() -> None:
     assert OnnxRuntimeBackend(toy_model(more=("unfamiliarity",))).run(images).unfamiliarity is None
     with pytest.raises(ModelError, match=r"image -> grade_probs, count_probs, lesion_map, unfamiliarity"):
         OnnxRuntimeBackend(toy_model(told))
+
+
+def test_what_only_some_models_tell_is_read_by_name() -> None:
+    images = np.full((1, SIDE, SIDE, 3), 8, np.uint8)
+    outputs = OnnxRuntimeBackend(toy_model(make_manifest(close_up=CloseUp(0.5)), more=("close_up",))).run(images)
+    assert outputs.close_up == pytest.approx([8.0])
+    assert outputs.unfamiliarity is None
+    with pytest.raises(ModelError, match=r"lesion_map, close_up"):
+        OnnxRuntimeBackend(toy_model(make_manifest(close_up=CloseUp(0.5))))
 
 
 def test_outputs_that_nobody_knows_are_passed_over() -> None:

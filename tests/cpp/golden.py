@@ -347,6 +347,8 @@ def manifests(valid: str) -> Iterator[str]:
         ("familiarity", None), ("familiarity", {"threshold": 1.5}), ("familiarity", {"fitted_on": ""}),
         ("familiarity", {"threshold": 1.5, "fitted_on": "some"}), ("familiarity", {"threshold": 0, "fitted_on": "some"}),
         ("familiarity", {"threshold": 1e7, "fitted_on": ""}), ("requires", ["familiarity-1"]),
+        ("close_up", None), ("close_up", {"threshold": 0.5}), ("close_up", {"threshold": 1.5, "fitted_on": ""}),
+        ("close_up", {"threshold": 0, "fitted_on": "some"}), ("close_up", {"threshold": -0.1, "fitted_on": ""}),
         ("requires", ["count-correction-1"]), ("correction", {"factor": 0.8, "power": 1.1, "fitted_on": ""}),
         ("requires", ["framing-1", "framing-9"]), ("requires", None), ("requires", {}),
         ("requires", [1]), ("requires", [None]), ("requires", ["x"] * 65),
@@ -419,9 +421,9 @@ def changed(model: bytes, **fields: object) -> bytes:
     return with_manifest(model, json.dumps({**json.loads(text), **fields}, separators=(",", ":")))
 
 
-def reaching(model: bytes, threshold: float) -> bytes:
-    """The model with another threshold of what is unfamiliar."""
-    return changed(model, familiarity={"threshold": threshold, "fitted_on": ""})
+def reaching(model: bytes, threshold: float, **fields: object) -> bytes:
+    """The model with another threshold of what is unfamiliar, and other `fields`."""
+    return changed(model, familiarity={"threshold": threshold, "fitted_on": ""}, **fields)
 
 
 def refused_models(model: bytes, manifest: Manifest) -> Iterator[tuple[str, bytes, str]]:
@@ -485,7 +487,8 @@ def main(folder: Path) -> None:
     middle = FAR * median(case["predictions"][0]["unfamiliarity"] for case in cases[::6] if "error" not in case)
     bare = {name: value for name, value in json.loads(manifest_text(model) or "").items() if name != "familiarity"}
     (folder / "silent.onnx").write_bytes(with_manifest(model, json.dumps({**bare, "requires": [framing.RULE]})))
-    (folder / "telling.onnx").write_bytes(reaching(model, middle))
+    # What it knows is a close-up, and of what it does not know nothing is told.
+    (folder / "telling.onnx").write_bytes(reaching(model, middle, close_up={"threshold": 0, "fitted_on": ""}))
     with AcneGrader.load(folder / "telling.onnx") as teller:
         told = [
             {"name": case["name"], "prediction": teller.predict((folder / f"{case['name']}.jpg").read_bytes()).to_dict()}

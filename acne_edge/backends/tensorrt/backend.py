@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acne_edge.backends.base import Outputs, output_names
+from acne_edge.backends.base import Outputs, named, output_names
 from acne_edge.backends.tensorrt.build import cached, error_log, find_tensorrt, package_of
 from acne_edge.backends.tensorrt.cuda import Cuda, first_line
 from acne_edge.backends.tensorrt.engine_file import MAGIC, check_fits, unpack
@@ -64,7 +64,7 @@ class TensorRTBackend:
             raise BackendError(f"the input is {images.dtype} {images.shape}; expected uint8 [N, {spec.height}, {spec.width}, 3]")
         with self._lock:
             parts = [self._run(images[i : i + self._largest]) for i in range(0, len(images), self._largest)]
-        return Outputs(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+        return named(self._names, (np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
     def _run(self, images: ImageArray) -> list[NDArray[np.float32]]:
         if self._cuda is None:
