@@ -31,8 +31,8 @@ VISIT_HELP = "Folder or list (.txt) of photographs, one photograph, or saved res
 
 
 def change(
-    baseline: Annotated[str, typer.Argument(help=f"First visit. {VISIT_HELP}")],
-    followup: Annotated[str, typer.Argument(help="Second visit, likewise.")],
+    baseline: Annotated[str, typer.Argument(metavar="BASELINE", help=f"First visit. {VISIT_HELP}")],
+    followup: Annotated[str, typer.Argument(metavar="FOLLOWUP", help="Second visit, likewise.")],
     table: Annotated[
         Path | None,
         typer.Option("--pairs", metavar="CSV", help="Which photographs are one view: columns baseline, followup, view."),

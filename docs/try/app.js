@@ -82,7 +82,7 @@ function show({ bitmap, result }) {
 }
 
 function gradeInWords({ abstained, count, gradeSet, labels }, name) {
-  if (abstained) return `${text("grade.no_grade")} (${texts[`quality.${abstained}`] ?? text("try.unfamiliar")})`;
+  if (abstained) return `${text("grade.no_grade")} (${text(`quality.${abstained}`)})`;
   if (count < 0.5) return text("grade.none_counted");
   const [low, high] = [labels[Math.min(...gradeSet)], labels[Math.max(...gradeSet)]].map(name);
   return low === high ? low : text("grade.range", { low, high });
