@@ -91,7 +91,8 @@ def outputs_of(grader: AcneGrader, folder: Path, labels: Sequence[Label], follow
         outputs = grader.infer(preprocess.pack([photograph.pixels], spec.height, spec.width))
         unfamiliarity = unfamiliarity_of(outputs, grader.manifest)
         if grader.settings["on_unfamiliar"] == "abstain" and unfamiliarity is not None and unfamiliarity > 1:
-            errors.append(ImageError(f"{path}: looks like nothing that the model learned, so it is left out; {UNFAMILIAR_VARIABLE}=warn keeps it"))
+            left_out = f"looks like nothing that the model learned, so it is left out; {UNFAMILIAR_VARIABLE}=warn keeps it"
+            errors.append(ImageError(f"{path}: {left_out}"))
             continue
         found.append(outputs)
         kept.append(label)

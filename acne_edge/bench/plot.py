@@ -76,10 +76,12 @@ def _stages(axes: Axes, contenders: Mapping[str, Series]) -> None:
 
 def _times(axes: Axes, contenders: Mapping[str, Series]) -> None:
     """Every total: a quiet machine gives a flat line."""
+    from matplotlib.ticker import MaxNLocator
+
     for colour, (name, series) in zip(np.resize(COLOURS, len(contenders)), contenders.items(), strict=True):
         axes.plot(range(1, len(series["total"]) + 1), series["total"], ".", markersize=3, color=colour, label=name)
     axes.set_ylim(bottom=0)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axes.set_xlabel("prediction")
     axes.set_ylabel("ms, total")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.25), frameon=False, markerscale=3)

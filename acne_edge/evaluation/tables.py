@@ -7,7 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-SHARES = ("accuracy", "balanced", "recall", "interval_coverage", "abstained")  # figures whose names begin so are printed in percent
+# Figures whose names begin so are printed in percent.
+SHARES = ("accuracy", "balanced", "recall", "interval_coverage", "abstained")
 
 
 def strict(value: Any) -> Any:

@@ -42,7 +42,7 @@ def row(photograph: Photograph, reading: Reading, scale: SeverityScale, blind: b
 def faults(result: dict[str, Any]) -> list[str]:
     """Codes of what is wrong with the photograph itself; they tell nothing of its lesions."""
     unfamiliar = (result.get("unfamiliarity") or 0) > 1 and result["abstained"] != BLANK
-    return [UNFAMILIAR] * unfamiliar + result["quality"]["reasons"]
+    return [*([UNFAMILIAR] if unfamiliar else []), *result["quality"]["reasons"]]
 
 
 def human(reading: Reading, scale: SeverityScale) -> dict[str, Any] | None:
