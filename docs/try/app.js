@@ -65,7 +65,8 @@ function show({ bitmap, result }) {
   at("grade").textContent = `${text("visit.ladder")}: ${gradeInWords(result, name)}`;
   at("grades").parentElement.hidden = result.abstained !== null;
   at("grades").replaceChildren(...result.gradeProbs.map((share, i) => row(name(result.labels[i]), percent(share), result.gradeSet.includes(i))));
-  const advice = result.quality.reasons.length ? result.quality.reasons : ["ok"];
+  const faults = [...(result.abstained === "unfamiliar" ? ["unfamiliar"] : []), ...result.quality.reasons];
+  const advice = faults.length ? faults : ["ok"];
   at("advice").replaceChildren(...advice.map((code) => {
     const item = document.createElement("li");
     item.textContent = text(`advice.${code}`);
