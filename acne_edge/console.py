@@ -357,7 +357,10 @@ class _Closed(io.StringIO):
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on stdout: the first column left-aligned, the others right-aligned; written in whole lines."""
+    """A table on stdout: the first column left-aligned, the others right-aligned; written in whole lines.
+
+    On a narrower terminal its lines are folded by that, and nothing is cut off.
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -366,7 +369,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         shown.add_column(column, justify="right" if number else "left", no_wrap=True)
     for row in rows:
         shown.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 500, highlight=False, markup=False).print(shown)
+    Console(width=500, highlight=False, markup=False).print(shown)
 
 
 @contextmanager

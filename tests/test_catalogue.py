@@ -10,7 +10,7 @@ import acne_edge
 from acne_edge import quality
 from acne_edge.catalogue import FOLDER, LANGUAGES, load
 from acne_edge.errors import UsageError
-from acne_edge.grading import SCALES
+from acne_edge.grading import SCALES, UNFAMILIAR
 
 SOURCES = Path(acne_edge.__file__).parent
 CODES = (  # whose words are looked up by a code: `grade.mild`
@@ -80,7 +80,7 @@ def test_every_key_is_used() -> None:
 
 def test_every_code_has_words() -> None:
     reasons = ("BLANK", "LOW_RESOLUTION", "TOO_DARK", "TOO_BRIGHT", "BLURRED", "NOISY", "COMPRESSED", "NO_SKIN", "CLOSE_UP")
-    codes = {getattr(quality, name) for name in reasons}
+    codes = {UNFAMILIAR, *(getattr(quality, name) for name in reasons)}
     for language in LANGUAGES:
         known = texts(language)
         assert {f"{kind}.{code}" for kind in ("quality", "advice") for code in codes} <= set(known)

@@ -241,6 +241,13 @@ def test_progress_is_drawn_on_stderr_and_leaves_stdout_alone(tmp_path: Path) -> 
     assert b"working" in seen
 
 
+def test_a_table_is_not_cut_off_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    console.table(("name", "verdict"), [("left", "no change beyond measurement error")])
+    assert "left  no change beyond measurement error" in capsys.readouterr().out
+
+
 def test_without_a_terminal_there_is_no_progress(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(console.progress(iter("abc"), "working", 3)) == ["a", "b", "c"]
     assert capsys.readouterr() == ("", "")

@@ -25,7 +25,7 @@ from acne_edge.evaluation.outcome import Outcome, figures
 from acne_edge.fit.constants import LEVEL, decode_counts, fit_head_share, fit_uncertainty
 from acne_edge.fit.correction import corrected, fit_correction
 from acne_edge.fit.outputs import LabelledOutputs
-from acne_edge.grader import AcneGrader
+from acne_edge.grader import UNFAMILIAR_VARIABLE, AcneGrader
 from acne_edge.grading import HAYASHI, CountCorrection, CountDecoding, Uncertainty
 from acne_edge.manifest import CORRECTION, Manifest
 from acne_edge.reference import COUNT, Reference, measures
@@ -59,7 +59,7 @@ class Adapted:
             "correction": {"factor": self.correction.factor, "power": self.correction.power},
             "before": {name: round(self.before[name], 4) for name in SHOWN},
             "after": {name: round(self.after[name], 4) for name in SHOWN},
-            "error_smaller_by": self.gain,
+            "error_smaller_by": {end: value if value is None else round(value, 4) for end, value in self.gain.items()},
             "better": self.is_better,
         }
 
@@ -91,7 +91,8 @@ def outputs_of(grader: AcneGrader, folder: Path, labels: Sequence[Label], follow
         outputs = grader.infer(preprocess.pack([photograph.pixels], spec.height, spec.width))
         unfamiliarity = unfamiliarity_of(outputs, grader.manifest)
         if grader.settings["on_unfamiliar"] == "abstain" and unfamiliarity is not None and unfamiliarity > 1:
-            errors.append(ImageError(f"{path}: looks like nothing that the model learned; it is left out"))
+            left_out = f"looks like nothing that the model learned, so it is left out; {UNFAMILIAR_VARIABLE}=warn keeps it"
+            errors.append(ImageError(f"{path}: {left_out}"))
             continue
         found.append(outputs)
         kept.append(label)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from acne_edge import files
-from acne_edge.bench.statistics import MAX_CV, summarize
+from acne_edge.bench.statistics import MAX_CV, summarize, threads_in_words
 from acne_edge.errors import UsageError
 from acne_edge.evaluation.bootstrap import LEVEL, REPEATS
 
@@ -73,7 +73,7 @@ def read(path: Path) -> Report:
 
 def _contenders(values: dict[str, Any]) -> Iterable[Contender]:
     """All of a report. The only one of the C++ benchmark gets the name that it has in `acne-edge bench --cpp`."""
-    single = {"name": f"C++ library, {values['environment'].get('threads') or 'automatic'} threads", **values}
+    single = {"name": f"C++ library, {threads_in_words(values['environment'].get('threads'))}", **values}
     entries = values.get("contenders", [single])
     if not entries:
         raise ValueError("no contenders")

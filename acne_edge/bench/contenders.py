@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from acne_edge.bench.statistics import stage_report
+from acne_edge.bench.statistics import stage_report, threads_in_words
 from acne_edge.cpus import available_cpus
 from acne_edge.errors import MissingExtraError, UsageError
 from acne_edge.grader import AcneGrader
@@ -128,7 +128,7 @@ def cpp_library(binary: Path, image: Path, model: str | None, threads: int) -> I
         return timings
 
     try:
-        yield Contender(f"C++ library, {threads or 'automatic'} threads", run)
+        yield Contender(f"C++ library, {threads_in_words(threads)}", run)
     finally:
         with suppress(OSError):
             process.communicate()

@@ -64,21 +64,24 @@ def _stages(axes: Axes, contenders: Mapping[str, Series]) -> None:
         for stage, colour in zip(names, np.resize(COLOURS, len(names)), strict=True):
             axes.barh(row, medians.get(stage, 0.0), 0.5, left, color=colour, label=stage if row == 0 else None)
             left += medians.get(stage, 0.0)
-        axes.barh(row, max(0.0, medians["total"] - left), 0.5, left, color=GREY)
+        axes.barh(row, max(0.0, medians["total"] - left), 0.5, left, color=GREY, label="rest" if row == 0 else None)
         axes.text(max(left, medians["total"]), row, f" {medians['total']:.1f}", va="center")
     axes.set_yticks([])
     axes.set_ylim(len(contenders) - 0.6, -0.7)
     axes.margins(x=0.12)
     axes.set_xlabel("ms, medians")
     below = (0.5, -0.2 - 0.35 / len(contenders))  # of the axes' height
-    axes.legend(loc="upper center", bbox_to_anchor=below, ncols=6, columnspacing=1.2, frameon=False)
+    axes.legend(loc="upper center", bbox_to_anchor=below, ncols=7, columnspacing=1.0, handlelength=1.2, frameon=False)
 
 
 def _times(axes: Axes, contenders: Mapping[str, Series]) -> None:
     """Every total: a quiet machine gives a flat line."""
+    from matplotlib.ticker import MaxNLocator
+
     for colour, (name, series) in zip(np.resize(COLOURS, len(contenders)), contenders.items(), strict=True):
         axes.plot(range(1, len(series["total"]) + 1), series["total"], ".", markersize=3, color=colour, label=name)
     axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axes.set_xlabel("prediction")
     axes.set_ylabel("ms, total")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.25), frameon=False, markerscale=3)

@@ -12,6 +12,7 @@ from typing import Any
 from acne_edge.bench import contenders as entries
 from acne_edge.bench.cold_start import cold_start
 from acne_edge.bench.photograph import drawn_photograph
+from acne_edge.bench.statistics import threads_in_words
 from acne_edge.environment import environment
 from acne_edge.grader import AcneGrader
 from acne_edge.image import decode
@@ -50,7 +51,7 @@ def run(settings: Settings) -> dict[str, Any]:
             for number in settings.threads:
                 grader = running.enter_context(AcneGrader.load(settings.model, backend=backend, threads=number))
                 graders.append(grader)
-                contenders.append(entries.sdk(grader, f"{grader.model.backend}, {number or 'automatic'} threads"))
+                contenders.append(entries.sdk(grader, f"{grader.model.backend}, {threads_in_words(number)}"))
         if settings.checkpoint is not None:
             contenders.append(entries.torch_baseline(settings.checkpoint, threads))
         if settings.baseline_model is not None:

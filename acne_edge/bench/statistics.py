@@ -38,3 +38,8 @@ def stage_report(name: str, rows: Sequence[Mapping[str, float]]) -> dict[str, An
         )
     samples = {stage: [round(row[stage], 3) for row in rows] for stage in rows[0]}
     return {"name": name, "stages": stages, "samples_ms": samples, "warnings": warnings}
+
+
+def threads_in_words(number: int | None) -> str:
+    """Of a contender's name: `1 thread`, `2 threads`; none are `automatic threads`."""
+    return "1 thread" if number == 1 else f"{number or 'automatic'} threads"

@@ -31,8 +31,8 @@ VISIT_HELP = "Folder or list (.txt) of photographs, one photograph, or saved res
 
 
 def change(
-    baseline: Annotated[str, typer.Argument(help=f"First visit. {VISIT_HELP}")],
-    followup: Annotated[str, typer.Argument(help="Second visit, likewise.")],
+    baseline: Annotated[str, typer.Argument(metavar="BASELINE", help=f"First visit. {VISIT_HELP}")],
+    followup: Annotated[str, typer.Argument(metavar="FOLLOWUP", help="Second visit, likewise.")],
     table: Annotated[
         Path | None,
         typer.Option("--pairs", metavar="CSV", help="Which photographs are one view: columns baseline, followup, view."),
@@ -53,7 +53,7 @@ def change(
     """Tell whether the lesions of one person changed between two visits by more than measurement error.
 
     For each view and in sum: the change with its interval, the probability of fewer lesions, the grades, and one verdict.
-    Photographs with a warning cannot be compared. The interval assumes that photographs which look alike behave like visits.
+    Photographs of poor quality cannot be compared. The interval assumes that photographs which look alike behave like visits.
     """
     from acne_edge.followup.change import INCOMPARABLE, compare_visits
     from acne_edge.followup.visits import pair, read_visit
@@ -98,8 +98,11 @@ def _made_by(sha256: str, rows: list[dict[str, Any]]) -> bool:
 
 
 def _print(found: Comparison, paired: Paired) -> None:
-    rows = [_cells(view) for view in (*found.views, *([found.total] if len(found.views) > 1 else []))]
-    console.table(("view", "lesions", "change", "interval", "%", "P(fewer)", "grade", "verdict"), rows)
+    views = (*found.views, *([found.total] if len(found.views) > 1 else []))
+    console.table(("view", "lesions", "change", "interval", "%", "P(fewer)"), [_cells(view) for view in views])
+    print()
+    for view in views:
+        print(f"{console.printable(view.view)}: {_verdict(view)}")
     print(
         f"\npaired by {paired.how}"
         + (f"; without partner: {', '.join(map(console.printable, paired.left))}" if paired.left else "")
@@ -117,10 +120,8 @@ def _path(path: str | None) -> str:
 def _cells(view: Change) -> tuple[str, ...]:
     d = view.difference
     lesions = "-" if view.counts is None else f"{view.counts[0]:.1f} -> {view.counts[1]:.1f}"
-    grade = f"{view.before.grade or '-'} -> {view.after.grade or '-'}" if view.before and view.after else ""
     if d is None:
-        why = ", ".join(f"{o.where}: {o.code.replace('_', ' ')}" for o in view.obstacles)
-        return console.printable(view.view), lesions, "-", "-", "-", "-", grade, f"{view.verdict} ({why})"
+        return console.printable(view.view), lesions, "-", "-", "-", "-"
     percent = "-" if view.percent is None else f"{view.percent:+.0f}"
     fewer = "-" if d.fewer is None else f"{d.fewer:.2f}"
     return (
@@ -130,9 +131,13 @@ def _cells(view: Change) -> tuple[str, ...]:
         f"{d.low:+d} to {d.high:+d}",
         percent,
         fewer,
-        grade,
-        view.verdict,
     )
+
+
+def _verdict(view: Change) -> str:
+    why = ", ".join(f"{o.where}: {o.code.replace('_', ' ')}" for o in view.obstacles)
+    grades = f"; {view.before.grade or '-'} -> {view.after.grade or '-'}" if view.before and view.after else ""
+    return view.verdict + (f" ({why})" if view.difference is None else "") + grades
 
 
 def _rule(found: Comparison) -> str:

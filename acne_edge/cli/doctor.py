@@ -43,7 +43,7 @@ def doctor() -> None:
     for check in diagnose():
         healthy = healthy and check.ok is not False
         mark = {True: "ok", False: "FAIL", None: "-"}[check.ok]
-        print(f"{mark:<6}{check.name:<20} {check.detail}", flush=True)
+        print(f"{mark:<6}{check.name:<21} {check.detail}", flush=True)
     if not healthy:
         raise typer.Exit(4)
 
@@ -132,10 +132,10 @@ def fitting(machine: str, flags: Collection[str], gpu: str | None, cards: Collec
 
 
 def _checkout() -> Check:
-    root = Path(__file__).resolve().parents[2]
     tools = " and ".join(f"python -m {folder}" for folder in IN_A_CHECKOUT)
-    if all((root / folder / "__main__.py").is_file() for folder in IN_A_CHECKOUT):
-        return Check("checkout", True, f"{root}: {tools} work there, with the extra `export`")
+    for root in (Path(__file__).resolve().parents[2], Path.cwd()):  # the package of an editable installation lies in one
+        if all((root / folder / "__main__.py").is_file() for folder in IN_A_CHECKOUT):
+            return Check("checkout", True, f"{root}: {tools} work there, with the extra `export`")
     return Check("checkout", None, f"none: {tools}, which make models, need a checkout of the sources; nothing else does")
 
 

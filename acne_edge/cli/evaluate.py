@@ -40,12 +40,13 @@ SHOWN = {  # figures of the table: title, and name in the report
     "counted too many, lesions": "bias",
     "agreement of the counts, ICC(2,1)": "icc",
     "intervals that hold the count, %": "interval_coverage",
+    "without a grade, %": "abstained",
     "calibration error of the grade": "ece",
 }
 
 
 def evaluate(
-    images: Annotated[Path, typer.Argument(help="Directory of the photographs.")],
+    images: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of the photographs.")],
     labels: Annotated[
         Path,
         typer.Argument(
@@ -196,3 +197,6 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
     for title, name in SHOWN.items():
         why = report["notes"].get(f"figures.{name}.value")
         yield f"{title:<36}{cell(name, report['figures'][name])}" + (f"  ({why})" if why else "")
+    ends = [(report["figures"][name]["low"], report["figures"][name]["high"]) for name in SHOWN.values()]
+    if any(low is not None and low == high for low, high in ends):
+        yield "An interval whose ends are equal says nothing: all photographs agree in that."

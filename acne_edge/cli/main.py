@@ -33,7 +33,8 @@ Exit codes:
   2    usage: an unknown option, an unreadable list, a missing extra
   3    at least one photograph failed
   4    the model was refused, or the runtime cannot run it
-  5    no photograph got a grade: all were blank, too poor or too uncertain; change: no view can be compared
+  5    no photograph got a grade: blank, too poor or too uncertain;
+       change: no view can be compared
   6    check-record: a line was changed, or a result is different now
   7    drift: photographs or counts have drifted
   129, 130, 143    ended by SIGHUP, SIGINT (Ctrl-C), SIGTERM

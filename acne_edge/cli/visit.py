@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from acne_edge import console
 from acne_edge.cli import pages
 from acne_edge.cli.options import (
     BackendOption,
@@ -27,8 +28,8 @@ PAGES = (".html", ".htm", ".pdf")
 
 
 def visit(
-    left: Annotated[Path, typer.Argument(help="Photograph of the left side of the face.")],
-    right: Annotated[Path, typer.Argument(help="Photograph of the right side.")],
+    left: Annotated[Path, typer.Argument(metavar="LEFT", help="Photograph of the left side of the face.")],
+    right: Annotated[Path, typer.Argument(metavar="RIGHT", help="Photograph of the right side.")],
     file: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Page to write, .html or .pdf.")],
     more: Annotated[
         list[Path] | None, typer.Argument(metavar="[VIEW]...", help="Further views, which are shown but not added to the count.")
@@ -59,6 +60,7 @@ def visit(
         page = write_page(views[0], views[1], views[2:], grader.scale, load(language), title)
     write(file, pdf(page) if file.suffix.lower() == ".pdf" else page.encode())
     if all(view.abstained for view in views):
+        console.complain("no photograph got a grade; the page says why")
         raise typer.Exit(5)
 
 

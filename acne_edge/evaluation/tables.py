@@ -7,7 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-SHARES = ("accuracy", "balanced", "recall", "interval_coverage")  # figures whose names begin so are printed in percent
+# Figures whose names begin so are printed in percent.
+SHARES = ("accuracy", "balanced", "recall", "interval_coverage", "abstained")
 
 
 def strict(value: Any) -> Any:
@@ -30,7 +31,7 @@ def number(value: float | None, digits: int = 2) -> str:
 
 
 def cell(name: str, figure: Mapping[str, float | None]) -> str:
-    """The figure `name` with its interval, if any, as in `82.4 [80.1, 84.5]`; accuracies, recalls and coverage in percent."""
+    """The figure `name` with its interval, if any, as in `82.4 [80.1, 84.5]`; shares in percent."""
     percent = name.startswith(SHARES)
     value, low, high = (number(v if v is None or not percent else 100 * v, 1 if percent else 2) for v in _ends(figure))
     return value if name == "ece" or figure["low"] is None else f"{value} [{low}, {high}]"

@@ -165,6 +165,7 @@ def timeline(
             ax.plot([place], [count], "x" if poor else "o", color=DOT, markersize=8, markeredgewidth=2, clip_on=False, zorder=4)
         ax.set_xlim(min(ends) - margin, max(ends) + margin)
         ax.set_ylim(0, top)
+        ax.locator_params(axis="y", integer=True)
         kept = np.unique(np.linspace(0, len(x) - 1, min(len(x), 4)).round().astype(int))
         ax.set_xticks(x[kept], [days[i].isoformat() for i in kept])
 

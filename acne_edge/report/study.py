@@ -133,6 +133,8 @@ def _warnings(study: Study, t: Catalogue) -> Iterator[str]:
         yield t(f"study.learned.{study.report['list']['learned']}")
     if study.failures:
         yield t("study.failed", n=len(study.failures))
+    if unfamiliar := sum(p.is_unfamiliar for p in study.predictions):
+        yield t("study.unfamiliar", n=unfamiliar)
     if len(study.predictions) < FEW:
         yield t("study.few", n=len(study.predictions))
 
@@ -272,7 +274,7 @@ def _worst(study: Study, t: Catalogue, faces: Mapping[str, Boxes | None] | None)
             "label": f"{label.count} ({t.word('grade', study.scale.labels[label.grade])})",
             "count": f"{words.number(p.count, 1)} ({words.grade(t, p, study.scale.labels)})",
             "interval": f"{p.count_interval.low}\N{EN DASH}{p.count_interval.high}",
-            "quality": ", ".join(t.word("quality", reason) for reason in p.quality.reasons) or t("quality.ok"),
+            "quality": ", ".join(t.word("quality", reason) for reason in words.faults(p)) or t("quality.ok"),
         }
         if faces is not None:
             boxes = faces.get(label.name)

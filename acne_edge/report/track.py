@@ -99,7 +99,7 @@ def _chart(
         f"track-{number}",
         [day for day, _ in counted],
         np.array([(p.count, p.count_interval.low, p.count_interval.high) for _, p in counted], float),
-        [bool(p.quality.reasons) for _, p in counted],
+        [bool(words.faults(p)) for _, p in counted],
         scale.lower,
         [event.day for event in events],
         texts,
@@ -117,7 +117,7 @@ def _row(one: Seen, since: Change | None, scale: SeverityScale, t: Catalogue, pi
         row["count"] = str(result.rounded_count)
         row["interval"] = t("change.range", low=interval.low, high=interval.high, level=f"{100 * interval.level:.0f}")
     row["grade"] = words.grade(t, result, scale.labels)
-    row["note"] = ", ".join(t.word("quality", reason) for reason in result.quality.reasons)
+    row["note"] = ", ".join(t.word("quality", reason) for reason in words.faults(result))
     if pictures:
         row["picture"] = picture_data(result.picture(PICTURE))
         row["alt"] = t("visit.picture", side=f"{one.photograph.view} {row['day']}", n=len(result.marks))

@@ -117,6 +117,7 @@ def _view(name: str, p: Prediction, scale: SeverityScale, t: Catalogue) -> dict[
     counted = p.is_counted
     interval = p.count_interval
     fewer = len(p.marks) < p.rounded_count
+    faults = words.faults(p)
     return {
         "name": name,
         "count": str(p.rounded_count) if counted else "",
@@ -126,8 +127,8 @@ def _view(name: str, p: Prediction, scale: SeverityScale, t: Catalogue) -> dict[
         "grade": words.grade(t, p, scale.labels),
         "reason": t("visit.no_grade", reason=t.word("quality", p.abstained)) if p.abstained else "",
         "ladder": _ladder(p, scale, t),
-        "advice": [t.word("advice", reason) for reason in p.quality.reasons] or [t("advice.ok")],
-        "good": not p.quality.reasons,
+        "advice": [t.word("advice", reason) for reason in faults] or [t("advice.ok")],
+        "good": not faults,
         "picture": _picture(p, counted),
         "alt": t("visit.picture", side=name, n=len(p.marks) if counted else 0),
         "marks": t("visit.marks.fewer" if fewer else "visit.marks", marks=len(p.marks), count=p.rounded_count) if counted else "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from acne_edge.catalogue import Catalogue
-from acne_edge.grading import SeverityScale
+from acne_edge.grading import UNFAMILIAR, SeverityScale
 from acne_edge.prediction import Prediction
 
 MINUS = "\N{MINUS SIGN}"
@@ -29,6 +29,11 @@ def band(scale: SeverityScale, grade: int) -> str:
     """The counts of a grade: 6 to 20 as `6-20` with a dash, `51+`."""
     low = scale.lower[grade]
     return f"{low}\N{EN DASH}{scale.lower[grade + 1] - 1}" if grade + 1 < len(scale.lower) else f"{low}+"
+
+
+def faults(prediction: Prediction) -> tuple[str, ...]:
+    """Codes of what is wrong with the photograph itself; the catalogue has words and advice for each."""
+    return tuple(code for code in prediction.warnings if code == UNFAMILIAR or code in prediction.quality.reasons)
 
 
 def grade(words: Catalogue, prediction: Prediction, labels: Sequence[str]) -> str:

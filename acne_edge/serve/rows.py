@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from acne_edge.grading import SeverityScale
+from acne_edge.grading import UNFAMILIAR, SeverityScale
+from acne_edge.quality import BLANK
 from acne_edge.serve.store import Photograph, Reading
 
 NEW, SEEN, CORRECTED, FAILED = "new", "seen", "corrected", "failed"
@@ -32,10 +33,16 @@ def row(photograph: Photograph, reading: Reading, scale: SeverityScale, blind: b
     values["state"] = state(photograph, reading)
     if "error" in result:
         return {**values, "error": result["error"]["code"]}
-    values |= {"reasons": result["quality"]["reasons"], "note": reading.note, "human": human(reading, scale)}
+    values |= {"reasons": faults(result), "note": reading.note, "human": human(reading, scale)}
     if not withheld(reading, blind):
         values["machine"] = {"count": rounded(result), "grade": result["grade"]["index"], "abstained": result["abstained"]}
     return values
+
+
+def faults(result: dict[str, Any]) -> list[str]:
+    """Codes of what is wrong with the photograph itself; they tell nothing of its lesions."""
+    unfamiliar = (result.get("unfamiliarity") or 0) > 1 and result["abstained"] != BLANK
+    return [*([UNFAMILIAR] if unfamiliar else []), *result["quality"]["reasons"]]
 
 
 def human(reading: Reading, scale: SeverityScale) -> dict[str, Any] | None:

@@ -81,7 +81,13 @@ def run(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     ready()
-    asyncio.run(server.serve([listening]))
+    asyncio.run(_serve(server, listening))
+
+
+async def _serve(server: uvicorn.Server, listening: socket.socket) -> None:
+    await server.serve([listening])
+    if server.force_exit:  # where uvicorn leaves the application running, which asyncio would then cancel, with a traceback
+        await server.lifespan.shutdown()
 
 
 def configured(app: FastAPI, certificate: tuple[Path, Path] | None = None) -> uvicorn.Server:

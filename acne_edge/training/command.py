@@ -177,7 +177,7 @@ def crossval(
 
 
 def refit(
-    earlier: Annotated[Path, typer.Argument(help="Directory of a finished run that held photographs out.")],
+    earlier: Annotated[Path, typer.Argument(metavar="RUN", help="Directory of a finished run that held photographs out.")],
     data: DataOption,
     out: Annotated[Path, typer.Option(help="Directory of the runs.")] = Path("runs/refit"),
     config: Annotated[Path | None, typer.Option(help="YAML file with settings that replace the earlier run's.")] = None,

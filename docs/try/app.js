@@ -65,7 +65,8 @@ function show({ bitmap, result }) {
   at("grade").textContent = `${text("visit.ladder")}: ${gradeInWords(result, name)}`;
   at("grades").parentElement.hidden = result.abstained !== null;
   at("grades").replaceChildren(...result.gradeProbs.map((share, i) => row(name(result.labels[i]), percent(share), result.gradeSet.includes(i))));
-  const advice = result.quality.reasons.length ? result.quality.reasons : ["ok"];
+  const faults = [...(result.abstained === "unfamiliar" ? ["unfamiliar"] : []), ...result.quality.reasons];
+  const advice = faults.length ? faults : ["ok"];
   at("advice").replaceChildren(...advice.map((code) => {
     const item = document.createElement("li");
     item.textContent = text(`advice.${code}`);
@@ -82,7 +83,7 @@ function show({ bitmap, result }) {
 }
 
 function gradeInWords({ abstained, count, gradeSet, labels }, name) {
-  if (abstained) return `${text("grade.no_grade")} (${texts[`quality.${abstained}`] ?? text("try.unfamiliar")})`;
+  if (abstained) return `${text("grade.no_grade")} (${text(`quality.${abstained}`)})`;
   if (count < 0.5) return text("grade.none_counted");
   const [low, high] = [labels[Math.min(...gradeSet)], labels[Math.max(...gradeSet)]].map(name);
   return low === high ? low : text("grade.range", { low, high });

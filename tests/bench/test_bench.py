@@ -125,7 +125,7 @@ def test_the_command_prints_a_report(capsys: pytest.CaptureFixture[str], monkeyp
     schema.check(report, schema.BENCHMARK)
     assert printed.count("\n") < 400, "samples have a line a series"
     assert report["image"]["sha256"] == hashlib.sha256(image.read_bytes()).hexdigest()
-    assert [c["name"].split(", ")[1] for c in report["contenders"]] == ["1 threads", "2 threads"]
+    assert [c["name"].split(", ")[1] for c in report["contenders"]] == ["1 thread", "2 threads"]
     for contender in report["contenders"]:
         for stage, samples in contender["samples_ms"].items():
             assert np.median(samples) == pytest.approx(contender["stages"][stage]["p50"], abs=0.001)

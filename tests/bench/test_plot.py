@@ -23,8 +23,16 @@ def test_names_stages_and_totals_stand_in_it(tmp_path: Path) -> None:
     with matplotlib.rc_context({"svg.fonttype": "none"}):
         plot.save(tmp_path / "out.svg", SERIES, "a machine")
     text = (tmp_path / "out.svg").read_text()
-    for word in ("a machine", ">a<", ">b<", ">decode<", ">inference<", ">3.5<", ">2.5<"):
+    for word in ("a machine", ">a<", ">b<", ">decode<", ">inference<", ">rest<", ">3.5<", ">2.5<"):
         assert word in text.replace("> ", ">"), word
+
+
+def test_predictions_are_numbered_by_whole_numbers(tmp_path: Path) -> None:
+    matplotlib = pytest.importorskip("matplotlib", reason="needs the extra report")
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
+        plot.save(tmp_path / "out.svg", {"a": {"decode": [1.0] * 3, "total": [30.0] * 3}}, "a machine")
+    text = (tmp_path / "out.svg").read_text().replace("> ", ">")
+    assert [number for number in ("1", "2", "3", "1.5", "1.25", "1.50") if f">{number}<" in text] == ["1", "2", "3"]
 
 
 def test_what_cannot_be_drawn_is_refused_before_anything_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,6 +95,7 @@ def test_unfamiliar_photographs_are_left_out_unless_one_is_told_to_warn_alone(
     code, _, err = run(*given)
     assert code == 2
     assert re.search(r"0 of 36 photographs can be used; .* looks like nothing that the model learned", err)
+    assert "ACNE_EDGE_ON_UNFAMILIAR=warn keeps it" in err
     monkeypatch.setenv("ACNE_EDGE_ON_UNFAMILIAR", "warn")
     code, _, err = run(*given)
     assert code == 0, err

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,9 @@ def test_each_view_and_the_sum_have_a_line_and_the_pairing_is_shown(run: Run, vi
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert [line.split()[0] for line in lines[1:4]] == ["left", "right", "sum"]
+    assert max(map(len, lines[:4])) <= 80
+    assert re.fullmatch(r"left: fewer; [a-z ]+ -> (mild|none counted)", lines[5])
+    assert re.match(r"right: no change beyond measurement error; ", lines[6])
     assert "paired by name" in lines
     assert f"  left: {visits[0] / 'left.jpg'} -> {visits[1] / 'left.jpg'}" in lines
     assert lines[-1].startswith("interval: ")

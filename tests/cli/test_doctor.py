@@ -47,6 +47,8 @@ def test_the_tools_of_a_checkout_are_said_to_need_one(monkeypatch: pytest.Monkey
     here = checkout()
     assert (here.ok, str(Path(__file__).parents[2]) in here.detail) == (True, True)
     monkeypatch.setattr(doctor, "__file__", str(tmp_path / "site-packages" / "acne_edge" / "cli" / "doctor.py"))
+    assert checkout() == here, "tests run in the checkout's folder, where its tools are found"
+    monkeypatch.chdir(tmp_path)
     installed = checkout()
     assert installed.ok is None
     assert "python -m export and python -m calibration, which make models, need a checkout" in installed.detail

@@ -41,9 +41,18 @@ def test_no_text_is_cut_off(run: Run, columns: str, monkeypatch: pytest.MonkeyPa
     )
 
 
+@pytest.mark.parametrize("command", [(), *((name,) for name in DEVICE_COMMANDS)], ids=" ".join)
+def test_help_fits_a_terminal_of_80_columns(run: Run, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = run(*command, "--help")
+    assert [line for line in out.splitlines() if len(line) > 80] == []
+    places = re.findall(r"[{[]([a-z]+)[}\]]", out.splitlines()[0])
+    assert places == [], "arguments are named in capitals"
+
+
 def test_exit_codes_are_listed_as_documented(run: Run) -> None:
     _, out, _ = run("-h")
-    in_help = re.findall(r"^    ([\d, ]+?)    ", out.split("Exit codes:")[1], flags=re.MULTILINE)
+    in_help = re.findall(r"^    (\d[\d, ]*?)    ", out.split("Exit codes:")[1], flags=re.MULTILINE)
     page = (Path(__file__).parents[2] / "docs/reference/exit-codes.md").read_text().split("## Error codes")[0]
     in_page = re.findall(r"^\| ([\d, ]+) \|", page, flags=re.MULTILINE)
     assert in_help == in_page

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -284,6 +285,19 @@ def test_evaluate_measures_a_labelled_list(run, tmp_path: Path, photo: Path) -> 
     assert (result["images"], result["failed"], result["grade"]["n"]) == (1, 0, 1)
     assert result["grade"]["per_grade"]["SE"][0] is None
     assert result["notes"]["grade.per_grade.SE.0"] == "no photograph is of this grade"
+
+
+def test_evaluate_says_of_how_many_there_is_no_grade_and_when_an_interval_says_nothing(
+    run, tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = tmp_path / "list.txt"
+    labels.write_text("face.jpg 1 20\n")
+    _, out, _ = run("evaluate", tmp_path, labels, "--format", "table")
+    assert re.search(r"^without a grade, % +0\.0 \[0\.0, 0\.0\]$", out, re.MULTILINE)
+    assert out.endswith("An interval whose ends are equal says nothing: all photographs agree in that.\n")
+    monkeypatch.setenv("ACNE_EDGE_ON_UNFAMILIAR", "abstain")
+    _, out, _ = run("evaluate", tmp_path, labels, "--format", "table")
+    assert re.search(r"^without a grade, % +100\.0 ", out, re.MULTILINE)
 
 
 def test_evaluate_names_what_failed_and_exits_3(run, tmp_path: Path, photo: Path) -> None:

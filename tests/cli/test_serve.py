@@ -74,6 +74,15 @@ def test_a_signal_right_after_the_address_ends_well_too(photo: Path, servers: li
     assert server.end(signal.SIGINT)[0] == 0
 
 
+def test_a_second_signal_ends_it_without_a_traceback(photo: Path, servers: list[Server]) -> None:
+    server = Server(photo.parent)
+    servers.append(server)
+    assert httpx.get(server.url).status_code == 401  # it is up
+    server.process.send_signal(signal.SIGINT)
+    sleep(0.03)  # the first one waits .1 s for connections to close
+    assert server.end(signal.SIGINT) == (0, "acne-edge: Ctrl-C ends it\n")
+
+
 def test_a_token_of_ones_own_is_not_printed(photo: Path, servers: list[Server]) -> None:
     server = Server(photo.parent)
     servers.append(server)

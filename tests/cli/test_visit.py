@@ -62,7 +62,8 @@ def test_a_photograph_that_cannot_be_used_leaves_no_page(run: Run, sides: tuple,
 def test_two_empty_pictures_end_with_the_code_for_abstaining(run: Run, sides: tuple, tmp_path: Path) -> None:
     for number, path in enumerate(sides):
         path.write_bytes(drawing.encode(drawing.Image.new("RGB", (300, 300), (90 + number,) * 3), "JPEG"))
-    assert run("visit", *sides, "-o", tmp_path / "v.html")[0] == 5
+    code, _, err = run("visit", *sides, "-o", tmp_path / "v.html")
+    assert (code, err) == (5, "acne-edge: no photograph got a grade; the page says why\n")
     assert (tmp_path / "v.html").exists()
 
 

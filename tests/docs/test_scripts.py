@@ -136,6 +136,19 @@ def test_a_release_is_refused_from_a_dirty_tree_or_of_a_version_that_the_changel
     assert "'unreleased'" in refusals("1.2.3", KNOWN.replace("2026-12-01", "unreleased"), [])[0]
 
 
+def test_a_rehearsal_says_in_its_last_line_that_it_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def step() -> None:
+        """Do nothing."""
+
+    main, changed = RELEASE["main"], {"STEPS": {"step": step}, "DIST": tmp_path / "dist", "WORK": tmp_path}
+    for name, value in {**changed, "run": lambda *_, **__: ""}.items():
+        monkeypatch.setitem(main.__globals__, name, value)
+    assert main(["--rehearse"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"-- rehearsed; this is no release: {tmp_path / 'dist'}"
+
+
 def test_a_package_needs_the_newest_symbols_that_one_of_its_files_uses(monkeypatch: pytest.MonkeyPatch) -> None:
     depends = RELEASE["depends"]
     told = {"a": "Name: GLIBC_2.9  Flags\nName: GLIBCXX_3.4.29\n", "b": "Name: GLIBC_2.34\nName: GLIBC_2.4\nName: GLIBCXX_3.4\n"}

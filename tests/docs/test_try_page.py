@@ -356,7 +356,9 @@ def test_people_see_count_rings_and_advice_in_both_languages(tab: Tab, grader: A
     tab.page.wait_for_selector("#result:not([hidden])")
     assert tab.page.inner_text("#count") == str(expected.rounded_count)
     assert expected.abstained == "unfamiliar"
-    assert tab.page.inner_text("#grade") == "Grade: no grade (not like the photographs that the model learned)"
+    assert tab.page.inner_text("#grade") == "Grade: no grade (unfamiliar)"
+    assert "not like the photographs that the model learned" in tab.page.inner_text("#advice")
+    assert "good enough" not in tab.page.inner_text("#advice")
     ring = tab.page.evaluate(
         """({ x, y }) => {
             const canvas = document.getElementById("picture"), context = canvas.getContext("2d");

@@ -137,14 +137,23 @@ def test_photographs_that_failed_are_counted_and_named_by_their_place(make_study
     study = make_study(6)
     study.add(Label("secret-broken.jpg", 0, 1), Failure("secret-broken.jpg", ImageDecodeError("not an image")))
     text = check(write_page(study, load("en"), repeats=5)).text
-    assert "1 photographs could not be used" in text
+    assert "Photographs that could not be used: 1." in text
     assert re.search(r"Photographs that could not be used.* 7 ?image_decode", text)
     assert "secret" not in text
 
 
+def test_photographs_unlike_those_that_were_learned_are_warned_of_and_not_called_good(make_study: MakeStudy) -> None:
+    study = make_study(6)
+    study.predictions = [replace(p, unfamiliarity=2.0 if n < 2 else 0.5) for n, p in enumerate(study.predictions)]
+    page = check(write_page(study, load("en"), repeats=5))
+    assert "Photographs that are not like those that the model learned: 2." in page.text
+    worst = page.text.split("furthest from their labels")[1].split("About this report")[0]
+    assert (worst.count("unfamiliar"), worst.count("good")) == (2, 4)
+
+
 def test_one_photograph_is_enough_for_a_page(make_study: MakeStudy) -> None:
     page = check(write_page(make_study(1), load("en"), repeats=5))
-    assert "There are only 1 photographs." in page.text
+    assert "Few photographs: 1." in page.text
     assert "It takes two photographs or more" in page.text
 
 

@@ -110,6 +110,17 @@ def test_without_a_count_or_a_grade_the_page_says_so(predictions: list[Predictio
     assert "0 rings" in check(write_page(blank, good, (), HAYASHI, load("en"))).all("img")[0]["alt"]
 
 
+@pytest.mark.parametrize("abstained", ["unfamiliar", None])
+def test_a_photograph_unlike_those_that_were_learned_is_not_called_good(
+    predictions: list[Prediction], abstained: str | None
+) -> None:
+    good = replace(side(predictions[2], 8, 5, 12), unfamiliarity=0.5)
+    text = check(write_page(replace(good, abstained=abstained, unfamiliarity=1.5), good, (), HAYASHI, load("en"))).text
+    assert text.count("The picture is not like the photographs that the model learned.") == 1
+    assert text.count("good enough to count on") == 1, "the other side is"
+    assert ("No grade is given: unfamiliar." in text) == (abstained is not None)
+
+
 def test_other_bands_are_not_said_to_be_hayashis(predictions: list[Prediction]) -> None:
     assert "J. Dermatol." in write_page(predictions[1], predictions[2], (), HAYASHI, load("en"))
     assert "J. Dermatol." not in write_page(predictions[1], predictions[2], (), BANDED, load("en"))

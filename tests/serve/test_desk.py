@@ -14,6 +14,7 @@ import pytest
 
 from acne_edge.evaluation.annotated import from_coco
 from acne_edge.evaluation.labels import read_labels
+from acne_edge.serve import rows as rows_of
 from acne_edge.serve import shelf
 from tests import drawing
 from tests.command import call
@@ -179,6 +180,23 @@ def test_a_correction_stands_beside_the_models_result(serve: Serve, folder: Path
     assert answer["human"] == {"count": 2, "grade": 0}
     assert answer["reading"]["marks"] == MARKS
     assert rows(client, 3)["a.jpg"]["state"] == "corrected"
+
+
+@pytest.mark.parametrize(
+    ("unfamiliarity", "abstained", "faults"),
+    [
+        (1.4, None, ["unfamiliar", "too_dark"]),
+        (1.4, "unfamiliar", ["unfamiliar", "too_dark"]),
+        (1.4, "blank", ["too_dark"]),
+        (0.9, None, ["too_dark"]),
+        (None, None, ["too_dark"]),
+    ],
+)
+def test_a_photograph_unlike_those_that_were_learned_is_said_to_be_so(
+    unfamiliarity: float | None, abstained: str | None, faults: list[str]
+) -> None:
+    result = {"quality": {"reasons": ["too_dark"]}, "unfamiliarity": unfamiliarity, "abstained": abstained}
+    assert rows_of.faults(result) == faults
 
 
 def test_counts_and_grades_of_people(serve: Serve, folder: Path) -> None:

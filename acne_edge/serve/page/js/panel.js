@@ -35,7 +35,7 @@ export function show() {
   $("result").hidden = $("note-field").hidden = failed;
   $("failed").hidden = !failed;
   if (failed) $("failed").textContent = `${reason(prediction.error.code)} (${prediction.error.message})`;
-  advice(failed ? [] : prediction.quality.reasons);
+  advice(failed ? [] : current.reasons);
   if (!failed) {
     machine();
     human();
@@ -55,9 +55,11 @@ function advice(reasons) {
 
 function machine() {
   const { prediction, withheld, marked } = state.current;
-  $("machine-count").textContent = withheld ? "?" : prediction.abstained === "blank" ? "–" : Math.floor(prediction.count + 0.5);
+  const uncounted = ["blank", "unfamiliar"].includes(prediction.abstained);
+  $("machine-count").textContent = withheld ? "?" : uncounted ? "–" : Math.floor(prediction.count + 0.5);
   $("machine-grade").textContent = withheld ? t("page.withheld") : inWords(prediction);
   if (withheld) return ($("machine-interval").textContent = t("page.withheld.hint"));
+  if (uncounted) return ($("machine-interval").textContent = "");
   const { level, low, high } = prediction.count_interval;
   const interval = t("page.interval", { level: Math.round(100 * level), low, high });
   const rounded = Math.floor(prediction.count + 0.5);
