@@ -53,15 +53,15 @@ function predict(file) {
 }
 
 function show({ bitmap, result }) {
-  const rounded = Math.floor(result.count + 0.5), blank = result.abstained === "blank";
+  const rounded = Math.floor(result.count + 0.5), uncounted = ["blank", "unfamiliar"].includes(result.abstained);
   const percent = (share) => text("percent", { value: Math.round(100 * share) });
   const name = (label) => text(`grade.${label.replace(" ", "_")}`);
-  const marks = blank ? [] : result.lesions.slice(0, rounded);
+  const marks = uncounted ? [] : result.lesions.slice(0, rounded);
   at("result").hidden = false;
-  at("count").textContent = blank ? text("does_not_exist") : rounded;
-  at("unit").textContent = blank ? text("visit.blank") : text(rounded === 1 ? "visit.lesion" : "visit.lesions");
+  at("count").textContent = uncounted ? text("does_not_exist") : rounded;
+  at("unit").textContent = uncounted ? text("visit.blank") : text(rounded === 1 ? "visit.lesion" : "visit.lesions");
   const [low, high] = result.interval;
-  at("range").textContent = blank ? "" : text("visit.range", { low, high, level: Math.round(100 * result.level) });
+  at("range").textContent = uncounted ? "" : text("visit.range", { low, high, level: Math.round(100 * result.level) });
   at("grade").textContent = `${text("visit.ladder")}: ${gradeInWords(result, name)}`;
   at("grades").parentElement.hidden = result.abstained !== null;
   at("grades").replaceChildren(...result.gradeProbs.map((share, i) => row(name(result.labels[i]), percent(share), result.gradeSet.includes(i))));
@@ -73,7 +73,7 @@ function show({ bitmap, result }) {
     return item;
   }));
   const key = marks.length < rounded ? "visit.marks.fewer" : "visit.marks";
-  at("marks").textContent = blank ? "" : text(key, { marks: marks.length, count: rounded });
+  at("marks").textContent = uncounted ? "" : text(key, { marks: marks.length, count: rounded });
   at("made").textContent = text("try.made", {
     model: `${model.name} ${model.version}`, ms: Math.round(result.timings.total), inference: Math.round(result.timings.inference),
     threads: model.threads,
