@@ -22,6 +22,8 @@ class Augmentation:
     flip: bool = True  # left-right
     zoom: float = 0.0  # share of images that are cropped to 35..80 % of the side instead
     mix: float = 0.0  # share of views with a rectangle from another view
+    turn: float = 0.0  # share of views that are turned by 90, 180 or 270 degrees first
+    degrade: float = 0.0  # share of views that are spoilt
     colour: float = 0.15  # brightness and contrast, relative; a third of that per channel
 
     def matrices(self, n: int, generator: torch.Generator) -> Tensor:
@@ -31,6 +33,9 @@ class Augmentation:
             return torch.empty(n, *shape).uniform_(low, high, generator=generator)
 
         angle = uniform(-self.rotation, self.rotation) * math.pi / 180
+        if self.turn:
+            quarters = torch.randint(1, 4, (n,), generator=generator)
+            angle = angle + torch.where(uniform(0, 1) < self.turn, quarters * math.pi / 2, 0.0)
         zoomed = uniform(0, 1) < self.zoom
         crop = uniform(0.35, 0.8)
         side = torch.where(zoomed, crop, 1 + uniform(-self.scale, self.scale))

@@ -69,6 +69,8 @@ class TrainConfig:
     density_weight: Annotated[float, "Weight of the lesion map's Poisson loss."] = 0.1
     zoom: Annotated[float, "Share of training views that are crops, with recounted lesions."] = 0.1
     mix: Annotated[float, "Share of training views with a rectangle from another photograph and recounted lesions."] = 0.5
+    turn: Annotated[float, "Share of training views that are turned by 90, 180 or 270 degrees."] = 0.0
+    degrade: Annotated[float, "Share of training views that are spoilt: light, blur, noise, compression."] = 0.0
     balance: Annotated[float, "0: every photograph is drawn equally often, 1: every grade; between: n^(1 - balance)."] = 0.3
     frequency: Annotated[int, "Epochs between evaluations."] = 5
     optimizer: Annotated[Optimizer, "AdamW, or SGD with momentum .9."] = "adam"
@@ -135,6 +137,8 @@ class TrainConfig:
             "lam": (0 <= self.lam <= 1, "in 0..1"),
             "zoom": (0 <= self.zoom <= 1, "in 0..1"),
             "mix": (0 <= self.mix <= 1, "in 0..1"),
+            "turn": (0 <= self.turn <= 1, "in 0..1"),
+            "degrade": (0 <= self.degrade <= 1, "in 0..1"),
             "balance": (0 <= self.balance <= 1, "in 0..1"),
             "dropout": (0 <= self.dropout < 1, "in 0..1 (1 excluded)"),
             "ema": (0 <= self.ema < 1, "in 0..1 (1 excluded)"),

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from acne_edge.training.augment import Augmentation, paste, paste_points, warp, warp_points
 from acne_edge.training.data import Sample, load_images
+from acne_edge.training.degrade import degrade
 from acne_edge.training.model import Normalize
 
 
@@ -66,6 +67,9 @@ class Dataset:
             else:
                 others, other_points = self.warped(index[other], matrices[other], size)
             views, points = mixed(views, points, others, other_points, rectangles)
+        if augmentation.degrade:
+            seeds = torch.randint(2**62, (len(index),), generator=generator)
+            views = degrade(views, augmentation.degrade, seeds[part])
         pairs = zip(index[part].tolist(), points, strict=True)
         counts = torch.tensor([float(self.counts[i]) if p is None else len(p) for i, p in pairs])
         gain, offset = (c[part].to(views.device) for c in colours)

@@ -76,7 +76,9 @@ class Trainer:
         self.optimizer = make_optimizer(self.model, config)
         bands = band_matrix(config.scale.lower, self.model.config.count_bins).to(self.device)
         self.loss = distribution_loss(config.loss, config.lam, config.sigma, bands)
-        self.augmentation = Augmentation(rotation=config.image_rotation, zoom=config.zoom, mix=config.mix)
+        self.augmentation = Augmentation(
+            rotation=config.image_rotation, zoom=config.zoom, mix=config.mix, turn=config.turn, degrade=config.degrade
+        )
         self.bfloat16 = has_bfloat16(self.device)
         self.learned = list(dict.fromkeys([*([] if earlier is None else learned_by(earlier)), OWN if is_own(data) else ACNE04]))
         self.state = State(config, {}, weights is not None, None if earlier is None else identity(earlier))
