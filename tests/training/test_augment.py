@@ -104,3 +104,14 @@ def test_a_raster_counts_every_lesion_once() -> None:
 @pytest.mark.parametrize("n", [0, 1, 50])
 def test_lesions_in_one_cell_add_up(n: int) -> None:
     assert rasterize([torch.full((n, 2), 0.5)], 2, 2)[0, 1, 1] == n
+
+
+def test_turned_views_are_turned_by_quarters() -> None:
+    plain = {"rotation": 0.0, "scale": 0.0, "shift": 0.0, "aspect": 0.0, "flip": False}
+    matrices = Augmentation(**plain, turn=0.5).matrices(400, torch.Generator().manual_seed(1))
+    turns = torch.round(torch.atan2(matrices[:, 1, 0], matrices[:, 0, 0]) / (torch.pi / 2)).int() % 4
+    shares = torch.bincount(turns, minlength=4) / len(turns)
+    assert 0.4 < shares[0] < 0.6
+    assert (shares[1:] > 0.1).all()
+    quarter = matrices[turns == 1][0]
+    torch.testing.assert_close(quarter, torch.tensor([[0.0, -1, 0], [1, 0, 0]]), atol=1e-6, rtol=0)

@@ -45,3 +45,16 @@ def test_mixed_views_are_counted_anew_and_shared_by_processes(data: Path) -> Non
     for rank, (part_images, part_counts, _) in enumerate(parts):
         assert torch.equal(part_images, images[rank::2])
         assert torch.equal(part_counts, counts[rank::2])
+
+
+def test_spoilt_views_keep_their_labels_and_are_shared_by_processes(data: Path) -> None:
+    dataset = Dataset(read_samples(data, "NNEW_trainval_0.txt")[:8], 36, 1, torch.device("cpu"))
+
+    def view(degrade: float, **of: int) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor | None]]:
+        return dataset.view(torch.arange(8), Augmentation(degrade=degrade), 32, torch.Generator().manual_seed(1), **of)
+
+    clean, spoilt = view(0.0), view(1.0)
+    assert spoilt[1].tolist() == clean[1].tolist()
+    assert (spoilt[0] != clean[0]).flatten(1).any(1).all()
+    for rank in (0, 1):
+        assert torch.equal(view(1.0, rank=rank, processes=2)[0], spoilt[0][rank::2])
