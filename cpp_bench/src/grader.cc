@@ -193,7 +193,8 @@ Prediction Grader::infer(const Prepared& prepared) const {
         prediction.interpretation.abstained = "poor_quality";
     }
     // Nothing is told of what shows no skin that the model knows.
-    const bool shows_skin = (prepared.quality.reasons & ACNE_EDGE_QUALITY_BLANK) == 0 && prediction.interpretation.unfamiliarity <= 1;
+    const bool shows_skin =
+        (prepared.quality.reasons & ACNE_EDGE_QUALITY_BLANK) == 0 && prediction.interpretation.unfamiliarity <= 1;
     if (manifest.close_up && shows_skin && outputs.close_up >= *manifest.close_up) {
         prediction.quality.reasons |= ACNE_EDGE_QUALITY_CLOSE_UP;
     }

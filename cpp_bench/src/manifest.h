@@ -32,7 +32,7 @@ struct Manifest {
     Familiarity familiarity;
     std::optional<double> close_up;  // from which value on the graph's output `close_up` tells one; none: it has no such output
     CountCorrection correction;
-    bool framed = false;              // borders and interfaces around a photograph are cut off before the network
+    bool framed = false;  // borders and interfaces around a photograph are cut off before the network
     double position_threshold = 0.5;  // the least score of a lesion; the default is for manifests without positions
 };
 

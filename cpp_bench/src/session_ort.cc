@@ -126,8 +126,7 @@ public:
             // The runtime takes inputs without const, and does not write to them.
             const Ort::Value input = Ort::Value::CreateTensor<std::uint8_t>(memory_, const_cast<std::uint8_t*>(image), bytes,
                                                                             shape.data(), shape.size());
-            auto values = session_.Run(Ort::RunOptions{nullptr}, kInputs.data(), &input, 1, outputs_.data(),
-                                       outputs_.size());
+            auto values = session_.Run(Ort::RunOptions{nullptr}, kInputs.data(), &input, 1, outputs_.data(), outputs_.size());
             Outputs outputs;
             outputs.grade_probs = read(values[0], {1, static_cast<std::int64_t>(manifest_.scale.labels.size())});
             outputs.count_probs = read(values[1], {1, manifest_.count_bins});
