@@ -16,9 +16,12 @@ LARGEST = {"jpeg": 1 << 14, "manifest": 1 << 16}  # bytes; a fuzzer works on sma
 
 
 def field(number: int, content: bytes) -> bytes:
-    """One field of a protocol buffer message that holds 128 bytes or more, but under 16 kB, or fewer than 128."""
-    size = len(content)
-    return bytes((number << 3 | 2, *((size,) if size < 128 else (size & 127 | 128, size >> 7)))) + content
+    """One field of a protocol buffer message; its length takes seven bits a byte, the lowest first."""
+    length, rest = [], len(content)
+    while rest >= 128:
+        length.append(rest & 127 | 128)
+        rest >>= 7
+    return bytes((number << 3 | 2, *length, rest)) + content
 
 
 def main(golden: Path, folder: Path) -> None:
