@@ -11,7 +11,7 @@ from acne_edge import AcneGrader
 from acne_edge.backends.onnxruntime import OnnxRuntimeBackend
 from acne_edge.backends.openvino import OpenVinoBackend
 from acne_edge.errors import BackendError, MissingExtraError, ModelError
-from acne_edge.grading import Familiarity
+from acne_edge.grading import CloseUp, Familiarity
 from tests.test_onnx_file import with_external_weights
 from tests.toy_model import SIDE, make_manifest, toy_model
 
@@ -32,7 +32,8 @@ def backend() -> OpenVinoBackend:
 
 def telling() -> bytes:
     """A model with every output."""
-    return toy_model(make_manifest(familiarity=Familiarity(1.0), requires=("familiarity-1",)), more=("unfamiliarity",))
+    manifest = make_manifest(familiarity=Familiarity(1.0), close_up=CloseUp(0.5), requires=("familiarity-1",))
+    return toy_model(manifest, more=("unfamiliarity", "close_up"))
 
 
 def images(n: int) -> np.ndarray:

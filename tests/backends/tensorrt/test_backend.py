@@ -25,7 +25,7 @@ from acne_edge.backends.tensorrt.cuda import Cuda
 from acne_edge.backends.tensorrt.engine_file import LENGTHS, MAGIC, BuildKey, Device, Engine, check_fits, pack, unpack
 from acne_edge.errors import AcneEdgeError, BackendError, MissingExtraError, ModelError, UsageError
 from acne_edge.files import private
-from acne_edge.grading import Familiarity
+from acne_edge.grading import CloseUp, Familiarity
 from tests.test_onnx_file import with_external_weights
 from tests.toy_model import MANIFEST, SIDE, make_manifest, toy_model
 
@@ -321,8 +321,8 @@ def test_a_backend_runs_any_batch_in_parts(cuda: Runtime, monkeypatch: pytest.Mo
     for module in (building, running):
         monkeypatch.setattr(module, "find_tensorrt", lambda *_: trt)
     shapes = {"image": (-1, SIDE, SIDE, 3), "grade_probs": (-1, 4), "count_probs": (-1, 66), "lesion_map": (-1, 4, 4),
-              "unfamiliarity": (-1,)}  # fmt: skip
-    telling = make_manifest(familiarity=Familiarity(1.0), requires=("familiarity-1",))
+              "unfamiliarity": (-1,), "close_up": (-1,)}  # fmt: skip
+    telling = make_manifest(familiarity=Familiarity(1.0), close_up=CloseUp(0.5), requires=("familiarity-1",))
     addresses: dict[str, int] = {}
     batches: list[int] = []
 
