@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -89,14 +89,22 @@ def append(graph: onnx.ModelProto, distance: FeatureDistance) -> onnx.ModelProto
         name = f"{OUTPUT}.{result}" if result else OUTPUT
         options = {"keepdims": 0} if kind == "ReduceMean" else {}
         extended.graph.node.append(helper.make_node(kind, inputs, [name], name, **options))
-    extended.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
-    batch = extended.graph.output[0].type.tensor_type.shape.dim[0].dim_param
-    extended.graph.output.append(helper.make_tensor_value_info(OUTPUT, onnx.TensorProto.FLOAT, [batch]))
+    return declared(extended, OUTPUT, constants, "distance")
+
+
+def declared(graph: onnx.ModelProto, output: str, constants: Mapping[str, np.ndarray], what: str) -> onnx.ModelProto:
+    """The graph itself, with the constants of nodes that were added and their result as an output, float32 [N].
+
+    Raises ModelError if the nodes do not fit the graph; the message names `what` they compute.
+    """
+    graph.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+    batch = graph.graph.output[0].type.tensor_type.shape.dim[0].dim_param
+    graph.graph.output.append(helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, [batch]))
     try:
-        onnx.checker.check_model(extended, full_check=True)
+        onnx.checker.check_model(graph, full_check=True)
     except Exception as error:  # onnx's exceptions share no public base class
-        raise ModelError(f"the graph's features are not those of the distance: {str(error).splitlines()[0]}") from error
-    return extended
+        raise ModelError(f"the graph's features are not those of the {what}: {str(error).splitlines()[0]}") from error
+    return graph
 
 
 def fine_features(graph: onnx.ModelProto) -> str:

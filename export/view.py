@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import helper
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
@@ -34,7 +34,7 @@ from acne_edge.training.data.splits import read_groups
 from acne_edge.training.model import FusionModel, Normalize
 from acne_edge.training.run import Run
 from export import restamp
-from export.familiarity import heads_input, without
+from export.familiarity import declared, heads_input, without
 from export.graph import attach, read
 
 OUTPUT = "close_up"
@@ -177,14 +177,7 @@ def append(graph: onnx.ModelProto, fitted: FittedView) -> onnx.ModelProto:
             helper.make_node("Sigmoid", [f"{OUTPUT}.logit"], [OUTPUT], OUTPUT),
         ]
     )
-    extended.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
-    batch = extended.graph.output[0].type.tensor_type.shape.dim[0].dim_param
-    extended.graph.output.append(helper.make_tensor_value_info(OUTPUT, onnx.TensorProto.FLOAT, [batch]))
-    try:
-        onnx.checker.check_model(extended, full_check=True)
-    except Exception as error:  # onnx's exceptions share no public base class
-        raise ModelError(f"the graph's features are not those of the probe: {str(error).splitlines()[0]}") from error
-    return extended
+    return declared(extended, OUTPUT, constants, "probe")
 
 
 def extended(graph: onnx.ModelProto, manifest: Manifest, fitted: FittedView) -> tuple[onnx.ModelProto, Manifest]:
