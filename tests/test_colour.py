@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
@@ -189,7 +189,6 @@ def test_a_mangled_profile_does_not_cost_the_photograph() -> None:
     assert 5 < converted < 295
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_no_srgb_profile(data: bytes) -> None:
     assert not colour.is_srgb(data)

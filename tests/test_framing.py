@@ -46,7 +46,7 @@ THICK = st.integers(0, 60)
 
 
 @given(width=SIZES, height=SIZES, colour=COLOURS, left=THICK, top=THICK, right=THICK, bottom=THICK, seed=st.integers(0, 9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_border_of_any_colour_is_cut_to_the_pixel(
     width: int, height: int, colour: tuple[int, int, int], left: int, top: int, right: int, bottom: int, seed: int
 ) -> None:
@@ -59,7 +59,7 @@ def test_a_border_of_any_colour_is_cut_to_the_pixel(
 
 @given(width=st.integers(128, 240), height=st.integers(128, 240), colour=COLOURS, fall=st.floats(0, 0.9), seed=st.integers(0, 9),
        sideways=st.booleans(), sigma=st.floats(0, 30))  # fmt: skip
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_nothing_is_cut_where_light_falls_off_with_grain_or_without(
     width: int, height: int, colour: tuple[int, int, int], fall: float, seed: int, sideways: bool, sigma: float
 ) -> None:
@@ -85,7 +85,7 @@ def test_a_face_before_a_background_of_one_colour_is_not_cut(ground: tuple[int, 
 
 
 @given(st.integers(60, 300), st.integers(60, 300), st.tuples(*[st.floats(0.1, 0.9)] * 2), st.tuples(*[st.floats(0.15, 0.6)] * 2))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_of_a_face_before_a_background_of_one_colour_hardly_a_pixel_is_lost(
     width: int, height: int, middle: tuple[float, float], radii: tuple[float, float]
 ) -> None:

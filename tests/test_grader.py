@@ -233,6 +233,7 @@ def test_a_blank_frame_gets_no_grade_whatever_the_policy(policy: str) -> None:
 
 def test_a_close_up_is_told_and_never_refused_and_nothing_is_told_of_what_is_unknown(face: np.ndarray, tmp_path: Path) -> None:
     """The toy model's outputs beyond the first three are the mean value of the picture."""
+    pytest.importorskip("onnx", reason="needs the extra export to draw a model")
     found = {}
     for name, close_up, far in (("close", 1.0, 1e6), ("unknown", 0.0, 1.0)):
         manifest = make_manifest(close_up=CloseUp(close_up), familiarity=Familiarity(far), requires=("familiarity-1",))

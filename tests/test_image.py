@@ -421,7 +421,7 @@ def test_decoding_warns_of_nothing_and_leaves_the_hosts_filters(face: np.ndarray
         assert warnings.filters == filters
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_mangled_file_gives_an_image_or_an_image_error(face: np.ndarray, data: st.DataObject) -> None:
     small = Image.fromarray(face).resize((48, 56))

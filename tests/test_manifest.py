@@ -172,7 +172,7 @@ JSON = st.recursive(
 FIELDS = ["schema", "name", "input", "input.height", "count_bins", "scale", "scale.lower", "scale.labels", "decoding.map_weight"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(FIELDS), JSON)
 def test_any_value_in_any_field_is_taken_or_refused(field: str, value: Any) -> None:
     try:

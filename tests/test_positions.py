@@ -72,7 +72,7 @@ def test_a_map_of_a_million_lesions_ends() -> None:
     assert len(locate(np.full((4, 4), 1e6, np.float32), 0.3)) == MOST
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(MAPS, st.floats(0, 1))
 def test_lesions_lie_in_the_frame_and_account_for_no_more_than_the_map_holds(lesion_map: np.ndarray, threshold: float) -> None:
     lesions = locate(lesion_map, threshold)
@@ -81,7 +81,7 @@ def test_lesions_lie_in_the_frame_and_account_for_no_more_than_the_map_holds(les
     assert sum(lesion.score for lesion in lesions) <= lesion_map.sum(dtype=np.float64) + 1e-6
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(MAPS, st.floats(0, 1), st.floats(0, 1))
 def test_a_higher_threshold_only_leaves_lesions_out(lesion_map: np.ndarray, a: float, b: float) -> None:
     few, many = locate(lesion_map, max(a, b)), locate(lesion_map, min(a, b))

@@ -163,7 +163,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from([*report(sdk=[1.0]), "samples_ms"]), JSON)
 def test_whatever_a_file_holds_it_is_read_or_refused(tmp_path: Path, key: str, value: Any) -> None:
     (tmp_path / "a.json").write_text(json.dumps(report(sdk=[1.0]) | {key: value}))

@@ -62,7 +62,7 @@ def near(a: Mark, b: Mark, width: int, height: int) -> bool:
     return scores and a.kind == b.kind and all(math.isclose(u, v, abs_tol=2e-3) for u, v in zip(ours, theirs, strict=True))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SETS)
 def test_what_is_written_is_read(annotated: AnnotatedSet) -> None:
     text = json.dumps(to_coco(annotated))
@@ -219,7 +219,7 @@ PLACES = st.sampled_from(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(PLACES, JSON)
 def test_any_value_in_any_field_is_taken_or_refused(place: tuple[Any, ...], value: Any) -> None:
     root: Any = to_coco(ONE)

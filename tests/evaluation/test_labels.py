@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from acne_edge.errors import UsageError
@@ -76,7 +76,6 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("labels") / "list.txt"
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(min_size=1), st.integers(0, 10**6), st.integers(0, 10**6)), min_size=1))
 def test_whatever_the_names_a_list_is_read_or_refused(file: Path, rows: list[tuple[str, int, int]]) -> None:
     file.write_bytes("".join(f"{name} {grade} {count}\n" for name, grade, count in rows).encode(errors="replace"))

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from acne_edge.evaluation import metrics
@@ -25,7 +25,6 @@ def test_grade_metrics_of_a_small_case() -> None:
     assert m["per_grade"]["YI"] == pytest.approx([0.5, 2 / 3 - 2 / 5, 6 / 7, 0.5])
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=12, max_size=60))
 def test_agreement_with_scikit_learn(pairs: list[tuple[int, int]]) -> None:
     truth, guess = zip(*(pairs + [(g, g) for g in range(4)]), strict=True)

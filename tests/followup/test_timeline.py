@@ -63,7 +63,7 @@ def test_a_table_that_makes_no_sense_is_refused_with_its_line(table: Path, text:
         read_timeline(table)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=200) | st.text(max_size=120).map(lambda text: HEAD + text) | st.binary(max_size=80))
 def test_any_other_table_is_read_or_refused(table: Path, text: str | bytes) -> None:
     table.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "replace"))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -80,7 +80,6 @@ def test_xmp_counts_where_exif_says_nothing() -> None:
     assert Metadata(b"", b'<a tiff:Orientation="9"/>').orientation == 1
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200) | st.builds(lambda body: b"II*\0\x08\0\0\0" + body, st.binary(max_size=200)))
 @example(tiff(*[entry(1, tag=1)] * 3))
 def test_any_bytes_give_an_orientation_or_none(block: bytes) -> None:
@@ -88,7 +87,6 @@ def test_any_bytes_give_an_orientation_or_none(block: bytes) -> None:
     assert 0 <= xmp_orientation(block) <= 9
 
 
-@settings(deadline=None)
 @given(st.integers(1, 8), st.sampled_from(["II", "MM"]))
 def test_what_pillow_writes_is_read(orientation: int, order: str) -> None:
     exif = Image.Exif()

@@ -194,7 +194,7 @@ def test_mutants_are_decoded_or_refused() -> None:
     assert not any("\n" in line for line in refused)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=300), st.booleans())
 def test_any_bytes_are_a_header_or_refused(tail: bytes, with_frame: bool) -> None:
     frame = segment(0xC2, struct.pack(">BHHB", 8, 72, 64, 3) + b"\1\x22\0\2\x11\1\3\x11\1") if with_frame else b""

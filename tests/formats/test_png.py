@@ -115,7 +115,7 @@ def test_millions_of_chunks_are_refused_at_once(plain: bytes) -> None:
     assert process_time() - began < 1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.tuples(st.sampled_from([b"iCCP", b"iTXt", b"zTXt", b"tEXt", b"eXIf", b"tRNS", b"IEND"]), st.binary(max_size=60)))
 )

@@ -175,7 +175,7 @@ def test_a_directory_outside_of_the_file_is_refused(data: bytes) -> None:
         read_tiff(data)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_mangled_directory_warns_of_nothing(small: np.ndarray, data: st.DataObject) -> None:
     blob = bytearray(tiff(small, icc_profile=profiles.srgb(256), dpi=(72, 72)))

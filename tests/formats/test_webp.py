@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -34,7 +34,6 @@ def test_animations_give_their_first_frame() -> None:
     np.testing.assert_array_equal(decode(data), np.asarray(frames[0]))
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=40))
 def test_any_bytes_have_a_size_or_are_refused(tail: bytes) -> None:
     for kind in (b"", b"WEBPVP8X", b"WEBPVP8 ", b"WEBPVP8L"):

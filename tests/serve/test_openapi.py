@@ -46,9 +46,7 @@ def check(client: Client, examples: int) -> None:
         for mode in schemathesis.GenerationMode:
 
             @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
-            @hypothesis.settings(
-                max_examples=examples, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
-            )
+            @hypothesis.settings(max_examples=examples, database=None, suppress_health_check=list(hypothesis.HealthCheck))
             def ask(case: schemathesis.Case) -> None:
                 response = case.call(headers=headers)
                 sent = parse_qsl(urlsplit(response.request.url).query, keep_blank_values=True)

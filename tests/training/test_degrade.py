@@ -18,7 +18,7 @@ def views() -> torch.Tensor:
     return torch.from_numpy(((pixels / 255 - MEAN) / STD).astype(np.float32)).permute(0, 3, 1, 2)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 2**62))
 def test_a_spoilt_image_keeps_its_size_and_shows_the_same_face(seed: int) -> None:
     image = Image.fromarray(drawing.face(12)).resize((64, 64))
