@@ -65,16 +65,31 @@ class CountDecoding:
     head_weight: float = 0.5  # share of the grade head, against the count's bands, in the grade, 0..1
 
 
+# One for all photographs, or one for each grade of the model's scale that the count as read may be in: Mondrian conformal
+# prediction (Vovk et al. 2005, section 4.5), which covers few lesions and many alike.
+Quantile: TypeAlias = "float | tuple[float, ...]"
+
+
 @dataclass(frozen=True)
 class Uncertainty:
     """Calibration constants, fitted on images that the network was not trained on; `fitted_on` names them."""
 
     level: float = 0.9  # nominal coverage of the count interval and the grade set
     temperature: float = 1.0  # scales the grade probabilities (Guo et al. 2017)
-    count_quantile: float = 0.9  # conformal quantile of |2 F(count) - 1|; F is the predicted distribution function
-    grade_quantile: float = 0.9  # conformal quantile of 1 - p(true grade)
+    count_quantile: Quantile = 0.9  # conformal quantile of |2 F(count) - 1|; F is the predicted distribution function
+    grade_quantile: Quantile = 0.9  # conformal quantile of 1 - p(true grade)
     abstain_below: float = 0.0  # probability of the top grade under which no grade is given
     fitted_on: str = ""
+
+    @property
+    def is_mondrian(self) -> bool:
+        """Whether a quantile depends on the count."""
+        return not (isinstance(self.count_quantile, float | int) and isinstance(self.grade_quantile, float | int))
+
+    def at(self, band: int) -> tuple[float, float]:
+        """The quantiles of the count and of the grade, for a photograph whose count is in this band."""
+        count, grade = (q if isinstance(q, float | int) else q[band] for q in (self.count_quantile, self.grade_quantile))
+        return count, grade
 
 
 PIVOT = 10.0  # lesions; a correction's factor is what it does at this count
@@ -186,10 +201,11 @@ def interpret(
     probs = combine_grades(grade_probs, count_probs, native, scale, decoding)
     probs = temper(probs, uncertainty.temperature)
     top = int(probs.argmax())
-    plausible = tuple(int(i) for i in np.flatnonzero(probs >= 1 - uncertainty.grade_quantile))
+    count_quantile, grade_quantile = uncertainty.at(native.grade(count))
+    plausible = tuple(int(i) for i in np.flatnonzero(probs >= 1 - grade_quantile))
     return Interpretation(
         count=count,
-        interval=count_interval(count_probs, count, uncertainty.count_quantile),
+        interval=count_interval(count_probs, count, count_quantile),
         grade=top,
         grade_probs=probs,
         grade_set=plausible if top in plausible else (top,),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -16,7 +16,7 @@ from acne_edge import framing
 from acne_edge.difference import RULE as PAIR_RULE
 from acne_edge.difference import PairUncertainty
 from acne_edge.errors import ManifestError
-from acne_edge.grading import CloseUp, CountCorrection, CountDecoding, Familiarity, SeverityScale, Uncertainty
+from acne_edge.grading import CloseUp, CountCorrection, CountDecoding, Familiarity, Quantile, SeverityScale, Uncertainty
 from acne_edge.positions import CROSS, PositionDecoding
 from acne_edge.reference import MEASURES, MOST, Reference
 
@@ -24,7 +24,8 @@ SCHEMA = "1.1"  # a minor version adds fields that a reader may ignore; `require
 MAX_CHARS = 256 * 1024
 CORRECTION = "count-correction-1"  # a reader that ignores it gives the count of another camera
 FAMILIARITY = "familiarity-1"  # a reader that ignores it grades what is no face
-UNDERSTOOD = (framing.RULE, FAMILIARITY, CORRECTION)  # features that this version knows and a model may require
+MONDRIAN = "mondrian-1"  # quantiles by the count; a reader of one number alone cannot read them
+UNDERSTOOD = (framing.RULE, FAMILIARITY, CORRECTION, MONDRIAN)  # features that this version knows and a model may require
 MAX_REQUIRED = 64
 
 
@@ -67,6 +68,11 @@ class Manifest:
     reference: Reference | None = None  # photographs to compare newer ones with; None: none
     requires: tuple[str, ...] = ()  # names of features that a reader must know to give the right answer
 
+    def with_uncertainty(self, uncertainty: Uncertainty) -> Manifest:
+        """The same with other constants of uncertainty, and with what they require of a reader."""
+        others = tuple(name for name in self.requires if name != MONDRIAN)
+        return replace(self, uncertainty=uncertainty, requires=(*others, MONDRIAN) if uncertainty.is_mondrian else others)
+
     @property
     def is_framed(self) -> bool:
         """Whether what stands around a photograph is cut off before the network sees it."""
@@ -103,7 +109,7 @@ class Manifest:
             count_bins=top.integer("count_bins", 2, 1024),
             scale=_scale(top.section("scale")),
             decoding=_decoding(top.section("decoding")),
-            uncertainty=_uncertainty(top.section("uncertainty")),
+            uncertainty=_uncertainty(top.section("uncertainty"), len(top.section("scale").items("labels"))),
             positions=_positions(top.section("positions")) if "positions" in top.value else PositionDecoding(),
             familiarity=_familiarity(top.section("familiarity")) if "familiarity" in top.value else None,
             close_up=_close_up(top.section("close_up")) if "close_up" in top.value else None,
@@ -123,6 +129,8 @@ class Manifest:
             )
         if (manifest.correction is None) == (CORRECTION in requires):
             raise ManifestError(f"manifest.correction goes with {CORRECTION!r} in manifest.requires")
+        if manifest.uncertainty.is_mondrian != (MONDRIAN in requires):
+            raise ManifestError(f"manifest.uncertainty: one quantile a grade goes with {MONDRIAN!r} in manifest.requires")
         if FAMILIARITY in requires and manifest.familiarity is None:
             raise ManifestError(f"manifest.familiarity is missing; the model requires {FAMILIARITY!r}")
         return manifest
@@ -242,12 +250,21 @@ def _decoding(reader: _Reader) -> CountDecoding:
     )
 
 
-def _uncertainty(reader: _Reader) -> Uncertainty:
+def _quantile(reader: _Reader, key: str, grades: int) -> Quantile:
+    if not isinstance(reader.value.get(key), list):
+        return reader.number(key, 0, 1)
+    values = reader.numbers(key)
+    if len(values) != grades or not all(0 <= value <= 1 for value in values):
+        raise ManifestError(f"{reader.path}.{key}: expected a number in 0..1, or one a grade")
+    return values
+
+
+def _uncertainty(reader: _Reader, grades: int) -> Uncertainty:
     return Uncertainty(
         level=reader.number("level", 0.5, 0.999),
         temperature=reader.number("temperature", 0.05, 20),
-        count_quantile=reader.number("count_quantile", 0, 1),
-        grade_quantile=reader.number("grade_quantile", 0, 1),
+        count_quantile=_quantile(reader, "count_quantile", grades),
+        grade_quantile=_quantile(reader, "grade_quantile", grades),
         abstain_below=reader.number("abstain_below", 0, 1),
         fitted_on=reader.text("fitted_on"),
     )

@@ -252,7 +252,6 @@ def describe(
         count_bins=config.count_bins,
         scale=scale_of(results["config"]),
         decoding=constants.decoding,
-        uncertainty=uncertainty,
         licence=LICENCE if ACNE04 in learned else OWN_LICENCE,
         intended_use=INTENDED_USE,
         requires=(framing.RULE,),
@@ -266,7 +265,7 @@ def describe(
             "split": f"{uncertainty.fitted_on}; last epoch; decoding and calibration constants cross-fitted in 5 folds",
             **summary(cross_fitted(held_out, uncertainty.level)),
         },
-    )
+    ).with_uncertainty(uncertainty)
 
 
 def describe_photographs(

@@ -99,8 +99,7 @@ def _model(run: Run, others: Sequence[Run], data: Path, part: str, abstain_below
         count_bins=config.count_bins,
         scale=HAYASHI,
         decoding=constants.decoding,
-        uncertainty=constants.uncertainty,
         requires=(framing.RULE,),
         training={"lists": results["lists"]},
-    )
+    ).with_uncertainty(constants.uncertainty)
     return model_file(to_onnx(network, constants.calibration), manifest, familiarity)

@@ -107,7 +107,7 @@ def test_an_interval_holds_the_count_and_grows_with_the_quantile(p: np.ndarray, 
     assert wider[1] >= high
 
 
-def read(grade_probs: np.ndarray, count_probs: np.ndarray, **constants: float):
+def read(grade_probs: np.ndarray, count_probs: np.ndarray, **constants: float | tuple[float, ...]):
     return interpret(
         grade_probs,
         count_probs,
@@ -125,6 +125,18 @@ def test_interpretation_of_a_clear_case() -> None:
     assert (result.grade, result.grade_set, result.abstained) == (1, (1,), None)
     assert result.interval[0] in (9, 10)
     assert result.interval[1] in (14, 15)
+
+
+def test_the_quantiles_of_a_band_hold_from_its_first_lesion_on() -> None:
+    def at(count: float):
+        one_hot = np.eye(4)[HAYASHI.grade(count)] * 0.4 + 0.15
+        return read(one_hot, peak(count, 3), count_quantile=(0.0, 0.5, 0.9, 0.99), grade_quantile=(0.0, 0.3, 0.3, 0.95))
+
+    narrow, wide = at(20.4), at(20.6)
+    assert np.diff(narrow.interval) < np.diff(wide.interval)
+    assert np.diff(at(3).interval) == 1  # no count is that central, so only those around it
+    assert len(at(60).grade_set) > 1
+    assert len(at(30).grade_set) == 1
 
 
 def test_a_doubtful_grade_lists_its_rivals_and_abstains_below_the_threshold() -> None:

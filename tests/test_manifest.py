@@ -85,6 +85,27 @@ def test_familiarity_is_required_with_its_threshold_or_absent() -> None:
         Manifest.from_json(json.dumps(root))
 
 
+def test_one_quantile_a_grade_is_required_or_there_is_one_for_all() -> None:
+    assert GOOD.with_uncertainty(GOOD.uncertainty) == GOOD
+    told = GOOD.with_uncertainty(
+        replace(GOOD.uncertainty, count_quantile=(0.7, 0.8, 0.9, 1.0), grade_quantile=(0.5, 0.6, 0.7, 0.8))
+    )
+    assert told.requires == (*GOOD.requires, "mondrian-1")
+    assert Manifest.from_json(told.to_json()) == told
+    assert told.with_uncertainty(GOOD.uncertainty) == GOOD
+    for requires in (["mondrian-1"], []):
+        other = GOOD if requires else told
+        with pytest.raises(
+            ManifestError, match=r"manifest\.uncertainty: one quantile a grade goes with 'mondrian-1' in manifest"
+        ):
+            Manifest.from_json(json.dumps({**json.loads(other.to_json()), "requires": requires}))
+    root = json.loads(told.to_json())
+    for wrong in ([0.7], [], [0.7, 0.8, 0.9, 1.1], [0.7, 0.8, 0.9, True], [0.7, 0.8, 0.9, "1"], "0.9", 1.1, None):
+        root["uncertainty"]["count_quantile"] = wrong
+        with pytest.raises(ManifestError, match=r"manifest\.uncertainty\.count_quantile"):
+            Manifest.from_json(json.dumps(root))
+
+
 def test_close_ups_are_told_from_a_probability_on_or_not_at_all() -> None:
     told = replace(GOOD, close_up=CloseUp(0.6, "elsewhere"))
     assert Manifest.from_json(told.to_json()) == told

@@ -141,7 +141,7 @@ def _fit(data: LabelledOutputs, manifest: Manifest, fitted_on: str) -> tuple[Cou
     correction = fit_correction(decode_counts(data, manifest.decoding), data.counts, fitted_on)
     better = corrected(data, correction)
     decoding = fit_head_share(better, manifest.decoding)
-    return correction, decoding, fit_uncertainty(better, decoding, LEVEL, fitted_on)
+    return correction, decoding, fit_uncertainty(better, decoding, LEVEL, fitted_on, manifest.uncertainty)
 
 
 def _cross_fitted(data: LabelledOutputs, manifest: Manifest, seed: int) -> Outcome:
@@ -174,13 +174,13 @@ def adapted_manifest(manifest: Manifest, found: Adapted, about: dict[str, Any], 
         counts = decode_counts(corrected(seen.outputs, found.correction), found.decoding)
         rows = [{**row, COUNT: round(float(count), 2)} for row, count in zip(seen.measures, counts, strict=True)]
         reference = Reference.of(rows, found.correction.fitted_on)
+    refitted = manifest.with_uncertainty(found.uncertainty)
     return replace(
-        manifest,
+        refitted,
         version=f"{manifest.version}+adapted",
-        requires=(*manifest.requires, CORRECTION),
+        requires=(*refitted.requires, CORRECTION),
         correction=found.correction,
         decoding=found.decoding,
-        uncertainty=found.uncertainty,
         pairs=None,
         reference=reference,
         metrics={"adapted": json.loads(json.dumps({**about, **found.to_dict()})), "before_adaptation": manifest.metrics},

@@ -106,7 +106,8 @@ def table(labels: Sequence[Label], judged: dict[str, Judged]) -> list[dict[str, 
     `change`, `bias`: mean |change| and mean change of the count. `changed`: grades that differ from the unperturbed photograph's.
     `untold`: those among them that were not flagged, as a share of all. `warned`: false warnings, flagged copies among those
     whose grade is unchanged and whose photograph was not flagged. `accuracy` and `mae` cover all photographs with a result;
-    `graded_accuracy`, `graded_mae` and `coverage` (of the count interval) cover those with a grade.
+    `graded_accuracy`, `graded_mae` and `coverage` (of the count interval) cover those with a grade, and `coverage_unflagged`
+    those that were not flagged.
     """
     truth_grade = np.array([label.grade for label in labels])
     truth_count = np.array([label.count for label in labels], np.float64)
@@ -134,6 +135,7 @@ def table(labels: Sequence[Label], judged: dict[str, Judged]) -> list[dict[str, 
                 "graded_accuracy": _mean(right[after.graded]),
                 "graded_mae": _mean(error[after.graded]),
                 "coverage": _mean(after.inside[after.graded]),
+                "coverage_unflagged": _mean(after.inside[~after.told]),
             }
         )
     return rows

@@ -72,6 +72,18 @@ void set_interval(Interpretation& result, const std::vector<float>& probs, doubl
     result.high = std::max(high, static_cast<int>(std::ceil(result.count)));
 }
 
+// The quantile of photographs whose count is in this band.
+double quantile_at(const std::vector<double>& quantiles, std::size_t band) {
+    return quantiles.size() == 1 ? quantiles.front() : quantiles.at(band);
+}
+
+// The grade of a count, which is first rounded to the nearest lesion.
+std::size_t grade_of(const Scale& scale, double count) {
+    const auto lesions = static_cast<std::int64_t>(std::floor(count + 0.5));
+    const auto above = std::upper_bound(scale.lower.begin() + 1, scale.lower.end(), lesions);
+    return static_cast<std::size_t>(above - scale.lower.begin()) - 1;
+}
+
 constexpr double kPivot = 10;  // lesions; a correction's factor is what it does at this count
 
 // The corrected count (`CountCorrection.__call__` in acne_edge/grading.py).
@@ -140,14 +152,16 @@ Interpretation interpret(const Outputs& measured, const Scale& native, const Sca
         throw Error(ACNE_EDGE_STATUS_MODEL,
                     "the model's outputs are not finite numbers; the model file or the runtime is broken");
     }
-    set_interval(result, outputs.count_probs, uncertainty.count_quantile);
+    const std::size_t band = grade_of(native, result.count);
+    set_interval(result, outputs.count_probs, quantile_at(uncertainty.count_quantile, band));
     result.grade_probs = combine_grades(outputs, native, scale, decoding.head_weight);
     temper(result.grade_probs, uncertainty.temperature);
     const auto& probs = result.grade_probs;
     result.grade = static_cast<int>(std::max_element(probs.begin(), probs.end()) - probs.begin());
     const double top = probs[result.grade];
+    const double least = 1 - quantile_at(uncertainty.grade_quantile, band);
     for (int g = 0; g < static_cast<int>(probs.size()); ++g) {
-        if (probs[g] >= 1 - uncertainty.grade_quantile) result.grade_set.push_back(g);
+        if (probs[g] >= least) result.grade_set.push_back(g);
     }
     // The set always includes the top grade.
     if (result.grade_set.empty()) result.grade_set.push_back(result.grade);

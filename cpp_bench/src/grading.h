@@ -28,8 +28,8 @@ struct CountDecoding {
 struct Uncertainty {
     double level = 0.9;
     double temperature = 1;
-    double count_quantile = 0.9;
-    double grade_quantile = 0.9;
+    std::vector<double> count_quantile{0.9};  // one, or one for each grade of the model's scale that the count may be in
+    std::vector<double> grade_quantile{0.9};
     double abstain_below = 0;
 };
 

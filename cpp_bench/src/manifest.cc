@@ -46,6 +46,8 @@ public:
 
     bool has(const char* key) const { return value_.contains(key); }
 
+    bool is_list(const char* key) const { return has(key) && value_[key].is_array(); }
+
     Reader section(const char* key) const { return {get(key, &json::is_object, "a JSON object"), path_ + "." + key}; }
 
     std::string text(const char* key) const { return get(key, &json::is_string, "a text").get<std::string>(); }
@@ -155,12 +157,26 @@ CountDecoding read_decoding(const Reader& reader) {
     return decoding;
 }
 
-Uncertainty read_uncertainty(const Reader& reader) {
+std::vector<double> read_quantile(const Reader& reader, const char* key, std::size_t grades) {
+    if (!reader.is_list(key)) return {reader.number(key, 0, 1)};
+    const json& values = reader.items(key);
+    if (!std::all_of(values.begin(), values.end(), [](const json& value) { return value.is_number(); })) {
+        refuse(std::string("manifest.uncertainty.") + key + ": expected numbers");
+    }
+    const auto quantiles = values.get<std::vector<double>>();
+    if (quantiles.size() != grades ||
+        !std::all_of(quantiles.begin(), quantiles.end(), [](double value) { return value >= 0 && value <= 1; })) {
+        refuse(std::string("manifest.uncertainty.") + key + ": expected a number in 0..1, or one a grade");
+    }
+    return quantiles;
+}
+
+Uncertainty read_uncertainty(const Reader& reader, std::size_t grades) {
     Uncertainty uncertainty;
     uncertainty.level = reader.number("level", 0.5, 0.999);
     uncertainty.temperature = reader.number("temperature", 0.05, 20);
-    uncertainty.count_quantile = reader.number("count_quantile", 0, 1);
-    uncertainty.grade_quantile = reader.number("grade_quantile", 0, 1);
+    uncertainty.count_quantile = read_quantile(reader, "count_quantile", grades);
+    uncertainty.grade_quantile = read_quantile(reader, "grade_quantile", grades);
     uncertainty.abstain_below = reader.number("abstain_below", 0, 1);
     reader.text("fitted_on");
     return uncertainty;
@@ -231,7 +247,7 @@ Manifest parse_manifest(const std::string& text) {
     manifest.count_bins = top.integer("count_bins", 2, 1024);
     manifest.scale = read_scale(top.section("scale"));
     manifest.decoding = read_decoding(top.section("decoding"));
-    manifest.uncertainty = read_uncertainty(top.section("uncertainty"));
+    manifest.uncertainty = read_uncertainty(top.section("uncertainty"), manifest.scale.labels.size());
     if (top.has("positions")) manifest.position_threshold = read_positions(top.section("positions"));
     if (top.has("familiarity")) manifest.familiarity = read_familiarity(top.section("familiarity"));
     if (top.has("close_up")) manifest.close_up = read_close_up(top.section("close_up"));
@@ -242,6 +258,10 @@ Manifest parse_manifest(const std::string& text) {
     if (manifest.scale.lower.back() >= manifest.count_bins) {
         refuse("manifest.scale.lower: " + std::to_string(manifest.scale.lower.back()) + " lies beyond the " +
                std::to_string(manifest.count_bins) + " count bins");
+    }
+    const bool mondrian = manifest.uncertainty.count_quantile.size() > 1 || manifest.uncertainty.grade_quantile.size() > 1;
+    if (mondrian != (std::find(required.begin(), required.end(), kMondrian) != required.end())) {
+        refuse("manifest.uncertainty: one quantile a grade goes with '" + std::string(kMondrian) + "' in manifest.requires");
     }
     if (std::find(required.begin(), required.end(), kFamiliarity) != required.end() && !top.has("familiarity")) {
         refuse("manifest.familiarity is missing; the model requires '" + std::string(kFamiliarity) + "'");

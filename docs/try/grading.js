@@ -17,10 +17,13 @@ export function interpret(gradeProbs, countProbs, lesions, { scale, decoding, un
   const mixed = head.map((p, i) => decoding.head_weight * p + (1 - decoding.head_weight) * banded[i]);
   const probs = temper(mixed, uncertainty.temperature);
   const grade = probs.indexOf(Math.max(...probs));
-  const plausible = [...probs.keys()].filter((i) => probs[i] >= 1 - uncertainty.grade_quantile);
+  const band = scale.lower.findLastIndex((low) => low <= Math.floor(count + 0.5));
+  const [countQuantile, gradeQuantile] = [uncertainty.count_quantile, uncertainty.grade_quantile]
+    .map((quantile) => (Array.isArray(quantile) ? quantile[band] : quantile));
+  const plausible = [...probs.keys()].filter((i) => probs[i] >= 1 - gradeQuantile);
   return {
     count,
-    interval: countInterval(counts, count, uncertainty.count_quantile),
+    interval: countInterval(counts, count, countQuantile),
     grade,
     gradeProbs: probs,
     gradeSet: plausible.includes(grade) ? plausible : [grade],

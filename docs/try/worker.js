@@ -7,7 +7,7 @@ import { fromCanvas, resize } from "./pixels.js";
 import { locate, moved } from "./positions.js";
 import { assess, SIDE } from "./quality.js";
 
-const UNDERSTOOD = [RULE, "familiarity-1"];
+const UNDERSTOOD = [RULE, "familiarity-1", "mondrian-1"];
 const MIN_SIDE = 32, MAX_PIXELS = 100_000_000;
 const MOST_THREADS = 4;
 

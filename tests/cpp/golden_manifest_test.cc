@@ -55,8 +55,12 @@ TEST(GoldenManifest, ReadsEveryFieldThatDrivesTheCode) {
     EXPECT_EQ(manifest.decoding.head_weight, json["decoding"]["head_weight"]);
     EXPECT_EQ(manifest.uncertainty.level, json["uncertainty"]["level"]);
     EXPECT_EQ(manifest.uncertainty.temperature, json["uncertainty"]["temperature"]);
-    EXPECT_EQ(manifest.uncertainty.count_quantile, json["uncertainty"]["count_quantile"]);
-    EXPECT_EQ(manifest.uncertainty.grade_quantile, json["uncertainty"]["grade_quantile"]);
+    const auto quantiles = [&](const char* key) {
+        const auto& value = json["uncertainty"][key];
+        return value.is_array() ? value.get<std::vector<double>>() : std::vector<double>{value.get<double>()};
+    };
+    EXPECT_EQ(manifest.uncertainty.count_quantile, quantiles("count_quantile"));
+    EXPECT_EQ(manifest.uncertainty.grade_quantile, quantiles("grade_quantile"));
     EXPECT_EQ(manifest.uncertainty.abstain_below, json["uncertainty"]["abstain_below"]);
     EXPECT_EQ(manifest.position_threshold, json["positions"]["threshold"]);
     EXPECT_EQ(manifest.familiarity.threshold, json["familiarity"]["threshold"]);

@@ -44,13 +44,13 @@ TEST(Grading, GradeMixesHeadAndBandsOnTheNativeScaleOnly) {
 TEST(Grading, TemperatureSharpensAndTheGradeSetFollows) {
     const auto made = outputs({0.75F, 0.25F}, {0.25F, 0.25F, 0.25F, 0.25F});
     Uncertainty uncertainty;
-    uncertainty.grade_quantile = 0.8;
+    uncertainty.grade_quantile = {0.8};
     EXPECT_EQ(interpret(made, kTwo, kTwo, {false, 0, 1}, uncertainty).grade_set, (std::vector<int>{0, 1}));
     uncertainty.temperature = 0.5;
     const auto sharp = interpret(made, kTwo, kTwo, {false, 0, 1}, uncertainty);
     EXPECT_NEAR(sharp.grade_probs[0], 0.9, 1e-9);
     EXPECT_EQ(sharp.grade_set, (std::vector<int>{0}));
-    uncertainty.grade_quantile = 0;  // nothing is that sure; the top grade stays
+    uncertainty.grade_quantile = {0};  // nothing is that sure; the top grade stays
     EXPECT_EQ(interpret(made, kTwo, kTwo, {false, 0, 1}, uncertainty).grade_set, (std::vector<int>{0}));
 }
 
@@ -106,7 +106,7 @@ TEST(Grading, WordsSayWhatIsPossible) {
 
 TEST(Grading, IntervalHoldsTheCount) {
     Uncertainty uncertainty;
-    uncertainty.count_quantile = 0.5;
+    uncertainty.count_quantile = {0.5};
     const auto spread = outputs({1, 0}, {0.25F, 0.25F, 0.25F, 0.25F});
     auto result = interpret(spread, kTwo, kTwo, {false, 0, 1}, uncertainty);
     EXPECT_EQ(result.low, 1);
@@ -114,10 +114,24 @@ TEST(Grading, IntervalHoldsTheCount) {
     result = interpret(outputs({1, 0}, {0.25F, 0.25F, 0.25F, 0.25F}, {9.5F}), kTwo, kTwo, {false, 1, 1}, uncertainty);
     EXPECT_EQ(result.low, 1);
     EXPECT_EQ(result.high, 10);
-    uncertainty.count_quantile = 0;  // no count is that central
+    uncertainty.count_quantile = {0};  // no count is that central
     result = interpret(spread, kTwo, kTwo, {false, 0, 1}, uncertainty);
     EXPECT_EQ(result.low, 1);
     EXPECT_EQ(result.high, 2);
+}
+
+TEST(Grading, TheQuantilesOfABandHoldFromItsFirstLesionOn) {
+    Uncertainty uncertainty;
+    uncertainty.count_quantile = {0, 1};
+    uncertainty.grade_quantile = {0, 1};
+    const auto spread = [](float lesions) { return outputs({0.5, 0.5}, {0.25F, 0.25F, 0.25F, 0.25F}, {lesions}); };
+    const auto edge = static_cast<float>(kTwo.lower[1]) - 0.5F;
+    auto result = interpret(spread(edge - 0.25F), kTwo, kTwo, {false, 1, 1}, uncertainty);
+    EXPECT_EQ(result.grade_set.size(), 1);
+    EXPECT_LE(result.high - result.low, 1);
+    result = interpret(spread(edge), kTwo, kTwo, {false, 1, 1}, uncertainty);
+    EXPECT_EQ(result.grade_set.size(), 2);
+    EXPECT_GE(result.high - result.low, 3);
 }
 
 TEST(Grading, OutputsThatAreNoNumbersAreRefused) {

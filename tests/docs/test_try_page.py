@@ -9,6 +9,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -168,6 +169,10 @@ def test_interpretation_is_the_same(stages: Any) -> None:
         grades = rng.dirichlet(np.full(4, 0.5)).astype(np.float32).astype(np.float64)
         decoding = CountDecoding(("mean", "median")[turn % 2], float(rng.choice([0, 0.3])), float(rng.choice([0, 0.4, 1])))
         uncertainty = Uncertainty(0.9, rng.uniform(0.5, 2), rng.uniform(0.5, 1), rng.uniform(0.2, 1), rng.choice([0, 0.6]))
+        if turn % 2:
+            uncertainty = replace(
+                uncertainty, count_quantile=tuple(rng.uniform(0.2, 1, 4)), grade_quantile=tuple(rng.uniform(0.2, 1, 4))
+            )
         familiarity, far = (Familiarity(rng.uniform(0.5, 3)), rng.uniform(0, 4)) if turn % 3 else (None, None)
         expected = interpret(
             grades, counts, 11.5, native=HAYASHI, scale=HAYASHI, decoding=decoding, uncertainty=uncertainty,

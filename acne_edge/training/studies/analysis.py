@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from acne_edge.evaluation.outcome import Outcome, calibration, with_intervals
 from acne_edge.fit.constants import decode_counts, fit_decoding
 from acne_edge.fit.outputs import LabelledOutputs
 from acne_edge.fit.positions import measure_positions
+from acne_edge.grading import HAYASHI
 from acne_edge.training.calibrate import calibrated, cross_fitted, fit_calibration
 from acne_edge.training.checkpoint import load_network
 from acne_edge.training.data import Sample, image_sources, load_images, read_groups, read_samples
@@ -46,6 +48,7 @@ def analyse(runs: Sequence[Path], data: Path, part: str = "val") -> dict[str, An
     if len(met) == len(runs):
         masks["with a look-alike in training"] = seen = np.concatenate(met)
         masks["without a look-alike in training"] = ~seen
+    masks |= _by_count(outcome.count)
     probes = [source_probe(m.features, np.array([s.count for s in m.samples]), is_hospital(data, m.samples)) for m in measured]
     return {
         "part": part,
@@ -60,6 +63,13 @@ def analyse(runs: Sequence[Path], data: Path, part: str = "val") -> dict[str, An
         # Features are comparable only within one network.
         "source_probe": {name: float(np.mean([p[name] for p in probes])) for name in probes[0] if all(name in p for p in probes)},
     }
+
+
+def _by_count(count: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
+    """Masks of the photographs [N] on which so many lesions are counted as a grade has; a grade without any has none."""
+    grades, lower = np.array([HAYASHI.grade(c) for c in count]), HAYASHI.lower
+    names = [f"{low} to {high - 1} counted" for low, high in pairwise(lower)] + [f"over {lower[-1] - 1} counted"]
+    return {name: grades == grade for grade, name in enumerate(names)}
 
 
 class _Measured(NamedTuple):
