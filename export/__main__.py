@@ -24,6 +24,7 @@ from export.cli.positions import positions
 from export.cli.reference import reference
 from export.cli.register import register
 from export.cli.restamp import restamp
+from export.cli.ship import ship
 from export.cli.steadiness import steadiness
 from export.cli.triton import triton
 from export.cli.verify import verify
@@ -46,6 +47,7 @@ for command in (
     view,
     reference,
     register,
+    ship,
     restamp,
     card,
     triton,

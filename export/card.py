@@ -1,8 +1,8 @@
 """Writes the model card; every figure comes from JSON results.
 
-The run is the one on all photographs from `acne-edge refit`. Its folder also holds the results of `acne-edge analyse` and `python
--m export evaluate` for the runs without a part (`training.run.Run` has the file names). Figures on folds come from the tables of
-`acne-edge crossval`. The text is in `card.md.j2` in this folder.
+The run is one on all photographs. Its folder also holds what `python -m export ship` measured of runs by the same settings that
+held folds out (`training.run.Run` has the file names). Figures of other settings on folds come from the tables of `acne-edge
+crossval`. The text is in `card.md.j2` in this folder.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from acne_edge.training.model import DEPTH
 from acne_edge.training.run import Run, read_json
 from acne_edge.training.studies.compare import markdown
 
-SETTINGS = Path("experiments/settings/refit.yaml")
+SETTINGS = Path("experiments/settings/steady.yaml")
 TABLES = Path("experiments/results")
 TEMPLATE = Path(__file__).with_name("card.md.j2")
 
 
 def write_card(run: Path, out: Path, model: str | None = None, settings: Path = SETTINGS, tables: Path = TABLES) -> None:
-    """Write the model card of a shipped model, which acne-edge refit trained on all photographs.
+    """Write the model card of a shipped model, which was trained on all photographs.
 
     Args:
-        run: folder of that run, with the results of its parts.
+        run: folder of that run, with the results of the folds.
         out: file for the card.
         model: shipped model; None: the default.
-        settings: the --config file of acne-edge refit.
+        settings: the --config file of its training.
         tables: folder of the tables of acne-edge crossval.
 
     Raises UsageError if the model does not come from the run or results are missing, MissingExtraError without Jinja2.
     """
     results = Run(run).results()
     if "val" in results["lists"]:
-        raise UsageError(f"{run}: held photographs out; the card needs acne-edge refit's run on all of them")
+        raise UsageError(f"{run}: held photographs out; the card needs a run on all of them")
     with AcneGrader.load(model) as grader:
         manifest, info = grader.manifest, grader.model
     if manifest.training["lists"] != results["lists"]:
@@ -51,7 +51,7 @@ def write_card(run: Path, out: Path, model: str | None = None, settings: Path = 
 
 
 def gather(run: Run, tables: Path) -> dict[str, Any]:
-    """The results of a run's parts, and of folds with shorter settings and with longer ones (`tables/extended`)."""
+    """The results of a run's folds, and of folds by other settings: shorter ones, and what the run's went on from."""
     predicted, longer = OutOfFold.load(run.out_of_fold).folds.tolist(), Run(tables / "extended")
     return {
         "parts": [predicted.count(part) for part in sorted(set(predicted))],  # photographs of each
@@ -59,8 +59,8 @@ def gather(run: Run, tables: Path) -> dict[str, Any]:
         "int8": _results(run.int8),
         "folds": [_results(tables / f"methods-{protocol}.json") for protocol in ("official", "grouped")],
         "short": _results(tables / "shipped-official.json"),
-        "long": {"int8": _results(longer.int8), "analysis": _results(longer.analysis)},
         "abstention": _results(tables / "extended" / "abstention.json")["metrics"]["abstention"],
+        "long": {"int8": _results(longer.int8), "analysis": _results(longer.analysis)},
     }
 
 

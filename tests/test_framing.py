@@ -196,10 +196,10 @@ def test_the_crop_is_of_the_upright_photograph(orientation: int) -> None:
 @pytest.fixture(scope="module")
 def unframed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AcneGrader]:
     """The shipped network in a file that does not require framing."""
-    data, required = models.load_model().data, b'"requires":["framing-1","familiarity-1"]'
+    data, required = models.load_model().data, b'"requires":["framing-1","mondrian-1","familiarity-1"]'
     assert data.count(required) == 1
     path: Path = tmp_path_factory.mktemp("models") / "unframed.onnx"
-    path.write_bytes(data.replace(required, b'"requires":["familiarity-1"]'.ljust(len(required))))
+    path.write_bytes(data.replace(required, b'"requires":["mondrian-1","familiarity-1"]'.ljust(len(required))))
     with AcneGrader.load(path) as grader:
         yield grader
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 # Figures whose names begin so are printed in percent.
-SHARES = ("accuracy", "balanced", "recall", "interval_coverage", "abstained")
+SHARES = ("accuracy", "balanced", "recall", "interval_coverage", "grade_set_coverage", "abstained")
 
 
 def strict(value: Any) -> Any:

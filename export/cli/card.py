@@ -9,17 +9,17 @@ import typer
 
 
 def card(
-    run: Annotated[Path, typer.Argument(help="Directory of the run on all photographs, with the results of its parts.")],
+    run: Annotated[Path, typer.Argument(help="Directory of the run on all photographs, with the results of the folds.")],
     out: Annotated[Path, typer.Option(help="The card.")] = Path("MODEL_CARD.md"),
     model: Annotated[str | None, typer.Option(help="Shipped model [the default].")] = None,
     settings: Annotated[
-        Path | None, typer.Option(help="The --config file of acne-edge refit [experiments/settings/refit.yaml].")
+        Path | None, typer.Option(help="The --config file of its training [experiments/settings/steady.yaml].")
     ] = None,
     tables: Annotated[
         Path | None, typer.Option(help="Directory of the tables of acne-edge crossval [experiments/results].")
     ] = None,
 ) -> None:
-    """Write the model card of a shipped model, which acne-edge refit trained on all photographs."""
+    """Write the model card of a shipped model, which was trained on all photographs."""
     from export.card import SETTINGS, TABLES, write_card
 
     write_card(run, out, model, settings or SETTINGS, tables or TABLES)

@@ -32,7 +32,7 @@ from acne_edge.errors import AcneEdgeError, ManifestError, PoorQualityError  # n
 from acne_edge.evaluation.perturbations import border, letterbox, screenshot  # noqa: E402
 from acne_edge.grader import ON_POOR_QUALITY, AcneGrader  # noqa: E402
 from acne_edge.grading import CountCorrection  # noqa: E402
-from acne_edge.manifest import CORRECTION, FAMILIARITY, SCHEMA, Manifest  # noqa: E402
+from acne_edge.manifest import CORRECTION, FAMILIARITY, MONDRIAN, SCHEMA, Manifest  # noqa: E402
 from acne_edge.onnx_file import manifest_text, with_manifest  # noqa: E402
 from acne_edge.positions import locate  # noqa: E402
 from tests import mutants, profiles  # noqa: E402
@@ -316,7 +316,7 @@ def manifests(valid: str) -> Iterator[str]:
     yield valid.replace(schema, '"schema":"1.7"')
     yield valid.replace(schema, '"schema":"2.0"')
     # A reader is told first what it does not understand, whatever else it cannot read.
-    requires = '"requires":["framing-1","familiarity-1"]'
+    requires = '"requires":["framing-1","mondrian-1","familiarity-1"]'
     assert requires in valid
     yield valid.replace(requires, '"requires":["framing-9"]').replace('"stretch"', '"letterbox"')
     yield valid.replace(f"{requires},", "").replace(schema, '"schema":"1.0"')
@@ -459,7 +459,7 @@ def refused_models(model: bytes, manifest: Manifest) -> Iterator[tuple[str, byte
 def whole(model: bytes, folder: Path) -> dict[str, Any]:
     """What the shipped network makes of a framed photograph if its file, `whole.onnx`, does not require that it be cut."""
     path = folder / "whole.onnx"
-    path.write_bytes(changed(model, requires=[FAMILIARITY]))
+    path.write_bytes(changed(model, requires=[MONDRIAN, FAMILIARITY]))
     with AcneGrader.load(path) as grader:
         return grader.predict(folder / "framed_white.jpg").to_dict()
 

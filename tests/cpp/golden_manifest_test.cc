@@ -64,13 +64,14 @@ TEST(GoldenManifest, ReadsEveryFieldThatDrivesTheCode) {
     EXPECT_EQ(manifest.uncertainty.abstain_below, json["uncertainty"]["abstain_below"]);
     EXPECT_EQ(manifest.position_threshold, json["positions"]["threshold"]);
     EXPECT_EQ(manifest.familiarity.threshold, json["familiarity"]["threshold"]);
-    EXPECT_EQ(json["requires"], nlohmann::json::array({"framing-1", "familiarity-1"}));
+    EXPECT_EQ(json["requires"], nlohmann::json::array({"framing-1", "mondrian-1", "familiarity-1"}));
     EXPECT_TRUE(manifest.framed);
 }
 
 TEST(Manifest, MayRequireNothing) {
     auto json = nlohmann::json::parse(golden()["manifests"][0]["text"].get<std::string>());
     json["requires"] = nlohmann::json::array();
+    json["uncertainty"]["count_quantile"] = json["uncertainty"]["grade_quantile"] = 0.9;
     EXPECT_FALSE(parse_manifest(json.dump()).framed);
 }
 

@@ -446,14 +446,13 @@ def test_a_registered_model_is_the_default_and_replaces_one_of_its_name(package:
         file.write_bytes(toy_model(make_manifest(version=version)))
         done = call("register", file)
         assert done.code == 0, done.err
-        models.index.cache_clear()
         assert list(models.index()) == ["toy", *before]
         assert models.load_model().data == file.read_bytes()
         assert models.load_model().sha256 in done.out
 
 
 def test_a_model_that_is_too_large_to_ship_is_refused(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("export.cli.register.MAX_BYTES", 1000)
+    monkeypatch.setattr("export.register.MAX_BYTES", 1000)
     (tmp_path / "toy.onnx").write_bytes(toy_model())
     code, _, err = call("register", tmp_path / "toy.onnx")
     assert code == 4
