@@ -259,15 +259,15 @@ Manifest parse_manifest(const std::string& text) {
         refuse("manifest.scale.lower: " + std::to_string(manifest.scale.lower.back()) + " lies beyond the " +
                std::to_string(manifest.count_bins) + " count bins");
     }
+    if (top.has("correction") != (std::find(required.begin(), required.end(), kCorrection) != required.end())) {
+        refuse("manifest.correction goes with '" + std::string(kCorrection) + "' in manifest.requires");
+    }
     const bool mondrian = manifest.uncertainty.count_quantile.size() > 1 || manifest.uncertainty.grade_quantile.size() > 1;
     if (mondrian != (std::find(required.begin(), required.end(), kMondrian) != required.end())) {
         refuse("manifest.uncertainty: one quantile a grade goes with '" + std::string(kMondrian) + "' in manifest.requires");
     }
     if (std::find(required.begin(), required.end(), kFamiliarity) != required.end() && !top.has("familiarity")) {
         refuse("manifest.familiarity is missing; the model requires '" + std::string(kFamiliarity) + "'");
-    }
-    if (top.has("correction") != (std::find(required.begin(), required.end(), kCorrection) != required.end())) {
-        refuse("manifest.correction goes with '" + std::string(kCorrection) + "' in manifest.requires");
     }
     return manifest;
 }

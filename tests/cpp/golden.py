@@ -489,7 +489,7 @@ def main(folder: Path) -> None:
     damaged = list(mutant_cases(folder, spec.decode_scale * max(spec.height, spec.width)))
     middle = FAR * median(case["predictions"][0]["unfamiliarity"] for case in cases[::6] if "error" not in case)
     bare = {name: value for name, value in json.loads(manifest_text(model) or "").items() if name != "familiarity"}
-    (folder / "silent.onnx").write_bytes(with_manifest(model, json.dumps({**bare, "requires": [framing.RULE]})))
+    (folder / "silent.onnx").write_bytes(with_manifest(model, json.dumps({**bare, "requires": [framing.RULE, MONDRIAN]})))
     # What it knows is a close-up, and of what it does not know nothing is told.
     (folder / "telling.onnx").write_bytes(reaching(model, middle, close_up={"threshold": 0, "fitted_on": ""}))
     with AcneGrader.load(folder / "telling.onnx") as teller:
