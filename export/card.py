@@ -60,7 +60,7 @@ def gather(run: Run, tables: Path) -> dict[str, Any]:
         "folds": [_results(tables / f"methods-{protocol}.json") for protocol in ("official", "grouped")],
         "short": _results(tables / "shipped-official.json"),
         "abstention": _results(tables / "extended" / "abstention.json")["metrics"]["abstention"],
-        "long": {"int8": _results(longer.int8), "analysis": _results(longer.analysis)},
+        "long": {"int8": _results(longer.int8)},
     }
 
 

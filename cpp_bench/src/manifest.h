@@ -16,8 +16,8 @@ inline constexpr const char* kManifestKey = "acne_edge.manifest";  // in the ONN
 
 inline constexpr std::string_view kFamiliarity = "familiarity-1";  // a reader that ignores it grades what is no face
 inline constexpr std::string_view kCorrection = "count-correction-1";  // else the count would be that of another camera
-// A manifest may list features under "requires" that a reader must know to give the right answer; this version knows these.
 inline constexpr std::string_view kMondrian = "mondrian-1";  // a reader of one number alone cannot read quantiles by the count
+// A manifest may list features under "requires" that a reader must know to give the right answer; this version knows these.
 inline constexpr std::array<std::string_view, 4> kUnderstood = {kFramingRule, kFamiliarity, kCorrection, kMondrian};
 
 struct Manifest {
