@@ -13,12 +13,13 @@ from acne_edge.files import write
 MAX_BYTES = 25_000_000  # of a shipped model
 
 
-def register(model: Path, name: str | None = None) -> str:
-    """Copy a model file into the package and list it first, as its default; one with the same name is replaced.
+def register(model: Path, name: str | None = None, default: bool = False) -> str:
+    """Copy a model file into the package and list it; one with the same name is replaced and keeps its place.
 
     Args:
         model: ONNX model file with a manifest.
         name: the name to list it under; None: the manifest's.
+        default: list it first, as the package's default.
 
     Returns a line for people, with the sha256. Raises ModelError for a file that is too large, or no model of ours.
     """
@@ -28,8 +29,10 @@ def register(model: Path, name: str | None = None) -> str:
     name = name or OnnxRuntimeBackend(file.data).manifest.name
     folder = Path(models.FOLDER)
     entry = {"name": name, "file": model.name, "sha256": file.sha256, "bytes": len(file.data)}
-    others = [listed for known, listed in models.index().items() if known != name]
+    listed = {**models.index(), name: entry}
+    if default:
+        listed = {name: entry, **listed}
     write(folder / model.name, file.data)
-    write(folder / "index.json", (json.dumps({"models": [entry, *others]}, indent=2) + "\n").encode())
+    write(folder / "index.json", (json.dumps({"models": list(listed.values())}, indent=2) + "\n").encode())
     models.index.cache_clear()
     return f"{name}: {model.name}, sha256 {file.sha256}"

@@ -42,8 +42,8 @@ class Shipment:
     checkpoint: Path  # folder for the run and what is measured here, with the code
     networks: Path  # folder for the folds' INT8 networks and their outputs, with the code
     work: Path  # folder for what need not be kept
-    views: Path = Path("experiments/views.csv")
     name: str = "acne-edge-s"
+    views: Path = Path("experiments/views.csv")
 
 
 def ship(shipment: Shipment) -> list[str]:
@@ -81,7 +81,7 @@ def ship(shipment: Shipment) -> list[str]:
     int8 = evaluate(shipment.folds, shipment.data, PART, keep=shipment.networks)
     analysis = analyse(shipment.folds, shipment.data, PART)
     _, cpu, tensorrt = (file.path for file in exported.files)
-    lines = [register(tensorrt, f"{shipment.name}-trt"), register(cpu, shipment.name)]
+    lines = [register(cpu, shipment.name), register(tensorrt, f"{shipment.name}-trt")]
     _keep(shipment, out_of_fold, {"int8.json": int8, "analysis.json": analysis})
     return lines
 
@@ -103,10 +103,10 @@ def joined(folds: Sequence[Path]) -> OutOfFold:
     return OutOfFold.join(predicted, settings)
 
 
-def write_golden(folder: Path) -> Path:
-    """Write `golden.jsonl`, the shipped model's prediction for `drawn_face.png` in the same folder. Returns its path."""
-    photograph, golden = folder / "drawn_face.png", folder / "golden.jsonl"
-    with AcneGrader.load(on_unfamiliar="warn") as grader:
+def write_golden(folder: Path, model: str) -> Path:
+    """Write a shipped model's prediction for `drawn_face.png` beside it, into `golden-MODEL.jsonl`. Returns its path."""
+    photograph, golden = folder / "drawn_face.png", folder / f"golden-{model}.jsonl"
+    with AcneGrader.load(model, on_unfamiliar="warn") as grader:
         write(golden, (grader.predict(str(photograph)).to_json() + "\n").encode())
     return golden
 

@@ -1,27 +1,40 @@
-"""The default model still gives the results that it was shipped with.
+"""The shipped models still give the results that they were shipped with.
 
-After a new model: `acne-edge predict tests/assets/drawn_face.png --format jsonl > tests/assets/golden.jsonl`.
+`python -m export ship` writes the golden predictions of a new model.
 """
 
 from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from acne_edge import AcneGrader
+from acne_edge import AcneGrader, models
 from acne_edge.training.run import Run
 from tests.conftest import ASSETS
 
-RUN = Run(Path(__file__).parents[1] / "export" / "checkpoints" / "acne-edge-s")
+CHECKPOINTS = Path(__file__).parents[1] / "export" / "checkpoints"
+
+
+@pytest.fixture(scope="module", params=[name for name in models.index() if not name.endswith("-trt")])
+def grader(request: pytest.FixtureRequest) -> Iterator[AcneGrader]:
+    """Each of the shipped models for CPUs."""
+    with AcneGrader.load(request.param) as loaded:
+        yield loaded
+
+
+def run_of(grader: AcneGrader) -> Run:
+    """The run that made the model."""
+    return Run(CHECKPOINTS / grader.manifest.name)
 
 
 def test_the_golden_result_on_a_drawn_face(grader: AcneGrader) -> None:
-    golden = json.loads((ASSETS / "golden.jsonl").read_text())
+    golden = json.loads((ASSETS / f"golden-{grader.manifest.name}.jsonl").read_text())
     prediction = grader.predict(ASSETS / "drawn_face.png")
     result = prediction.to_dict()
     assert result["model"]["sha256"] == golden["model"]["sha256"]
@@ -70,8 +83,8 @@ def test_photographs_give_what_the_checkpoint_gives_in_float(grader: AcneGrader,
     from acne_edge.training.inference import predict
     from acne_edge.training.model import OutputCalibration
 
-    samples = read_samples(acne04, RUN.list_file("train"))[::7]
-    network, m = load_network(RUN.model), grader.manifest
+    samples = read_samples(acne04, run_of(grader).list_file("train"))[::7]
+    network, m = load_network(run_of(grader).model), grader.manifest
     outputs = predict(network, load_images(samples, m.input.height), 32, torch.device("cpu"))
     held_out = LabelledOutputs.of(outputs, samples)
     calibration = OutputCalibration.from_dict(m.training["output_calibration"])
@@ -89,7 +102,7 @@ def test_photographs_give_what_the_checkpoint_gives_in_float(grader: AcneGrader,
 def test_decoding_at_a_reduced_scale_moves_counts_by_a_fifth_of_a_lesion_at_most(grader: AcneGrader, acne04: Path) -> None:
     """On photographs blown up to the size that the hospital's camera gave them, which the open copy has lost."""
     moved = []
-    for label in RUN.labels("train")[::35]:
+    for label in run_of(grader).labels("train")[::35]:
         name = label.name
         with Image.open(acne04 / "Classification" / "JPEGImages" / name) as small:
             large = small.convert("RGB").resize((3112, 3456), Image.Resampling.LANCZOS)

@@ -19,8 +19,8 @@ constexpr int kAt25 = 56, kAt50 = 112, kAt75 = 168;  // ranks among the blocks
 constexpr double kBlankVariance = 16;
 constexpr int kMinShortSide = 160;
 constexpr double kDark = 50, kBright = 200, kMaxClipped = 0.25;
-constexpr double kMinSharpness = 0.47;
-constexpr double kMaxNoise = 1.4;
+constexpr double kMinSharpness = 0.36;
+constexpr double kMaxNoise = 2.7;
 constexpr double kMinColourDetail = 0.55, kMinGrain = 0.02;
 constexpr double kMinSkin = 0.1;
 

@@ -7,7 +7,7 @@ export const SIDE = 256; // pixels of the picture that is judged
 const BLOCKS = 15, BLOCK = 16, EDGE = 8;
 const AT_25 = 56, AT_50 = 112, AT_75 = 168; // ranks among the blocks
 const BLANK_VARIANCE = 16, MIN_SHORT_SIDE = 160, DARK = 50, BRIGHT = 200, MAX_CLIPPED = 0.25;
-const MIN_SHARPNESS = 0.47, MAX_NOISE = 1.4, MIN_COLOUR_DETAIL = 0.55, MIN_GRAIN = 0.02, MIN_SKIN = 0.1;
+const MIN_SHARPNESS = 0.36, MAX_NOISE = 2.7, MIN_COLOUR_DETAIL = 0.55, MIN_GRAIN = 0.02, MIN_SKIN = 0.1;
 
 /** The scores of a photograph, and the reason codes that follow from them; a good one has none. */
 export function assess(image, small = resize(image, SIDE, SIDE)) {

@@ -11,8 +11,9 @@ import typer
 def register(
     model: Annotated[Path, typer.Argument(help="ONNX model file with a manifest.")],
     name: Annotated[str | None, typer.Option(help="Name to list it under [the manifest's].")] = None,
+    default: Annotated[bool, typer.Option("--default", help="Make it the package's default.")] = False,
 ) -> None:
-    """Add a model to the package as its default; a model with the same name is replaced."""
+    """Add a model to the package; a model with the same name is replaced."""
     from export.register import register as put
 
-    print(put(model, name))
+    print(put(model, name, default))

@@ -16,20 +16,20 @@ def ship(
     data: Annotated[Path, typer.Option(help="ACNE04 in the layout of its distribution.")],
     version: Annotated[str, typer.Option(help="Version of the models.")],
     work: Annotated[Path, typer.Option(help="Folder for what need not be kept.")],
-    checkpoint: Annotated[Path, typer.Option(help="Folder for the run and its figures, with the code.")] = Path(
-        "export/checkpoints/acne-edge-s"
-    ),
-    networks: Annotated[Path, typer.Option(help="Folder for the folds' INT8 networks, with the code.")] = Path(
-        "experiments/folds/steady"
-    ),
+    name: Annotated[str, typer.Option(help="Name of the model in the package; NAME-trt is its TensorRT file.")] = "acne-edge-s",
+    settings: Annotated[Path, typer.Option(help="The --config file of its training.")] = Path("experiments/settings/steady.yaml"),
+    card: Annotated[Path, typer.Option(help="The model card.")] = Path("MODEL_CARD.md"),
 ) -> None:
     """Fit all constants, make the model files, and put them into the package with card and golden predictions.
 
-    Nothing is trained. A file that fails its gate stops it, and the package stays as it was. Takes half an hour.
+    Nothing is trained. A file that fails its gate stops it, and the package stays as it was. Takes half an hour. The run and its
+    figures are kept in export/checkpoints/NAME, the folds' INT8 networks in experiments/folds, under the name of the settings.
     """
     from export import ship as shipping
     from export.card import write_card
 
-    print("\n".join(shipping.ship(shipping.Shipment(run, folds, data, version, checkpoint, networks, work))))
-    write_card(checkpoint, Path("MODEL_CARD.md"))
-    print(shipping.write_golden(Path("tests/assets")))
+    checkpoint, networks = Path("export/checkpoints") / name, Path("experiments/folds") / settings.stem
+    shipment = shipping.Shipment(run, folds, data, version, checkpoint, networks, work, name=name)
+    print("\n".join(shipping.ship(shipment)))
+    write_card(checkpoint, card, name, settings)
+    print(shipping.write_golden(Path("tests/assets"), name))

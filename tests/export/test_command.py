@@ -439,16 +439,24 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     models.index.cache_clear()
 
 
-def test_a_registered_model_is_the_default_and_replaces_one_of_its_name(package: Path, tmp_path: Path) -> None:
+def test_a_registered_model_is_listed_last_and_replaces_one_of_its_name(package: Path, tmp_path: Path) -> None:
     before = list(models.index())
     for version in ("1", "2"):
         file = tmp_path / "toy.onnx"
         file.write_bytes(toy_model(make_manifest(version=version)))
         done = call("register", file)
         assert done.code == 0, done.err
-        assert list(models.index()) == ["toy", *before]
-        assert models.load_model().data == file.read_bytes()
-        assert models.load_model().sha256 in done.out
+        assert list(models.index()) == [*before, "toy"]
+        assert models.load_model("toy").data == file.read_bytes()
+        assert models.load_model("toy").sha256 in done.out
+
+
+def test_a_model_is_registered_as_the_default_on_request(package: Path, tmp_path: Path) -> None:
+    before, file = list(models.index()), tmp_path / "toy.onnx"
+    file.write_bytes(toy_model())
+    assert call("register", file, "--default").code == 0
+    assert list(models.index()) == ["toy", *before]
+    assert models.load_model().data == file.read_bytes()
 
 
 def test_a_model_that_is_too_large_to_ship_is_refused(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

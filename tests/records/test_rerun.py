@@ -14,7 +14,7 @@ from acne_edge.records.rerun import at_hand, difference, rerun
 from tests.conftest import ASSETS
 from tests.records.conftest import chained, lines
 
-GOLDEN = json.loads((ASSETS / "golden.jsonl").read_text())
+GOLDEN = json.loads((ASSETS / "golden-acne-edge-s.jsonl").read_text())
 
 
 def test_the_same_photographs_give_the_same_results(study: Path) -> None:
