@@ -27,6 +27,7 @@ Denoiser = Literal["none", "median", "bilateral"]
 Optimizer = Literal["adam", "sgd"]
 METHODS: tuple[str, ...] = get_args(Method)
 LOSSES: tuple[str, ...] = get_args(Loss)
+TAUGHT = ("ldl", "ldl-grade")  # losses whose targets may come from another network in part
 
 RENAMED = {("loss", "report"): "ldl-grade"}  # old values of settings, which are still read
 MAX_YAML = 100_000  # bytes; real settings take one or two thousand
@@ -71,6 +72,9 @@ class TrainConfig:
     mix: Annotated[float, "Share of training views with a rectangle from another photograph and recounted lesions."] = 0.5
     turn: Annotated[float, "Share of training views that are turned by 90, 180 or 270 degrees."] = 0.0
     degrade: Annotated[float, "Share of training views that are spoilt: light, blur, noise, compression."] = 0.0
+    distill: Annotated[float, "Share of the targets that the earlier run's network gives, from views before they are spoilt."] = (
+        0.0
+    )
     balance: Annotated[float, "0: every photograph is drawn equally often, 1: every grade; between: n^(1 - balance)."] = 0.3
     frequency: Annotated[int, "Epochs between evaluations."] = 5
     optimizer: Annotated[Optimizer, "AdamW, or SGD with momentum .9."] = "adam"
@@ -139,6 +143,10 @@ class TrainConfig:
             "mix": (0 <= self.mix <= 1, "in 0..1"),
             "turn": (0 <= self.turn <= 1, "in 0..1"),
             "degrade": (0 <= self.degrade <= 1, "in 0..1"),
+            "distill": (
+                0 <= self.distill < 1 and (not self.distill or self.loss in TAUGHT),
+                f"in 0..1 (1 excluded); over 0 with the losses {' and '.join(TAUGHT)}",
+            ),
             "balance": (0 <= self.balance <= 1, "in 0..1"),
             "dropout": (0 <= self.dropout < 1, "in 0..1 (1 excluded)"),
             "ema": (0 <= self.ema < 1, "in 0..1 (1 excluded)"),

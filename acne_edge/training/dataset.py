@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,6 +13,15 @@ from acne_edge.training.augment import Augmentation, paste, paste_points, warp, 
 from acne_edge.training.data import Sample, load_images
 from acne_edge.training.degrade import degrade
 from acne_edge.training.model import Normalize
+
+
+class Views(NamedTuple):
+    """Random views of some samples."""
+
+    images: Tensor  # float32 [n, 3, size, size], normalised
+    clean: Tensor  # the same before they were spoilt
+    counts: Tensor  # float32 [n], lesions in view
+    points: list[Tensor | None]  # their centres in view, float32 [., 2]; None where they are unknown
 
 
 class Dataset:
@@ -47,8 +57,8 @@ class Dataset:
         generator: torch.Generator,
         rank: int = 0,
         processes: int = 1,
-    ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
-        """Random views of the samples `index`: float32 [n, 3, size, size], their counts [n], and the centres in view.
+    ) -> Views:
+        """Random views of the samples `index`, `size` pixels per side.
 
         A sample without boxes cannot be recounted, so it is only flipped and recoloured. With several `processes`, process
         `rank` gets every `processes`-th sample; random numbers are drawn for all, so that views do not depend on the number.
@@ -67,13 +77,14 @@ class Dataset:
             else:
                 others, other_points = self.warped(index[other], matrices[other], size)
             views, points = mixed(views, points, others, other_points, rectangles)
+        clean = views
         if augmentation.degrade:
             seeds = torch.randint(2**62, (len(index),), generator=generator)
             views = degrade(views, augmentation.degrade, seeds[part])
         pairs = zip(index[part].tolist(), points, strict=True)
         counts = torch.tensor([float(self.counts[i]) if p is None else len(p) for i, p in pairs])
         gain, offset = (c[part].to(views.device) for c in colours)
-        return views * gain + offset, counts.to(views.device), points
+        return Views(views * gain + offset, clean * gain + offset, counts.to(views.device), points)
 
     def warped(self, index: Tensor, matrices: Tensor, size: int) -> tuple[Tensor, list[Tensor | None]]:
         """The samples `index` seen through `matrices` [n, 2, 3]: normalised float32 [n, 3, size, size], and centres in view."""

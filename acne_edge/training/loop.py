@@ -25,7 +25,7 @@ from acne_edge.training.config import TrainConfig
 from acne_edge.training.data import Sample, is_own, load_images, split, write_list
 from acne_edge.training.dataset import Dataset, epoch_order
 from acne_edge.training.inference import evaluate, flatten, predict
-from acne_edge.training.losses import band_matrix, density_loss, distribution_loss
+from acne_edge.training.losses import Teaching, band_matrix, density_loss, distribution_loss
 from acne_edge.training.machine import choose_device, environment, has_bfloat16, join_processes, keep_freed_memory
 from acne_edge.training.model import FusionModel, ModelConfig
 from acne_edge.training.optimisation import WeightAverage, lr_factor, make_optimizer
@@ -69,6 +69,7 @@ class Trainer:
         if earlier is not None:
             refuse_leak(earlier, self.lists)
         self.model = self._network(weights)
+        self.teacher = self._teacher(earlier)
         self.parallel: nn.Module = self.model
         if self.processes.number > 1:
             self.parallel = nn.parallel.DistributedDataParallel(self.model)
@@ -96,6 +97,17 @@ class Trainer:
         if config.freeze_stem and weights is not None and model.resnet is not None:
             model.resnet.freeze_stem()
         return model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    def _teacher(self, earlier: Path | None) -> FusionModel | None:
+        """The earlier run's network, which gives a share of the targets; None where it gives none."""
+        if not self.config.distill:
+            return None
+        if earlier is None:
+            raise UsageError("--distill learns from an earlier run's network; name its model.safetensors with --weights")
+        teacher = checkpoint.load_network(earlier)
+        if (teacher.config.image_size, teacher.config.num_grades) != (self.config.train_size, len(self.config.scale.labels)):
+            raise UsageError(f"{earlier}: a teacher needs the same input size and grades as the network that learns from it")
+        return teacher.requires_grad_(False).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     def fit(self, resume: bool = False, overwrite: bool = False) -> dict[str, Any]:
         """Train to the last epoch and evaluate. Returns the results with the settings, and writes them to `run.json`.
@@ -200,12 +212,12 @@ class Trainer:
     def _step(self, data: Dataset, index: Tensor, generator: torch.Generator) -> dict[str, float]:
         """One step on the samples `index`. Returns the losses."""
         config, processes = self.config, self.processes
-        images, counts, points = data.view(
+        images, clean, counts, points = data.view(
             index, self.augmentation, config.train_size, generator, processes.rank, processes.number
         )
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             grade, count, lesions = self.parallel(images.contiguous(memory_format=torch.channels_last))
-        loss = self.loss(grade.float(), count.float(), counts)
+        loss = self.loss(grade.float(), count.float(), counts, self._teaching(clean))
         known = [i for i, p in enumerate(points) if p is not None]
         density = loss.new_zeros(())
         if known:
@@ -216,6 +228,15 @@ class Trainer:
         nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
         self.optimizer.step()
         return {"loss": loss.item(), "density": density.item()}
+
+    @torch.no_grad()
+    def _teaching(self, clean: Tensor) -> Teaching | None:
+        """What the teacher says of views that are not spoilt."""
+        if self.teacher is None:
+            return None
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            grade, count, _ = self.teacher(clean.contiguous(memory_format=torch.channels_last))
+        return Teaching(grade.float().softmax(1), count.float().softmax(1), self.config.distill)
 
     def lr(self) -> float:
         """The learning rate of the next step."""

@@ -5,13 +5,14 @@ All losses take the network's logits; distributions are rows that sum to 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from acne_edge.training.config import LOSSES
+from acne_edge.training.config import LOSSES, TAUGHT
 
 EPS = 1e-8
 
@@ -52,8 +53,23 @@ def _kl(target: Tensor, log_p: Tensor) -> Tensor:
     return F.kl_div(log_p, target, reduction="batchmean")
 
 
-def distribution_loss(name: str, lam: float, sigma: float, bands: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """The loss `name` as a function (grade logits [N, G], count logits [N, K], counts [N]) -> scalar.
+class Teaching(NamedTuple):
+    """What another network says of the same views, and how much of the targets that makes (Hinton et al. 2015)."""
+
+    grade_probs: Tensor  # [N, G]
+    count_probs: Tensor  # [N, K]
+    share: float  # 0..1
+
+
+class DistributionLoss(Protocol):
+    """Grade logits [N, G], count logits [N, K], counts [N] and what a teacher says, if there is one -> scalar."""
+
+    def __call__(self, grade_logits: Tensor, count_logits: Tensor, counts: Tensor, teaching: Teaching | None = None) -> Tensor:
+        """The loss, averaged over the views."""
+
+
+def distribution_loss(name: str, lam: float, sigma: float, bands: Tensor) -> DistributionLoss:
+    """The loss `name` of grade and count.
 
     cou2cls is the predicted count distribution summed over the bands; all but the last two are weighted KL divergences.
 
@@ -62,11 +78,15 @@ def distribution_loss(name: str, lam: float, sigma: float, bands: Tensor) -> Cal
     * `lds` is `ldl` with `smoothed_labels`, and cou2cls over `five_counts` instead of the grades.
     * `ce`: lam CE(grade) + (1 - lam) CE(count), labels without a distribution.
     * `l2`: lam CE(grade) + (1 - lam) (mean of the count distribution - n)^2 / 2 sigma^2.
+
+    The first two may be taught: targets are then averages of the labels' distributions and the teacher's.
     """
     if name not in LOSSES:
         raise ValueError(f"loss is {name!r}; expected one of {', '.join(LOSSES)}")
 
-    def loss(grade_logits: Tensor, count_logits: Tensor, counts: Tensor) -> Tensor:
+    def loss(grade_logits: Tensor, count_logits: Tensor, counts: Tensor, teaching: Teaching | None = None) -> Tensor:
+        if teaching is not None and name not in TAUGHT:
+            raise ValueError(f"the loss {name} takes no teacher")
         bins = count_logits.shape[1]
         hard = counts.long().clamp(max=bins - 1)
         if name in ("ce", "l2"):
@@ -81,8 +101,12 @@ def distribution_loss(name: str, lam: float, sigma: float, bands: Tensor) -> Cal
         else:
             target_count = label_distribution(counts, bins, sigma)
             classes = bands
+        target_grade = target_count @ bands
+        if teaching is not None:
+            target_count = target_count.lerp(teaching.count_probs, teaching.share)
+            target_grade = target_grade.lerp(teaching.grade_probs, teaching.share)
         kl_count = _kl(target_count, count_logits.log_softmax(1))
-        kl_grade = _kl(target_count @ bands, grade_logits.log_softmax(1))
+        kl_grade = _kl(target_grade, grade_logits.log_softmax(1))
         kl_cou2cls = _kl(target_count @ classes, (count_logits.softmax(1) @ classes + EPS).log())
         if name == "ldl-grade":
             return lam / 2 * (kl_cou2cls + kl_count) + (1 - lam) * kl_grade

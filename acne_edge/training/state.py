@@ -77,6 +77,8 @@ class State:
         if info.get("pretrained", self.pretrained) != self.pretrained:
             given = "began without --weights; leave them out" if self.pretrained else "began with --weights; give them again"
             raise UsageError(f"{path}: the run {given} to resume")
+        if self.config.distill and info.get("initial") != self.initial:
+            raise UsageError(f"{path}: the run learns from other --weights than these; give the same again to resume")
         for part, hashes in info.get("data", self.data).items():
             if hashes != self.data.get(part):
                 listed = hashes["list"] == self.data.get(part, {}).get("list")

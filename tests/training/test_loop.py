@@ -320,6 +320,40 @@ def test_an_earlier_run_that_saw_what_is_held_out_is_refused(data: Path, finishe
         Trainer(TrainConfig(**{**QUICK, "val_folds": 0, "cross_validation": 1}), data, tmp_path, finished / "model.safetensors")
 
 
+def test_a_teacher_sees_views_before_they_are_spoilt(data: Path, finished: Path, tmp_path: Path) -> None:
+    taught = trainer(data, tmp_path / "run", finished / "model.safetensors", epochs=1, degrade=1.0, distill=0.5)
+    seen: dict[str, torch.Tensor] = {}
+    assert taught.teacher is not None
+    for name, network in (("teacher", taught.teacher), ("student", taught.model)):
+        network.register_forward_pre_hook(
+            lambda _, inputs, name=name: seen.update({name: inputs[0]}) if name not in seen else None
+        )
+    views: list[Any] = []
+    view = Dataset.view
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Dataset, "view", lambda *given, **named: views.append(view(*given, **named)) or views[-1])
+        before = {name: value.clone() for name, value in taught.teacher.state_dict().items()}
+        taught.fit()
+    assert torch.equal(seen["teacher"], views[0].clean)
+    assert torch.equal(seen["student"], views[0].images)
+    assert not torch.equal(seen["teacher"], seen["student"])
+    assert all(torch.equal(value, before[name]) for name, value in taught.teacher.state_dict().items())
+
+
+def test_a_run_that_learns_from_an_earlier_one_needs_it(data: Path, finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"name its model\.safetensors with --weights"):
+        trainer(data, tmp_path, distill=0.5)
+    with pytest.raises(UsageError, match="a teacher needs the same input size"):
+        trainer(data, tmp_path, finished / "model.safetensors", distill=0.5, train_size=64)
+
+
+def test_a_run_resumes_with_the_network_that_it_learns_from(data: Path, finished: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    trainer(data, run, finished / "model.safetensors", epochs=1, distill=0.5).fit()
+    with pytest.raises(UsageError, match="learns from other --weights than these"):
+        trainer(data, run, run / "model.safetensors", epochs=2, distill=0.5).fit(resume=True)
+
+
 @pytest.mark.slow
 def test_two_processes_train_one_network(data: Path, tmp_path: Path) -> None:
     """torchrun with two CPU processes: one set of files, resumable, and about the weights that one process gets."""

@@ -7,6 +7,7 @@ import torch
 from acne_edge.grading import BANDED, HAYASHI
 from acne_edge.training.losses import (
     LOSSES,
+    Teaching,
     band_matrix,
     density_loss,
     distribution_loss,
@@ -89,6 +90,26 @@ def test_the_l2_loss_is_the_squared_error_of_the_mean_count() -> None:
     count[0, 16] = sure
     grade = torch.tensor([[-sure, sure, -sure, -sure]])
     assert distribution_loss("l2", 0.6, 3.0, BANDS)(grade, count, counts) == pytest.approx(0.4 * 36 / 18, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["ldl", "ldl-grade"])
+def test_a_taught_loss_is_least_between_the_label_and_the_teacher(name: str) -> None:
+    loss, counts = distribution_loss(name, 0.6, 3.0, BANDS), torch.tensor([8])
+    label, taught = label_distribution(counts, 66, 3.0), label_distribution(torch.tensor([14]), 66, 3.0)
+    teaching = Teaching(taught @ BANDS, taught, 0.25)
+    values = {
+        share: loss((mixed @ BANDS + 1e-12).log(), (mixed + 1e-12).log(), counts, teaching).item()
+        for share in (0.0, 0.25, 0.5, 1.0)
+        if (mixed := label.lerp(taught, share)) is not None
+    }
+    assert min(values, key=values.__getitem__) == 0.25
+    assert values[0.25] == pytest.approx(0, abs=1e-5)
+
+
+def test_a_loss_without_distributions_takes_no_teacher() -> None:
+    taught = Teaching(torch.full((1, 4), 0.25), torch.full((1, 66), 1 / 66), 0.5)
+    with pytest.raises(ValueError, match="the loss l2 takes no teacher"):
+        distribution_loss("l2", 0.6, 3.0, BANDS)(torch.zeros(1, 4), torch.zeros(1, 66), torch.tensor([8]), taught)
 
 
 def test_an_unknown_loss_is_refused() -> None:
