@@ -22,7 +22,7 @@ class Augmentation:
     flip: bool = True  # left-right
     zoom: float = 0.0  # share of images that are cropped to 35..80 % of the side instead
     mix: float = 0.0  # share of views with a rectangle from another view
-    turn: float = 0.0  # share of views that are turned by 90, 180 or 270 degrees first
+    turn: float = 0.0  # share of views that are turned by 90, 180 or 270 degrees in the end
     degrade: float = 0.0  # share of views that are spoilt
     colour: float = 0.15  # brightness and contrast, relative; a third of that per channel
 
@@ -33,9 +33,6 @@ class Augmentation:
             return torch.empty(n, *shape).uniform_(low, high, generator=generator)
 
         angle = uniform(-self.rotation, self.rotation) * math.pi / 180
-        if self.turn:
-            quarters = torch.randint(1, 4, (n,), generator=generator)
-            angle = angle + torch.where(uniform(0, 1) < self.turn, quarters * math.pi / 2, 0.0)
         zoomed = uniform(0, 1) < self.zoom
         crop = uniform(0.35, 0.8)
         side = torch.where(zoomed, crop, 1 + uniform(-self.scale, self.scale))
@@ -65,6 +62,11 @@ class Augmentation:
         mixed = uniform(0, 1) < self.mix
         return other, torch.cat([start, start + side], 1) * mixed[:, None]
 
+    def quarters(self, n: int, generator: torch.Generator) -> Tensor:
+        """By how many quarters each view is turned, int64 [n]; 0 for those that stay as they are."""
+        turned = torch.rand(n, generator=generator) < self.turn
+        return torch.randint(1, 4, (n,), generator=generator) * turned
+
     def colours(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Random gain and offset, float32 [n, 3, 1, 1] each, of normalised images: brightness, contrast and channel gain."""
         c = self.colour
@@ -87,6 +89,17 @@ def warp_points(points: Tensor, matrix: Tensor) -> Tensor:
     inside = (points * 2 - 1 - matrix[:, 2]) @ torch.linalg.inv(matrix[:, :2]).T
     inside = (inside + 1) / 2
     return inside[((inside >= 0) & (inside < 1)).all(1)]
+
+
+def turn(views: Tensor, points: Sequence[Tensor | None], quarters: Tensor) -> tuple[Tensor, list[Tensor | None]]:
+    """Views [N, 3, S, S] and their points [n, 2] in 0..1, turned counterclockwise by `quarters` [N] of a circle."""
+    turned, moved = views.clone(), list(points)
+    for row, number in enumerate(quarters.tolist()):
+        turned[row] = torch.rot90(views[row], number, (1, 2))
+        for _ in range(number):
+            p = moved[row]
+            moved[row] = None if p is None else torch.stack([p[:, 1], 1 - p[:, 0]], 1)
+    return turned, moved
 
 
 def paste(views: Tensor, others: Tensor, rectangles: Tensor) -> Tensor:

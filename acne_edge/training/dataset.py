@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from acne_edge.training.augment import Augmentation, paste, paste_points, warp, warp_points
+from acne_edge.training.augment import Augmentation, paste, paste_points, turn, warp, warp_points
 from acne_edge.training.data import Sample, load_images
 from acne_edge.training.degrade import degrade
 from acne_edge.training.model import Normalize
@@ -19,7 +19,7 @@ class Views(NamedTuple):
     """Random views of some samples."""
 
     images: Tensor  # float32 [n, 3, size, size], normalised
-    clean: Tensor  # the same before they were spoilt
+    clean: Tensor  # the same before they were turned and spoilt
     counts: Tensor  # float32 [n], lesions in view
     points: list[Tensor | None]  # their centres in view, float32 [., 2]; None where they are unknown
 
@@ -78,6 +78,8 @@ class Dataset:
                 others, other_points = self.warped(index[other], matrices[other], size)
             views, points = mixed(views, points, others, other_points, rectangles)
         clean = views
+        if augmentation.turn:
+            views, points = turn(views, points, augmentation.quarters(len(index), generator)[part])
         if augmentation.degrade:
             seeds = torch.randint(2**62, (len(index),), generator=generator)
             views = degrade(views, augmentation.degrade, seeds[part])

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acne_edge.training.augment import Augmentation, paste, paste_points, rasterize, warp, warp_points
+from acne_edge.training.augment import Augmentation, paste, paste_points, rasterize, turn, warp, warp_points
 
 IDENTITY = torch.tensor([[1.0, 0, 0], [0, 1, 0]])
 
@@ -106,12 +106,19 @@ def test_lesions_in_one_cell_add_up(n: int) -> None:
     assert rasterize([torch.full((n, 2), 0.5)], 2, 2)[0, 1, 1] == n
 
 
-def test_turned_views_are_turned_by_quarters() -> None:
-    plain = {"rotation": 0.0, "scale": 0.0, "shift": 0.0, "aspect": 0.0, "flip": False}
-    matrices = Augmentation(**plain, turn=0.5).matrices(400, torch.Generator().manual_seed(1))
-    turns = torch.round(torch.atan2(matrices[:, 1, 0], matrices[:, 0, 0]) / (torch.pi / 2)).int() % 4
-    shares = torch.bincount(turns, minlength=4) / len(turns)
+def test_views_are_turned_by_each_quarter_as_often() -> None:
+    quarters = Augmentation(turn=0.5).quarters(400, torch.Generator().manual_seed(1))
+    shares = torch.bincount(quarters, minlength=4) / len(quarters)
     assert 0.4 < shares[0] < 0.6
     assert (shares[1:] > 0.1).all()
-    quarter = matrices[turns == 1][0]
-    torch.testing.assert_close(quarter, torch.tensor([[0.0, -1, 0], [1, 0, 0]]), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_lesions_turn_with_their_view(quarters: int) -> None:
+    point = torch.tensor([[0.2, 0.3]])
+    views, (moved,) = turn(spots(point), [point], torch.tensor([quarters]))
+    assert moved is not None
+    row, column = divmod(int(views[0, 0].argmax()), 96)
+    assert abs((column + 0.5) / 96 - float(moved[0, 0])) < 0.01
+    assert abs((row + 0.5) / 96 - float(moved[0, 1])) < 0.01
+    assert turn(spots(point), [None], torch.tensor([quarters]))[1] == [None]

@@ -47,6 +47,14 @@ def test_mixed_views_are_counted_anew_and_shared_by_processes(data: Path) -> Non
         assert torch.equal(part.counts, counts[rank::2])
 
 
+def test_turned_views_are_known_as_they_were(data: Path) -> None:
+    dataset = Dataset(read_samples(data, "NNEW_trainval_0.txt")[:8], 36, 1, torch.device("cpu"))
+    views = dataset.view(torch.arange(8), Augmentation(turn=1.0, colour=0.0), 32, torch.Generator().manual_seed(1))
+    for turned, clean in zip(views.images, views.clean, strict=True):
+        assert any(torch.equal(turned, torch.rot90(clean, quarters, (1, 2))) for quarters in (1, 2, 3))
+    assert views.counts.tolist() == [len(p) for p in views.points if p is not None]
+
+
 def test_spoilt_views_keep_their_labels_and_are_shared_by_processes(data: Path) -> None:
     dataset = Dataset(read_samples(data, "NNEW_trainval_0.txt")[:8], 36, 1, torch.device("cpu"))
 
