@@ -88,6 +88,10 @@ def train(
         Path | None,
         typer.Option(help="Directory of the ImageNet weights, or the model.safetensors of an earlier run [none: from scratch]."),
     ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(help="The model.safetensors of a run that gives the share --distill of the targets [that of --weights]."),
+    ] = None,
     config: ConfigOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume a stopped run, or prolong it with a larger --epochs.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there already; it is lost.")] = False,
@@ -107,7 +111,7 @@ def train(
         from acne_edge.training.loop import Trainer, duration
 
         given = {name: value for name, value in settings.items() if value not in (None, [])}
-        trainer = Trainer(TrainConfig.resolve(config, **given), data, model_path, weights, device)
+        trainer = Trainer(TrainConfig.resolve(config, **given), data, model_path, weights, device, teacher=teacher)
         with _resumable("--resume"):
             results = trainer.fit(resume, overwrite)
         if not trainer.processes.first:
@@ -125,6 +129,10 @@ def crossval(
     weights: Annotated[
         Path | None,
         typer.Option(help="Directory of the ImageNet weights, or of an earlier crossval to continue [none: from scratch]."),
+    ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(help="Directory of an earlier crossval; its run of the same fold gives the share `distill` of the targets."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Directory of the runs and the tables.")] = Path("runs/crossval"),
     study: Annotated[list[str] | None, typer.Option(help="Rows to compare (repeatable) [methods].")] = None,
@@ -163,7 +171,7 @@ def crossval(
             chosen = {label: changes for label, changes in rows.items() if not row or label in row}
             if not tables_only:
                 with _resumable():
-                    cv.train_rows(base, chosen, folds, data, weights, out, device)
+                    cv.train_rows(base, chosen, folds, data, weights, out, device, teacher)
             found[name] = cv.summarize(base, rows, folds, out)
             cv.write_out_of_fold(base, rows, out)
             stem = cv.table_name(name, base, folds)

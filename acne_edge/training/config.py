@@ -72,7 +72,9 @@ class TrainConfig:
     mix: Annotated[float, "Share of training views with a rectangle from another photograph and recounted lesions."] = 0.5
     turn: Annotated[float, "Share of training views that are turned by 90, 180 or 270 degrees."] = 0.0
     degrade: Annotated[float, "Share of training views that are spoilt: light, blur, noise, compression."] = 0.0
-    distill: Annotated[float, "Share of the targets that the earlier run's network gives, from views not turned or spoilt."] = 0.0
+    distill: Annotated[
+        float, "Share of the targets that a teacher gives, which sees views before they are turned and spoilt."
+    ] = 0.0
     balance: Annotated[float, "0: every photograph is drawn equally often, 1: every grade; between: n^(1 - balance)."] = 0.3
     frequency: Annotated[int, "Epochs between evaluations."] = 5
     optimizer: Annotated[Optimizer, "AdamW, or SGD with momentum .9."] = "adam"

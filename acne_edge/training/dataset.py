@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from acne_edge.training.augment import Augmentation, paste, paste_points, turn, warp, warp_points
@@ -19,7 +20,7 @@ class Views(NamedTuple):
     """Random views of some samples."""
 
     images: Tensor  # float32 [n, 3, size, size], normalised
-    clean: Tensor  # the same before they were turned and spoilt
+    clean: Tensor  # the same before they were turned and spoilt, perhaps at another size
     counts: Tensor  # float32 [n], lesions in view
     points: list[Tensor | None]  # their centres in view, float32 [., 2]; None where they are unknown
 
@@ -57,8 +58,9 @@ class Dataset:
         generator: torch.Generator,
         rank: int = 0,
         processes: int = 1,
+        clean_size: int | None = None,
     ) -> Views:
-        """Random views of the samples `index`, `size` pixels per side.
+        """Random views of the samples `index`, `size` pixels per side, and `clean_size` (None: `size`) before they are spoilt.
 
         A sample without boxes cannot be recounted, so it is only flipped and recoloured. With several `processes`, process
         `rank` gets every `processes`-th sample; random numbers are drawn for all, so that views do not depend on the number.
@@ -69,15 +71,16 @@ class Dataset:
         for row, i in enumerate(index.tolist()):
             if self.centres[i] is None:
                 matrices[row] = torch.tensor([[math.copysign(1.0, matrices[row, 0, 0].item()), 0, 0], [0, 1, 0]])
-        views, points = self.warped(index[part], matrices[part], size)
+        large = max(size, clean_size or size)
+        views, points = self.warped(index[part], matrices[part], large)
         if augmentation.mix:
             other, rectangles = (t[part] for t in augmentation.rectangles(len(index), generator))
             if processes == 1:
                 others, other_points = views[other], [points[i] for i in other.tolist()]
             else:
-                others, other_points = self.warped(index[other], matrices[other], size)
+                others, other_points = self.warped(index[other], matrices[other], large)
             views, points = mixed(views, points, others, other_points, rectangles)
-        clean = views
+        clean, views = shrunk(views, clean_size or size), shrunk(views, size)
         if augmentation.turn:
             views, points = turn(views, points, augmentation.quarters(len(index), generator)[part])
         if augmentation.degrade:
@@ -94,6 +97,13 @@ class Dataset:
         centres = [self.centres[i] for i in index.tolist()]
         points = [None if c is None else warp_points(c, m) for c, m in zip(centres, matrices, strict=True)]
         return warp(images, matrices.to(images.device), size), points
+
+
+def shrunk(views: Tensor, size: int) -> Tensor:
+    """Views [N, 3, S, S] at `size` pixels per side, which is S or less, averaged as devices do it."""
+    if views.shape[-1] == size:
+        return views
+    return F.interpolate(views, (size, size), mode="bilinear", antialias=True, align_corners=False)
 
 
 def mixed(

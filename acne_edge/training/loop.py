@@ -42,7 +42,9 @@ class Trainer:
     """One run in one directory. All randomness in an epoch follows from (seed, epoch), so a resumed run repeats it.
 
     `weights` is a folder of ImageNet weights, the `model.safetensors` of an earlier run to continue from, or None. `lists` gives
-    the photographs of `train`, `val` and `test`; None: the settings decide (`split`). Nothing is written before `fit`.
+    the photographs of `train`, `val` and `test`; None: the settings decide (`split`). `teacher` is the `model.safetensors` of a
+    run whose network gives the share `distill` of the targets, and may see more pixels; None: `weights`. Nothing is written
+    before `fit`.
 
     Under `torchrun` the processes share every batch, each taking a part of the images; only the first evaluates and writes. Batch
     normalisation then uses the statistics of a process's own part.
@@ -58,6 +60,7 @@ class Trainer:
         weights: Path | None,
         device: str = "auto",
         lists: dict[str, list[Sample]] | None = None,
+        teacher: Path | None = None,
     ) -> None:
         self.config, self.run = config, Run(run)
         chosen = choose_device(device)
@@ -66,10 +69,12 @@ class Trainer:
         self.lists = lists or split(data, config)
         earlier = weights if weights is not None and weights.is_file() else None
         refuse_small(self.lists["train"], config, self.processes.number, earlier is not None)
-        if earlier is not None:
-            refuse_leak(earlier, self.lists)
+        teacher = (teacher or earlier) if config.distill else None
+        for known in (earlier, teacher):
+            if known is not None:
+                refuse_leak(known, self.lists)
         self.model = self._network(weights)
-        self.teacher = self._teacher(earlier)
+        self.teacher = self._teacher(teacher)
         self.parallel: nn.Module = self.model
         if self.processes.number > 1:
             self.parallel = nn.parallel.DistributedDataParallel(self.model)
@@ -82,7 +87,8 @@ class Trainer:
         )
         self.bfloat16 = has_bfloat16(self.device)
         self.learned = list(dict.fromkeys([*([] if earlier is None else learned_by(earlier)), OWN if is_own(data) else ACNE04]))
-        self.state = State(config, {}, weights is not None, None if earlier is None else identity(earlier))
+        began, taught = (None if known is None else identity(known) for known in (earlier, teacher))
+        self.state = State(config, {}, weights is not None, began, taught)
 
     def _network(self, weights: Path | None) -> FusionModel:
         config = self.config
@@ -98,16 +104,18 @@ class Trainer:
             model.resnet.freeze_stem()
         return model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
-    def _teacher(self, earlier: Path | None) -> FusionModel | None:
-        """The earlier run's network, which gives a share of the targets; None where it gives none."""
+    def _teacher(self, teacher: Path | None) -> FusionModel | None:
+        """The network that gives a share of the targets; None where none does."""
         if not self.config.distill:
             return None
-        if earlier is None:
-            raise UsageError("--distill learns from an earlier run's network; name its model.safetensors with --weights")
-        teacher = checkpoint.load_network(earlier)
-        if (teacher.config.image_size, teacher.config.num_grades) != (self.config.train_size, len(self.config.scale.labels)):
-            raise UsageError(f"{earlier}: a teacher needs the same input size and grades as the network that learns from it")
-        return teacher.requires_grad_(False).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+        if teacher is None:
+            raise UsageError(
+                "--distill learns from another run's network; name its model.safetensors with --teacher or --weights"
+            )
+        network = checkpoint.load_network(teacher)
+        if network.config.num_grades != len(self.config.scale.labels):
+            raise UsageError(f"{teacher}: knows {network.config.num_grades} grades, not those of the network that learns from it")
+        return network.requires_grad_(False).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     def fit(self, resume: bool = False, overwrite: bool = False) -> dict[str, Any]:
         """Train to the last epoch and evaluate. Returns the results with the settings, and writes them to `run.json`.
@@ -212,17 +220,18 @@ class Trainer:
     def _step(self, data: Dataset, index: Tensor, generator: torch.Generator) -> dict[str, float]:
         """One step on the samples `index`. Returns the losses."""
         config, processes = self.config, self.processes
+        known = None if self.teacher is None else self.teacher.config.image_size
         images, clean, counts, points = data.view(
-            index, self.augmentation, config.train_size, generator, processes.rank, processes.number
+            index, self.augmentation, config.train_size, generator, processes.rank, processes.number, known
         )
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             grade, count, lesions = self.parallel(images.contiguous(memory_format=torch.channels_last))
         loss = self.loss(grade.float(), count.float(), counts, self._teaching(clean))
-        known = [i for i, p in enumerate(points) if p is not None]
+        counted = [i for i, p in enumerate(points) if p is not None]
         density = loss.new_zeros(())
-        if known:
+        if counted:
             target = rasterize([p for p in points if p is not None], *lesions.shape[1:]).to(lesions.device)
-            density = density_loss(lesions[known].float(), target)
+            density = density_loss(lesions[counted].float(), target)
         self.optimizer.zero_grad(set_to_none=True)
         (loss + config.density_weight * density).backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
@@ -278,6 +287,7 @@ class Trainer:
             "config": config.to_dict(),
             "model": self.model.config.to_dict(),
             "initial": state.initial,
+            "teacher": state.teacher,
             "learned": self.learned,
             "planned_epochs": state.planned,
             "lists": {name: {"n": len(s), "sha256": list_hash(s)} for name, s in self.lists.items() if s},

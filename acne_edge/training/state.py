@@ -27,6 +27,7 @@ class State:
     data: dict[str, dict[str, str]]  # for each part, hashes of its list and of its photographs with their boxes
     pretrained: bool  # decides whether the stem is frozen
     initial: dict[str, str] | None = None  # the earlier run that this one continued from
+    teacher: dict[str, str] | None = None  # the run that gives a share of the targets
     planned: list[int] = field(default_factory=list)  # epochs; more than one number for a run that was prolonged
     epoch: int = 0
     step: int = 0
@@ -77,8 +78,8 @@ class State:
         if info.get("pretrained", self.pretrained) != self.pretrained:
             given = "began without --weights; leave them out" if self.pretrained else "began with --weights; give them again"
             raise UsageError(f"{path}: the run {given} to resume")
-        if self.config.distill and info.get("initial") != self.initial:
-            raise UsageError(f"{path}: the run learns from other --weights than these; give the same again to resume")
+        if info.get("teacher") != self.teacher:
+            raise UsageError(f"{path}: the run learns from another network; give the same --teacher or --weights to resume")
         for part, hashes in info.get("data", self.data).items():
             if hashes != self.data.get(part):
                 listed = hashes["list"] == self.data.get(part, {}).get("list")

@@ -341,16 +341,34 @@ def test_a_teacher_sees_views_before_they_are_spoilt(data: Path, finished: Path,
 
 
 def test_a_run_that_learns_from_an_earlier_one_needs_it(data: Path, finished: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"name its model\.safetensors with --weights"):
+    with pytest.raises(UsageError, match=r"name its model\.safetensors with --teacher or --weights"):
         trainer(data, tmp_path, distill=0.5)
-    with pytest.raises(UsageError, match="a teacher needs the same input size"):
-        trainer(data, tmp_path, finished / "model.safetensors", distill=0.5, train_size=64)
+    two = TrainConfig(**{**QUICK, "distill": 0.5, "num_classes": 2, "bands": (0, 10)})
+    with pytest.raises(UsageError, match="knows 4 grades, not those of the network that learns from it"):
+        Trainer(two, data, tmp_path, None, "cpu", teacher=finished / "model.safetensors")
+
+
+def test_a_teacher_may_see_more_pixels(data: Path, finished: Path, tmp_path: Path) -> None:
+    trainer(data, tmp_path / "large", epochs=1, train_size=64, image_resize=72).fit()
+    large = tmp_path / "large" / "model.safetensors"
+    taught = Trainer(TrainConfig(**{**QUICK, "distill": 0.5, "epochs": 1}), data, tmp_path / "run", None, "cpu", teacher=large)
+    assert taught.teacher is not None
+    sizes: list[int] = []
+    taught.teacher.register_forward_pre_hook(lambda _, inputs: sizes.append(inputs[0].shape[-1]))
+    assert taught.fit()["teacher"]["weights"] == "model.safetensors"
+    assert set(sizes) == {64}
+
+
+def test_a_teacher_that_saw_what_is_held_out_is_refused(data: Path, finished: Path, tmp_path: Path) -> None:
+    fold = TrainConfig(**{**QUICK, "val_folds": 0, "cross_validation": 1, "distill": 0.5})
+    with pytest.raises(UsageError, match=r"model.safetensors: was trained on \d+ of the test photographs, for example levle"):
+        Trainer(fold, data, tmp_path, None, "cpu", teacher=finished / "model.safetensors")
 
 
 def test_a_run_resumes_with_the_network_that_it_learns_from(data: Path, finished: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     trainer(data, run, finished / "model.safetensors", epochs=1, distill=0.5).fit()
-    with pytest.raises(UsageError, match="learns from other --weights than these"):
+    with pytest.raises(UsageError, match="learns from another network"):
         trainer(data, run, run / "model.safetensors", epochs=2, distill=0.5).fit(resume=True)
 
 

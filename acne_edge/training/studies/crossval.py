@@ -81,10 +81,12 @@ def train_rows(
     weights: Path | None,
     out: Path,
     device: str = "auto",
+    teacher: Path | None = None,
 ) -> None:
     """Train every row on every fold; finished runs are kept, and a stopped run is resumed.
 
-    `weights` is a folder of ImageNet weights, the folder of an earlier cross-validation whose runs are continued, or None.
+    `weights` is a folder of ImageNet weights, the folder of an earlier cross-validation whose runs are continued, or None. A
+    fold's network learns from the network of the same fold in the cross-validation `teacher`, which has not seen its test list.
     """
     for fold in folds:
         for label, overrides in rows.items():
@@ -93,7 +95,9 @@ def train_rows(
             if finished(run, config):
                 continue
             logger.info("%s, fold %d, %s protocol: %s", label, fold, config.protocol, run.path)
-            Trainer(config, data, run.path, initial_weights(weights, config, overrides), device).fit(resume=True)
+            begun = initial_weights(weights, config, overrides)
+            taught_by = None if teacher is None else initial_weights(teacher, config, {})
+            Trainer(config, data, run.path, begun, device, teacher=taught_by).fit(resume=True)
             run.forget_last()
 
 
