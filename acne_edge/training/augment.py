@@ -63,7 +63,7 @@ class Augmentation:
         return other, torch.cat([start, start + side], 1) * mixed[:, None]
 
     def quarters(self, n: int, generator: torch.Generator) -> Tensor:
-        """By how many quarters each view is turned, int64 [n]; 0 for those that stay as they are."""
+        """By how many quarters each view is turned, int64 [n]; 0 leaves one unchanged."""
         turned = torch.rand(n, generator=generator) < self.turn
         return torch.randint(1, 4, (n,), generator=generator) * turned
 
