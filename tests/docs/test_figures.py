@@ -11,6 +11,7 @@ from tests.docs.pages import README, ROOT, prose
 
 CPU = "U8S8 Q/DQ, weights per channel"
 HONEST = ROOT / "docs" / "explanation" / "honest-numbers.md"
+PEERS = ROOT / "docs" / "explanation" / "peers.md"
 UNCERTAINTY = ROOT / "docs" / "explanation" / "uncertainty.md"
 LIMITS = ROOT / "docs" / "explanation" / "limits.md"
 TENSORRT = ROOT / "docs" / "how-to" / "run-on-tensorrt.md"
@@ -22,6 +23,7 @@ STEMS = {
     "folds analysis": "experiments/results/extended/analysis.json",
     "official": "experiments/results/methods-official.json",
     "grouped": "experiments/results/methods-grouped.json",
+    "before networks": "experiments/results/peers/before-networks.json",
 }
 
 
@@ -91,6 +93,15 @@ def test_honest_numbers_are_the_results() -> None:
     assert f"{percent_ci(together['accuracy'])} | {lesions_ci(together['mae'])} |" in text
     wild = result("folds", "figures", CPU)
     assert f"{percent(wild['accuracy'])} and {wild['mae']['value']:.2f} lesions" in text
+
+
+def test_rows_of_the_peers_are_the_results() -> None:
+    rows = {row["row"]: row["figures"] for row in result("official", "rows")} | {"0.6": result("folds", "figures", "float32")}
+    rows |= {name: row["figures"] for name, row in result("before networks", "rows").items()}
+    text = quoted(PEERS)
+    for name, figures in rows.items():
+        cells = [percent_ci(figures[key]).replace(" %", "") for key in ("accuracy", "balanced_accuracy")]
+        assert " | ".join([*cells, *(lesions_ci(figures[key]) for key in ("qwk", "mae", "rmse"))]) in text, name
 
 
 def test_limits_are_the_results() -> None:

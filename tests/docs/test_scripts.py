@@ -225,3 +225,24 @@ def test_a_walk_follows_a_page_and_finds_what_it_shows_otherwise(tmp_path: Path)
     follow(Clone(tmp_path, page), "page.md")
     with pytest.raises(SystemExit, match=r"page.md:3: the page shows otherwise"):
         follow(Clone(tmp_path, page.replace("\nseven", "\neight")), "page.md")
+
+
+@pytest.mark.parametrize(
+    ("describe", "gather", "models"), [("redness", "stacked", "svm"), ("descriptors", "words", "neighbours")]
+)
+def test_peers_are_judged_on_photographs_that_they_have_not_learned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, describe: str, gather: str, models: str
+) -> None:
+    pytest.importorskip("cv2")
+    data, script = acne04.build(tmp_path / "acne04", side=96), runpy.run_path(str(ROOT / "scripts" / "peers"))
+    judge = script["judge"]
+    small = {"FOLDS": (1, 2), "SIDE": 128, "WORDS": 4, "NEIGHBOURS": (3, 5)}
+    for name, value in small.items():
+        monkeypatch.setitem(judge.__globals__, name, value)
+    learned: list[int] = []
+    gathered = script[gather]
+    row = judge(data, script[describe], lambda x, y: learned.append(len(x)) or gathered(x, y), script[models])
+    assert learned == [32, 32]
+    assert row["images"] == 16
+    assert 0 <= row["figures"]["accuracy"]["value"] <= 1
+    assert row["figures"]["mae"]["value"] > 0
