@@ -130,8 +130,10 @@ async function follow() {
   for (;;) {
     asked = new AbortController();
     try {
-      const told = await api.changes(state.sequence, who(), asked.signal);
+      const since = state.sequence;
+      const told = await api.changes(since, who(), asked.signal);
       $("offline").hidden = true;
+      if (since !== state.sequence) continue; // asked by another reader, whose answer came before it could be stopped
       receive(told);
     } catch (error) {
       if (error.name === "AbortError") continue;
