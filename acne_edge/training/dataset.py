@@ -62,8 +62,9 @@ class Dataset:
     ) -> Views:
         """Random views of the samples `index`, `size` pixels per side, and `clean_size` (None: `size`) before they are spoilt.
 
-        A sample without boxes cannot be recounted, so it is only flipped and recoloured. With several `processes`, process
-        `rank` gets every `processes`-th sample; random numbers are drawn for all, so that views do not depend on the number.
+        A sample without boxes cannot be recounted, so it is only flipped, recoloured, turned and spoilt. With several
+        `processes`, process `rank` gets every `processes`-th sample; random numbers are drawn for all, so that views do not
+        depend on the number.
         """
         part = slice(rank, None, processes)
         matrices = augmentation.matrices(len(index), generator)

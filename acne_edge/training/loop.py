@@ -69,6 +69,8 @@ class Trainer:
         self.lists = lists or split(data, config)
         earlier = weights if weights is not None and weights.is_file() else None
         refuse_small(self.lists["train"], config, self.processes.number, earlier is not None)
+        if teacher is not None and not config.distill:
+            raise UsageError(f"{teacher}: a teacher without --distill teaches nothing; say what share of the targets it gives")
         teacher = (teacher or earlier) if config.distill else None
         for known in (earlier, teacher):
             if known is not None:
@@ -86,7 +88,8 @@ class Trainer:
             rotation=config.image_rotation, zoom=config.zoom, mix=config.mix, turn=config.turn, degrade=config.degrade
         )
         self.bfloat16 = has_bfloat16(self.device)
-        self.learned = list(dict.fromkeys([*([] if earlier is None else learned_by(earlier)), OWN if is_own(data) else ACNE04]))
+        before = [source for known in (earlier, teacher) if known is not None for source in learned_by(known)]
+        self.learned = list(dict.fromkeys([*before, OWN if is_own(data) else ACNE04]))
         began, taught = (None if known is None else identity(known) for known in (earlier, teacher))
         self.state = State(config, {}, weights is not None, began, taught)
 

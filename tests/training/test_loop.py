@@ -359,6 +359,21 @@ def test_a_teacher_may_see_more_pixels(data: Path, finished: Path, tmp_path: Pat
     assert set(sizes) == {64}
 
 
+def test_a_teacher_without_a_share_is_refused(data: Path, finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="a teacher without --distill teaches nothing"):
+        Trainer(TrainConfig(**QUICK), data, tmp_path, None, "cpu", teacher=finished / "model.safetensors")
+
+
+def test_what_a_teacher_has_learned_is_learned_from_it(
+    data: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a network for one's own photographs would lose the terms of the data that its teacher learned."""
+    monkeypatch.setattr(loop, "is_own", lambda _: True)
+    monkeypatch.setattr(loop, "refuse_leak", lambda *_: None)
+    taught = Trainer(TrainConfig(**QUICK, distill=0.5), data, tmp_path, None, "cpu", teacher=finished / "model.safetensors")
+    assert taught.learned == [loop.ACNE04, loop.OWN]
+
+
 def test_a_teacher_that_saw_what_is_held_out_is_refused(data: Path, finished: Path, tmp_path: Path) -> None:
     fold = TrainConfig(**{**QUICK, "val_folds": 0, "cross_validation": 1, "distill": 0.5})
     with pytest.raises(UsageError, match=r"model.safetensors: was trained on \d+ of the test photographs, for example levle"):
