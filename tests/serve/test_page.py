@@ -257,6 +257,44 @@ def test_marks_are_hidden_and_compared(serve: Serve, open_page: Open, folder: Pa
 
 
 @pytest.mark.slow
+def test_a_photograph_that_is_shown_is_not_asked_for_again(serve: Serve, open_page: Open, folder: Path) -> None:
+    page = open_page(serve(folder))
+    choose(page, "b.jpg")
+    held: list[Any] = []
+    page.route(re.compile(r"/study/photographs/\d+\?"), lambda route: held.append(route))
+    item = page.locator('.item[title="below/c.jpg"]')
+    item.click()
+    item.click()
+    wait_for(lambda: page.evaluate("1") and held)
+    assert len(held) == 1
+    held.pop().continue_()
+    page.wait_for_selector('#name[title="below/c.jpg"]')
+    page.mouse.click(*at(page, 0.02, 0.02))
+    item.click()
+    assert "1 added" in page.locator("#human-change").inner_text()
+    saved(page)
+    assert held == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("error", "told"), [("AbortError", "AbortError"), ("NetworkError", "Offline")])
+def test_an_answer_that_is_cut_off_is_none(serve: Serve, open_page: Open, folder: Path, error: str, told: str) -> None:
+    page = open_page(serve(folder))
+    found = page.evaluate(
+        """async (error) => {
+            const { about, Offline } = await import("/page/js/api.js");
+            const real = window.fetch;
+            window.fetch = async () => ({ ok: true, json: async () => { throw new DOMException("", error); } });
+            const found = await about().catch((error) => (error instanceof Offline ? "Offline" : error.name));
+            window.fetch = real;
+            return found;
+        }""",
+        error,
+    )
+    assert found == told
+
+
+@pytest.mark.slow
 def test_wheel_and_fingers_zoom_and_drag_moves(serve: Serve, open_page: Open, folder: Path) -> None:
     client = serve(folder)
     page = open_page(client, has_touch=True)

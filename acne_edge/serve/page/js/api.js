@@ -16,7 +16,11 @@ async function ask(path, options = {}) {
     if (error.name === "AbortError") throw error;
     throw new Offline(error.message);
   }
-  const body = await response.json().catch(() => ({}));
+  const body = await response.json().catch((error) => {
+    if (error.name === "AbortError") throw error;
+    if (response.ok) throw new Offline(error.message); // cut off on its way
+    return {};
+  });
   if (!response.ok) {
     const { code = "error", message = response.statusText } = body.error ?? {};
     throw new Refusal(response.status, code, message, body.current);

@@ -15,18 +15,26 @@ import { language, preferred, reason, speak, t } from "./words.js";
 const NOTE_PAUSE = 600; // milliseconds without a key after which a comment is kept
 let asked = null; // ends the question for changes that is under way
 let opening = 0;
+let wanted = null; // the key of the photograph that was asked for last
 let noting;
 
-/** Look at a photograph. */
+/** What a photograph is shown as: another reader's is another one. */
+const keyOf = (id) => JSON.stringify([id, who()]);
+
+/** Look at a photograph. One that is shown is not asked for again, as the answer would undo what is changed meanwhile. */
 async function open(id) {
   flushNote();
-  const turn = (opening += 1);
   document.body.classList.remove("listing");
+  const key = keyOf(id);
+  if (key === wanted) return;
+  wanted = key;
+  const turn = (opening += 1);
+  if (key === state.current?.key) return;
   let detail;
   try {
     detail = await api.photograph(id, who());
   } catch (error) {
-    if (turn === opening) opening = 0;
+    if (turn === opening) [opening, wanted] = [0, null];
     if (error instanceof api.Refusal && opening === 0) toast(reason(error.code), true);
     return;
   }
@@ -37,7 +45,7 @@ async function open(id) {
 function adopt(detail) {
   const failed = "error" in detail.prediction;
   const id = detail.id;
-  state.current = { ...detail, note: detail.reading.note, marks: failed ? null : new Marks(detail) };
+  state.current = { ...detail, key: keyOf(id), note: detail.reading.note, marks: failed ? null : new Marks(detail) };
   state.saver = new Saver(id, who(), detail.reading.version, (status, told) => saved(id, status, told));
   history.replaceState(null, "", `#${id}`);
   $("conflict").hidden = true;
@@ -139,7 +147,9 @@ async function follow() {
       if (error.name === "AbortError") continue;
       if (error instanceof api.Refusal && error.status === 401) return ($("offline").textContent = t("page.locked"), ($("offline").hidden = false));
       $("offline").hidden = false;
-      state.sequence = 0; // the server may be another one when it comes back
+      state.sequence = 0; // the server may be another one when it comes back, with other photographs
+      wanted = null;
+      if (state.current) state.current.key = null;
       await new Promise((done) => setTimeout(done, 1000));
     }
   }
