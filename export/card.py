@@ -47,14 +47,23 @@ def write_card(run: Path, out: Path, model: str | None = None, settings: Path = 
         raise UsageError(f"{run}: not the run of the shipped {info.name}, which has other photographs")
     fields = {"manifest": manifest, "file": {**models.index()[info.name], "sha256": info.sha256}, "depth": DEPTH}
     fields |= {"run": run.as_posix(), "settings": settings.as_posix(), "tables": tables.as_posix(), "results": results}
-    write(out, render({**fields, **gather(Run(run), tables)}).encode())
+    write(out, render({**fields, **gather(Run(run), tables, settings.stem)}).encode())
 
 
-def gather(run: Run, tables: Path) -> dict[str, Any]:
-    """The results of a run's folds, and of folds by other settings: shorter ones, and what the run's went on from."""
-    predicted, longer = OutOfFold.load(run.out_of_fold).folds.tolist(), Run(tables / "extended")
+def gather(run: Run, tables: Path, settings: str) -> dict[str, Any]:
+    """The results of a run's folds, of official folds by its settings, and of folds by other settings.
+
+    The others are shorter ones, and those that the run's went on from.
+    """
+    predicted, longer, same = OutOfFold.load(run.out_of_fold), Run(tables / "extended"), Run(tables / settings)
+    folds = predicted.folds.tolist()
+    official = None
+    if same.int8.is_file():
+        official = {"int8": _results(same.int8), "analysis": _results(same.analysis), "folder": settings}
     return {
-        "parts": [predicted.count(part) for part in sorted(set(predicted))],  # photographs of each
+        "parts": [folds.count(part) for part in sorted(set(folds))],  # photographs of each
+        "grouped": predicted.grouped,
+        "official": official,
         "analysis": _results(run.analysis),
         "int8": _results(run.int8),
         "folds": [_results(tables / f"methods-{protocol}.json") for protocol in ("official", "grouped")],

@@ -230,7 +230,8 @@ def fit_postprocessing(
         folds = OutOfFold.load(out_of_fold)
         folds.check(run.results["config"])
         number = len(np.unique(folds.folds))
-        predicted, origin = folds.data, f"held out, each predicted by one of {number} runs of these settings without it"
+        without = "it and its look-alikes" if folds.grouped else "it"
+        predicted, origin = folds.data, f"held out, each predicted by one of {number} runs of these settings without {without}"
     return predicted, Postprocessing.fit(predicted, LEVEL, f"{len(predicted.counts)} photographs {origin}")
 
 

@@ -52,11 +52,7 @@ def pairs(out_of_fold: Path, groups: Path | None, out: Path, repeats: int = 1000
 
 def _in_words(found: OutOfFold, made: Pairs, n: int) -> str:
     protocol = found.settings.get("protocol", "unknown")
-    apart = (
-        "no look-alike of a photograph was learned"
-        if protocol == "grouped"
-        else "look-alikes of a photograph may have been learned"
-    )
+    apart = "no look-alike of a photograph was learned" if found.grouped else "look-alikes of a photograph may have been learned"
     return (
         f"{len(made.first)} pairs of look-alikes in {n} groups of ACNE04, which stand for visits; {protocol} folds, so {apart}; "
         f"{found.settings.get('epochs')} epochs"

@@ -90,9 +90,19 @@ class OutOfFold:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise UsageError(f"{path}: not out-of-fold predictions of acne-edge crossval ({error})") from error
 
+    @property
+    def grouped(self) -> bool:
+        """Whether no run had learned a look-alike of a photograph that it predicted (folds `grouped`)."""
+        return self.settings.get("protocol") == "grouped"
+
     def check(self, settings: Mapping[str, Any]) -> None:
-        """Raise UsageError, naming the differences, unless a run has these settings, apart from what it held out."""
-        differs = [f"{k} is {settings.get(k)!r}, not {v!r}" for k, v in self.settings.items() if settings.get(k) != v]
+        """Raise UsageError, naming the differences, unless a run has these settings, apart from what it held out and how."""
+        held_out = ("protocol",)
+        differs = [
+            f"{k} is {settings.get(k)!r}, not {v!r}"
+            for k, v in self.settings.items()
+            if k not in held_out and settings.get(k) != v
+        ]
         if differs:
             raise UsageError(f"the out-of-fold predictions come from other settings than the run's: its {'; '.join(differs)}")
 

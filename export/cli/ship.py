@@ -23,12 +23,14 @@ def ship(
     """Fit all constants, make the model files, and put them into the package with card and golden predictions.
 
     Nothing is trained. A file that fails its gate stops it, and the package stays as it was. Takes half an hour. The run and its
-    figures are kept in export/checkpoints/NAME, the folds' INT8 networks in experiments/folds, under the name of the settings.
+    figures are kept in export/checkpoints/NAME, the folds' INT8 networks in experiments/folds/SETTINGS, or SETTINGS-grouped where
+    the folds keep look-alikes together.
     """
     from export import ship as shipping
     from export.card import write_card
 
-    checkpoint, networks = Path("export/checkpoints") / name, Path("experiments/folds") / settings.stem
+    grouped = "-grouped" if shipping.joined(folds).grouped else ""
+    checkpoint, networks = Path("export/checkpoints") / name, Path("experiments/folds") / f"{settings.stem}{grouped}"
     shipment = shipping.Shipment(run, folds, data, version, checkpoint, networks, work, name=name)
     print("\n".join(shipping.ship(shipment)))
     write_card(checkpoint, card, name, settings)

@@ -39,8 +39,15 @@ def test_a_file_gives_back_what_was_saved_and_refuses_other_settings(tmp_path: P
     assert (again.names, again.folds.tolist(), again.settings) == (list("abcde"), [1, 1, 2, 2, 2], {"lr": 0.1})
     np.testing.assert_allclose(again.data.count_probs, data.count_probs, rtol=1e-6, atol=1e-30)
     again.check({"lr": 0.1, "epochs": 3})
+    assert not again.grouped
     with pytest.raises(UsageError, match=r"its lr is 0\.2, not 0\.1"):
         again.check({"lr": 0.2})
+
+
+def test_grouped_folds_may_stand_for_a_run_that_held_nothing_out() -> None:
+    found = OutOfFold(simulated(2, 0), ["a", "b"], np.array([1, 2]), {"lr": 0.1, "protocol": "grouped"})
+    assert found.grouped
+    found.check({"lr": 0.1, "protocol": "official"})
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b'{"a": 1}'])
