@@ -24,6 +24,7 @@ STEMS = {
     "official": "experiments/results/methods-official.json",
     "grouped": "experiments/results/methods-grouped.json",
     "before networks": "experiments/results/peers/before-networks.json",
+    "latency": "experiments/results/peers/latency.json",
 }
 
 
@@ -98,10 +99,13 @@ def test_honest_numbers_are_the_results() -> None:
 def test_rows_of_the_peers_are_the_results() -> None:
     rows = {row["row"]: row["figures"] for row in result("official", "rows")} | {"0.6": result("folds", "figures", "float32")}
     rows |= {name: row["figures"] for name, row in result("before networks", "rows").items()}
-    text = quoted(PEERS)
+    timed, text = result("latency", "rows"), quoted(PEERS)
+    networks = {"ViT": "ViT, 224 px", "ResNet": "ResNet, 224 px", "fusion": "both, 224 px", "0.6": "both, 256 px"}
     for name, figures in rows.items():
         cells = [percent_ci(figures[key]).replace(" %", "") for key in ("accuracy", "balanced_accuracy")]
-        assert " | ".join([*cells, *(lesions_ci(figures[key]) for key in ("qwk", "mae", "rmse"))]) in text, name
+        cells += [lesions_ci(figures[key]) for key in ("qwk", "mae", "rmse")]
+        assert " | ".join([*cells, f"{timed[networks.get(name, name)]['ms']:.1f} |"]) in text, name
+    assert f"in INT8, takes {timed['acne-edge-s']['ms']:.1f} ms there" in text
 
 
 def test_limits_are_the_results() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import runpy
 import subprocess
@@ -89,6 +90,17 @@ def test_what_saving_costs_is_measured() -> None:
     done = subprocess.run([sys.executable, ROOT / "scripts" / "saving", "2", "2"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^with --save: [\d.]+ times that \[", done.stdout, re.MULTILINE), done.stdout
+
+
+@pytest.mark.slow
+def test_latency_of_the_peers_is_measured_beside_ours(tmp_path: Path) -> None:
+    pytest.importorskip("cv2", reason="needs the extra camera")
+    runpy.run_path(str(ROOT / "scripts" / "peers"))["latency"](str(tmp_path / "latency.json"), "1")
+    rows = json.loads((tmp_path / "latency.json").read_text())["rows"]
+    kept = json.loads((ROOT / "experiments" / "results" / "peers" / "latency.json").read_text())["rows"]
+    assert list(rows) == list(kept)
+    assert rows["acne-edge-s"]["ratio"] == 1
+    assert all(row["ms"] > 0 for row in rows.values())
 
 
 def test_views_are_measured_by_what_a_detector_says_of_a_face() -> None:
