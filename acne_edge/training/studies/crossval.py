@@ -31,6 +31,7 @@ Overrides = Mapping[str, Any]  # settings in which a row differs from those that
 
 logger = logging.getLogger(__name__)
 
+WITHOUT_BOXES: Overrides = {"density_weight": 0.0, "zoom": 0.0, "mix": 0.0}
 STUDIES: dict[str, dict[str, Overrides]] = {
     "methods": {"ViT": {"method": "vit"}, "ResNet": {"method": "resnet"}, "fusion": {}},
     "losses": {
@@ -42,7 +43,13 @@ STUDIES: dict[str, dict[str, Overrides]] = {
     },
     "optimizers": {"Adam": {}, "SGD": {"optimizer": "sgd", "lr": 0.01, "weight_decay": 5e-4}},
     "denoising": {"none": {}, "median": {"denoise": "median"}, "bilateral": {"denoise": "bilateral"}},
-    "boxes": {"with boxes": {}, "without boxes": {"density_weight": 0.0, "zoom": 0.0, "mix": 0.0}},
+    "boxes": {"with boxes": {}, "without boxes": WITHOUT_BOXES},
+    "peers": {
+        "ViT": {"method": "vit"},
+        "ResNet": {"method": "resnet"},
+        "fusion": {},
+        "LDL": {"method": "resnet", **WITHOUT_BOXES},  # label distributions on a ResNet (Wu et al., ICCV 2019)
+    },
 }
 FOLDS = (1, 2, 3, 4)
 COVERAGES = (0.5, 0.7, 0.8, 0.9, 1.0)  # the tables give the error of these shares of the most confident photographs
