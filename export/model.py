@@ -25,7 +25,7 @@ from acne_edge.preprocess import DECODE_SCALE
 from acne_edge.reference import Reference
 from acne_edge.training.calibrate import Postprocessing, cross_fitted
 from acne_edge.training.checkpoint import load_network
-from acne_edge.training.config import scale_of
+from acne_edge.training.config import TrainConfig, scale_of
 from acne_edge.training.data import Sample, load_images, read_samples
 from acne_edge.training.model import FusionModel, ModelConfig
 from acne_edge.training.run import ACNE04, Run, read_json
@@ -228,7 +228,7 @@ def fit_postprocessing(
         predicted, origin = LabelledOutputs.of(found._asdict(), samples, run.scale), "held out of training, duplicates kept apart"
     else:
         folds = OutOfFold.load(out_of_fold)
-        folds.check(run.results["config"])
+        folds.check(TrainConfig.from_dict(run.results["config"]).to_dict())  # a run from before a setting has its default
         number = len(np.unique(folds.folds))
         without = "it and its look-alikes" if folds.grouped else "it"
         predicted, origin = folds.data, f"held out, each predicted by one of {number} runs of these settings without {without}"
