@@ -9,7 +9,9 @@ import pytest
 
 from acne_edge.errors import UsageError
 from acne_edge.training.run import Run
+from export import card
 from export import ship as shipping
+from export.cli.ship import ship as ship_command
 from export.gate import GateError
 from export.model import Exported
 from export.ship import Shipment, joined, ship, write_golden
@@ -64,6 +66,18 @@ def test_a_file_that_fails_its_gate_leaves_the_package_as_it_was(tmp_path: Path,
     with pytest.raises(GateError, match="flips 3 % of the grades"):
         ship(shipment)
     assert not (tmp_path / "kept").exists()
+
+
+@pytest.mark.parametrize(("protocol", "folder"), [("official", "steady"), ("grouped", "steady-grouped")])
+def test_networks_of_grouped_folds_lie_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str, folder: str) -> None:
+    """Nothing is shipped, and no card is written."""
+    shipped: list[Shipment] = []
+    monkeypatch.setattr(shipping, "ship", lambda shipment: shipped.append(shipment) or [])
+    monkeypatch.setattr(shipping, "write_golden", lambda *_: tmp_path)
+    monkeypatch.setattr(card, "write_card", lambda *_: None)
+    folds, settings = [fold(tmp_path / "a", 1, protocol=protocol)], Path("experiments/settings/steady.yaml")
+    ship_command(tmp_path, folds, tmp_path, "1", tmp_path, "acne-edge-s", settings, tmp_path / "card.md")
+    assert shipped[0].networks == Path("experiments/folds") / folder
 
 
 def test_the_golden_prediction_is_that_of_the_drawing(tmp_path: Path) -> None:
