@@ -131,7 +131,10 @@ def test_uncertainty_is_that_of_the_manifest(grader: Any) -> None:
     error, by_chance = metrics["ece"], metrics["ece_if_calibrated"]
     n = result("shipped", "images")
     assert f"calibration error is {error:.2f} on the {n} photographs, where chance alone makes {by_chance:.2f}" in text
-    for name, part in result("shipped analysis", "subsets").items():
+    subsets = result("shipped analysis", "subsets")
+    held = [f"{100 * p['figures']['interval_coverage']['value']:.1f}" for name, p in subsets.items() if name.endswith("labelled")]
+    assert f"they hold {', '.join(held[:-1])} and {held[-1]} % of the counts" in text
+    for name, part in subsets.items():
         if name.endswith("counted"):
             holds, width = (part["figures"][f"interval_{what}"] for what in ("coverage", "width"))
             row = f"| {name.removesuffix(' counted')} | {part['images']} | {percent_ci(holds)} | {width['value']:.1f} |"

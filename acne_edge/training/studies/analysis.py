@@ -48,7 +48,7 @@ def analyse(runs: Sequence[Path], data: Path, part: str = "val") -> dict[str, An
     if len(met) == len(runs):
         masks["with a look-alike in training"] = seen = np.concatenate(met)
         masks["without a look-alike in training"] = ~seen
-    masks |= _by_count(outcome.count)
+    masks |= _bands(outcome.count, "counted") | _bands(outcome.true_count, "labelled")
     probes = [source_probe(m.features, np.array([s.count for s in m.samples]), is_hospital(data, m.samples)) for m in measured]
     return {
         "part": part,
@@ -65,10 +65,10 @@ def analyse(runs: Sequence[Path], data: Path, part: str = "val") -> dict[str, An
     }
 
 
-def _by_count(count: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
-    """Masks of the photographs [N] on which so many lesions are counted as a grade has; a grade without any has none."""
+def _bands(count: NDArray[Any], how: str) -> dict[str, NDArray[np.bool_]]:
+    """Masks of the photographs [N] on which so many lesions are counted, or labelled, as a grade has."""
     grades, lower = np.array([HAYASHI.grade(c) for c in count]), HAYASHI.lower
-    names = [f"{low} to {high - 1} counted" for low, high in pairwise(lower)] + [f"over {lower[-1] - 1} counted"]
+    names = [f"{low} to {high - 1} {how}" for low, high in pairwise(lower)] + [f"over {lower[-1] - 1} {how}"]
     return {name: grades == grade for grade, name in enumerate(names)}
 
 

@@ -65,7 +65,8 @@ def test_the_command_prints_every_part_as_json(data: Path, run: Path) -> None:
     assert set(result) >= {"localisation", "clear_skin", "calibration", "subsets", "source_probe"}
     images = {name: part["images"] for name, part in result["subsets"].items()}
     assert images["all"] == images["hospital"] + images["web"] == result["images"]
-    assert images["all"] == sum(number for name, number in images.items() if name.endswith("counted"))
+    for how in ("counted", "labelled"):
+        assert images["all"] == sum(number for name, number in images.items() if name.endswith(how))
 
 
 @pytest.mark.slow
