@@ -201,7 +201,7 @@ def test_at_its_start_a_watch_says_what_it_ignores(tmp_path: Path, caplog: pytes
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_photographs_take_under_a_second_a_scan_and_a_millisecond_each(tmp_path: Path) -> None:
+def test_a_scan_of_a_hundred_thousand_photographs_costs_little_more_than_their_listing(tmp_path: Path) -> None:
     folder = tmp_path / "many"
     for i in range(100):
         (folder / str(i)).mkdir(parents=True)
@@ -209,12 +209,15 @@ def test_a_hundred_thousand_photographs_take_under_a_second_a_scan_and_a_millise
             os.close(os.open(folder / str(i) / f"{j}.jpg", os.O_CREAT | os.O_WRONLY))
     looker = WatchedFolder(folder)
     looker.scan()
-    scans = []
+    listed, scans = [], []
     for _ in range(3):  # the least, as whatever else runs here only adds
+        start = process_time()
+        assert sum(file.stat().st_size == 0 for sub in os.scandir(folder) for file in os.scandir(sub)) == 100_000
+        listed.append(process_time() - start)
         start = process_time()
         looker.scan()
         scans.append(process_time() - start)
-    assert min(scans) < 1
+    assert min(scans) < 8 * min(listed)  # 3.6 times as much when this was written, .7 seconds
     start = process_time()
     for path in list(looker._seen):
         looker.done(folder / path)
@@ -223,7 +226,7 @@ def test_a_hundred_thousand_photographs_take_under_a_second_a_scan_and_a_millise
     start = process_time()
     looker = WatchedFolder(folder)
     looker.scan()
-    assert process_time() - start < 2
+    assert process_time() - start < 16 * min(listed)
     assert looker._seen == {}
 
 
