@@ -16,6 +16,7 @@ from PIL import Image
 
 from acne_edge import startup
 from acne_edge.grading import HAYASHI
+from acne_edge.training.run import Run
 from tests import drawing
 from tests.docs.pages import ROOT
 from tests.training import acne04
@@ -76,6 +77,23 @@ def test_the_set_of_hospital_photographs_can_be_trained_on(tmp_path: Path) -> No
     sources = image_sources(data)
     assert {Path(s.name).name for s in samples} == {name for name, source in sources.items() if source == "hospital"}
     assert all(s.boxes is not None and len(s.boxes) == s.count for s in samples)
+
+
+@pytest.mark.slow
+def test_the_best_epoch_of_a_test_list_is_never_worse_than_the_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch", reason="the extra train is not installed")
+    script = runpy.run_path(str(ROOT / "scripts" / "best-epoch"))
+    (tmp_path / "settings.yaml").write_text("train-size: 64\nimage-resize: 64\nepochs: 3\nbatch-size: 8\nmethod: resnet\n")
+    script["train"].__globals__["SETTINGS"] = tmp_path / "settings.yaml"
+    data, out = acne04.build(tmp_path / "acne04"), tmp_path / "out.json"
+    script["train"](data, None, Run(tmp_path / "runs" / "fold-1"), 1)
+    script["main"](str(data), "none", str(tmp_path / "runs"), str(out), "1")
+    row = json.loads(out.read_text())["folds"]["1"]
+    assert row["last"]["epoch"] == 3
+    assert row["best"]["accuracy_combined"] >= row["last"]["accuracy_combined"]
+    ended = Run(tmp_path / "runs" / "fold-1").results()["metrics"]["test"]["grade"]["combined"]
+    assert row["last"]["accuracy_combined"] == ended["accuracy"]
+    assert "best epoch: " in capsys.readouterr().out
 
 
 @pytest.mark.slow

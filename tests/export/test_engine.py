@@ -20,6 +20,13 @@ from export.graph import attach, to_onnx
 from export.quantize import candidates, quantize, tensorrt
 from tests.toy_model import make_manifest
 
+# One in CI, all before a release: a build takes half a minute.
+TARGETS = [
+    pytest.param("sm86", "8.6", marks=pytest.mark.release),
+    pytest.param("sm89", "8.9", marks=pytest.mark.slow),
+    pytest.param("sm120", "12.0", marks=pytest.mark.release),
+]
+
 
 @pytest.fixture(scope="module")
 def rtx() -> Any:
@@ -83,10 +90,10 @@ def test_the_int8_layers_of_an_engine_are_int8(rtx: Any, report: list[str], int8
     assert len(reduced) >= len(candidates(graph)) - 2  # the builder may fuse products that share an input
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("target", "capability"), [("sm86", "8.6"), ("sm89", "8.9"), ("sm120", "12.0")])
-def test_the_shipped_file_becomes_an_int8_engine(rtx: Any, target: str, capability: str, report: list[str]) -> None:
-    data = models.load_model("acne-edge-s-trt").data
+@pytest.mark.parametrize("model", [name for name in models.index() if name.endswith("-trt")])
+@pytest.mark.parametrize(("target", "capability"), TARGETS)
+def test_a_shipped_file_becomes_an_int8_engine(rtx: Any, model: str, target: str, capability: str, report: list[str]) -> None:
+    data = models.load_model(model).data
     engine = backend.unpack(backend.build(data, target=target))
     assert (engine.key.precision, engine.key.compute_capability) == ("int8", capability)
     graph = onnx.load_from_string(data).graph
@@ -99,13 +106,15 @@ def test_the_shipped_file_becomes_an_int8_engine(rtx: Any, target: str, capabili
     assert len(reduced) >= len(layers) - 2 * len([name for name in layers if name.endswith("attn.q")])  # q, k, v may be fused
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("target", ["sm86", "sm89", "sm120"])
-def test_the_shipped_checkpoint_becomes_an_fp16_engine(rtx: Any, target: str, report: list[str]) -> None:
-    network = load_network(Run(Path("export/checkpoints/acne-edge-s")).model)
+@pytest.mark.parametrize("model", [name for name in models.index() if not name.endswith("-trt")])
+@pytest.mark.parametrize(("target", "capability"), TARGETS)
+def test_a_shipped_checkpoint_becomes_an_fp16_engine(
+    rtx: Any, model: str, target: str, capability: str, report: list[str]
+) -> None:
+    network = load_network(Run(Path("export/checkpoints") / model).model)
     manifest = make_manifest(input=InputSpec(network.config.image_size, network.config.image_size))
     engine = backend.unpack(backend.build(attach(to_onnx(network), manifest), target=target))
-    assert engine.key.precision == "fp16"
+    assert (engine.key.precision, engine.key.compute_capability) == ("fp16", capability)
     kinds = [kind for found in layer_types(report).values() for kind in found]
     assert kinds
     assert kinds.count("Half") >= 0.9 * len(kinds)
