@@ -16,6 +16,7 @@ from PIL import Image
 
 from acne_edge import startup
 from acne_edge.grading import HAYASHI
+from acne_edge.training.data import Sample
 from acne_edge.training.run import Run
 from tests import drawing
 from tests.docs.pages import ROOT
@@ -94,6 +95,24 @@ def test_the_best_epoch_of_a_test_list_is_never_worse_than_the_last(tmp_path: Pa
     ended = Run(tmp_path / "runs" / "fold-1").results()["metrics"]["test"]["grade"]["combined"]
     assert row["last"]["accuracy_combined"] == ended["accuracy"]
     assert "best epoch: " in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_student_of_ded_differs_from_its_teacher_by_what_it_sees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch", reason="the extra train is not installed")
+    script = runpy.run_path(str(ROOT / "scripts" / "ded"))
+    (tmp_path / "settings.yaml").write_text("train-size: 64\nimage-resize: 64\nepochs: 1\nbatch-size: 8\nval-folds: 0\n")
+    script["main"].__globals__["SETTINGS"] = tmp_path / "settings.yaml"
+    data, out = acne04.build(tmp_path / "acne04"), tmp_path / "out.json"
+    script["main"](str(data), "none", str(tmp_path / "runs"), str(out), "1", "2")
+    results = json.loads(out.read_text())
+    assert {name: row["rows"][0]["images"] for name, row in results.items()} == {"teacher": 16, "student": 16}
+    assert "| DED, student | 1 2 | 16 |" in capsys.readouterr().out
+    photographs = np.full((1, 8, 8, 3), 200, np.uint8)
+    sample = Sample("a", tmp_path, 0, 1, np.array([[0.5, 0.25, 0.75, 1]], np.float32))
+    lit = script["in_the_light"](photographs, [sample])[0, :, :, 0]
+    assert (lit[2:, 4:6] == 200).all()
+    assert lit.sum() == 12 * 200 + 52 * 50
 
 
 @pytest.mark.slow
