@@ -17,6 +17,8 @@ def measure_positions(
 ) -> dict[str, Any]:
     """`evaluation.localisation` of the lesions found in lesion maps [h, w]; photographs without boxes (None) are skipped.
 
+    `average_precision_inside` is that of boxes as they were drawn, so that maps with other cells can be compared.
+
     Args:
         maps: one per photograph, all of one size.
         boxes: float [n, 4] in 0..1 of the frame, or None if nobody drew any.
@@ -26,7 +28,9 @@ def measure_positions(
     if not known:
         return {"photographs": 0}
     slack = 0.5 / known[0][0].shape[1]
-    return localisation([locate(lesion_map, LOWEST) for lesion_map, _ in known], [b for _, b in known], slack, threshold)
+    found, drawn = [locate(lesion_map, LOWEST) for lesion_map, _ in known], [b for _, b in known]
+    inside = localisation(found, drawn, 0)["average_precision"]
+    return {**localisation(found, drawn, slack, threshold), "average_precision_inside": inside}
 
 
 def fit_positions(

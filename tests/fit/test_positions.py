@@ -28,6 +28,11 @@ def test_boxes_are_widened_by_half_a_cell_of_the_map() -> None:
     assert measure_positions(maps((2, 4, 0.9)), [BOXES])["recall"] == 0
 
 
+def test_a_place_beside_its_box_is_found_but_not_inside() -> None:
+    measured = measure_positions(maps((2, 3, 0.9), (5, 7, 0.8)), [BOXES])
+    assert (measured["average_precision"], measured["average_precision_inside"]) == (1, 0.25)
+
+
 def test_photographs_without_boxes_are_passed_over() -> None:
     both = np.concatenate([maps((2, 2, 0.9)), maps((5, 5, 0.9))])
     measured = measure_positions(both, [BOXES, None], threshold=0.5)
