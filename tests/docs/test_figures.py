@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from acne_edge import models
 from tests.docs.pages import README, ROOT, prose
 
 CPU = "U8S8 Q/DQ, weights per channel"
 HONEST = ROOT / "docs" / "explanation" / "honest-numbers.md"
 PEERS = ROOT / "docs" / "explanation" / "peers.md"
 UNCERTAINTY = ROOT / "docs" / "explanation" / "uncertainty.md"
+CHOICE = ROOT / "docs" / "how-to" / "choose-a-model.md"
 LIMITS = ROOT / "docs" / "explanation" / "limits.md"
 TENSORRT = ROOT / "docs" / "how-to" / "run-on-tensorrt.md"
 BENCHMARKS = ROOT / "docs" / "benchmarks.md"
@@ -20,6 +22,8 @@ STEMS = {
     "shipped": "export/checkpoints/acne-edge-s/int8.json",
     "shipped analysis": "export/checkpoints/acne-edge-s/analysis.json",
     "shipped, official folds": "experiments/results/steady/int8.json",
+    "m": "export/checkpoints/acne-edge-m/int8.json",
+    "m analysis": "export/checkpoints/acne-edge-m/analysis.json",
     "folds": "experiments/results/extended/int8.json",
     "folds analysis": "experiments/results/extended/analysis.json",
     "official": "experiments/results/methods-official.json",
@@ -104,6 +108,26 @@ def test_rows_of_the_peers_are_the_results() -> None:
         cells += [lesions_ci(figures[key]) for key in ("qwk", "mae", "rmse")]
         assert " | ".join([*cells, f"{timed[networks.get(name, name)]['ms']:.1f} |"]) in text, name
     assert f"in INT8, takes {timed['acne-edge-s']['ms']:.1f} ms there" in text
+
+
+def test_what_decides_between_the_models_is_measured() -> None:
+    pairs = {"shipped": "acne-edge-s", "m": "acne-edge-m"}
+    judged = [result(name, "figures", CPU) for name in pairs]
+    found = [result(f"{name} analysis", "localisation", "average_precision_inside") for name in pairs]
+    widths = [result(f"{name} analysis", "subsets", "all", "figures", "interval_width", "value") for name in pairs]
+    rows = {
+        "grades right": [percent_ci(figures["accuracy"]) for figures in judged],
+        "severe faces graded right": [percent_ci(figures["recall_2"]) for figures in judged],
+        "count off by, lesions": [lesions_ci(figures["mae"]) for figures in judged],
+        "marks in a lesion's box, average precision": [f"{100 * share:.1f} %" for share in found],
+        "interval, mean width in lesions": [f"{width:.1f}" for width in widths],
+        "time of the network": ["1", f"{result('latency', 'rows', 'acne-edge-m', 'ratio'):.1f}"],
+        "file": [f"{models.index()[name]['bytes'] / 1e6:.1f} MB" for name in pairs.values()],
+    }
+    text = quoted(CHOICE)
+    for name, cells in rows.items():
+        assert f"| {name} | {' | '.join(cells)} |" in text
+    assert f"same {result('m', 'images')} photographs" in text
 
 
 def test_limits_are_the_results() -> None:

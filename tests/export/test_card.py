@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from acne_edge import AcneGrader
+from acne_edge import AcneGrader, models
 from acne_edge.errors import MissingExtraError, UsageError
 from acne_edge.evaluation.outcome import figures
 from acne_edge.fit.outputs import OutOfFold
@@ -16,6 +16,7 @@ from acne_edge.training.run import Run
 from export.card import write_card
 
 RUN = Run(Path("export/checkpoints/acne-edge-s"))
+CARDS = {"acne-edge-s": ("MODEL_CARD.md", "steady"), "acne-edge-m": ("MODEL_CARD-m.md", "sharper")}
 
 
 @pytest.fixture
@@ -32,9 +33,11 @@ def change(path: Path, *keys: str, value: object) -> None:
     path.write_text(json.dumps(results))
 
 
-def test_the_committed_card_is_what_the_command_writes(tmp_path: Path) -> None:
-    write_card(RUN.path, tmp_path / "card.md")
-    assert (tmp_path / "card.md").read_text() == Path("MODEL_CARD.md").read_text()
+@pytest.mark.parametrize("model", [name for name in models.index() if not name.endswith("-trt")])
+def test_a_committed_card_is_what_the_command_writes(tmp_path: Path, model: str) -> None:
+    card, settings = CARDS[model]
+    write_card(RUN.path.parent / model, tmp_path / "card.md", model, Path(f"experiments/settings/{settings}.yaml"))
+    assert (tmp_path / "card.md").read_text() == Path(card).read_text()
 
 
 @pytest.mark.slow
