@@ -114,12 +114,14 @@ def test_what_decides_between_the_models_is_measured() -> None:
     pairs = {"shipped": "acne-edge-s", "m": "acne-edge-m"}
     judged = [result(name, "figures", CPU) for name in pairs]
     found = [result(f"{name} analysis", "localisation", "average_precision_inside") for name in pairs]
+    clear = [result(f"{name} analysis", "clear_skin", "count_mean") for name in pairs]
     widths = [result(f"{name} analysis", "subsets", "all", "figures", "interval_width", "value") for name in pairs]
     rows = {
         "grades right": [percent_ci(figures["accuracy"]) for figures in judged],
         "severe faces graded right": [percent_ci(figures["recall_2"]) for figures in judged],
         "count off by, lesions": [lesions_ci(figures["mae"]) for figures in judged],
         "marks in a lesion's box, average precision": [f"{100 * share:.1f} %" for share in found],
+        "counted on clear skin, lesions": [f"{count:.2f}" for count in clear],
         "interval, mean width in lesions": [f"{width:.1f}" for width in widths],
         "time of the network": ["1", f"{result('latency', 'rows', 'acne-edge-m', 'ratio'):.1f}"],
         "file": [f"{models.index()[name]['bytes'] / 1e6:.1f} MB" for name in pairs.values()],
