@@ -21,7 +21,10 @@ LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 HEADER = ROOT / "cpp_bench" / "include" / "acne_edge.h"
 NOTEBOOK = DOCS / "tutorials" / "tour.ipynb"
-PAGES = ("MODEL_CARD.md", "MODEL_CARD-m.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "experiments/LOG.md", "cpp_bench/README.md")
+PAGES = (
+    "MODEL_CARD.md", "MODEL_CARD-m.md", "CHANGELOG.md", "CONTRIBUTING.md",
+    "SECURITY.md", "experiments/LOG.md", "cpp_bench/README.md",
+)  # fmt: skip
 
 
 def on_files(files: Files, config: Any) -> Files:
