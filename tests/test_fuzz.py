@@ -9,7 +9,7 @@ import pytest
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits memory by RLIMIT_AS and /proc")
 
 
-@pytest.mark.parametrize("cases", [1000, pytest.param(100_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("cases", [1000, pytest.param(30_000, marks=pytest.mark.slow)])
 def test_hostile_input_never_crashes_hangs_or_exhausts_memory(cases: int) -> None:
     command = [sys.executable, "-m", "tests.fuzz", str(cases)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1], timeout=1800)
