@@ -20,7 +20,7 @@ from export.graph import attach, to_onnx
 from export.quantize import candidates, quantize, tensorrt
 from tests.toy_model import make_manifest
 
-# One in CI, all before a release: a build takes half a minute.
+# One in CI, all before a release.
 TARGETS = [
     pytest.param("sm86", "8.6", marks=pytest.mark.release),
     pytest.param("sm89", "8.9", marks=pytest.mark.slow),
