@@ -299,3 +299,16 @@ def test_peers_are_judged_on_photographs_that_they_have_not_learned(
     assert row["images"] == 16
     assert 0 <= row["figures"]["accuracy"]["value"] <= 1
     assert row["figures"]["mae"]["value"] > 0
+
+
+@pytest.mark.slow
+def test_a_detector_is_judged_by_its_boxes_and_by_their_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torchvision", reason="torchvision has the detector, which no extra of ours needs")
+    script = runpy.run_path(str(ROOT / "scripts" / "detector"))
+    monkeypatch.setitem(script["main"].__globals__, "SIDE", 96)
+    data, out = acne04.build(tmp_path / "acne04", side=96), tmp_path / "detector.json"
+    script["main"](str(data), "none", str(tmp_path / "run"), str(out), "1", "2")
+    found = json.loads(out.read_text())
+    assert (found["epochs"], found["images"]) == (2, 8)
+    assert 0 <= found["average_precision"] <= 1
+    assert found["figures"]["mae"]["low"] <= found["figures"]["mae"]["value"] <= found["figures"]["mae"]["high"]
