@@ -29,6 +29,8 @@ STEMS = {
     "official": "experiments/results/methods-official.json",
     "grouped": "experiments/results/methods-grouped.json",
     "before networks": "experiments/results/peers/before-networks.json",
+    "LDL": "experiments/results/peers/ldl.json",
+    "DED": "experiments/results/peers/ded.json",
     "latency": "experiments/results/peers/latency.json",
 }
 
@@ -101,12 +103,24 @@ def test_honest_numbers_are_the_results() -> None:
 def test_rows_of_the_peers_are_the_results() -> None:
     rows = {row["row"]: row["figures"] for row in result("official", "rows")} | {"0.6": result("folds", "figures", "float32")}
     rows |= {name: row["figures"] for name, row in result("before networks", "rows").items()}
+    (ldl,), (taught,), (teacher,) = (result(*keys, "rows") for keys in (("LDL",), ("DED", "student"), ("DED", "teacher")))
+    rows |= {"LDL": ldl["figures"], "DED": taught["figures"]}
     timed, text = result("latency", "rows"), quoted(PEERS)
-    networks = {"ViT": "ViT, 224 px", "ResNet": "ResNet, 224 px", "fusion": "both, 224 px", "0.6": "both, 256 px"}
+    networks = {
+        "ViT": "ViT, 224 px",
+        **dict.fromkeys(("ResNet", "LDL", "DED"), "ResNet, 224 px"),
+        "fusion": "both, 224 px",
+        "0.6": "both, 256 px",
+    }
     for name, figures in rows.items():
         cells = [percent_ci(figures[key]).replace(" %", "") for key in ("accuracy", "balanced_accuracy")]
         cells += [lesions_ci(figures[key]) for key in ("qwk", "mae", "rmse")]
         assert " | ".join([*cells, f"{timed[networks.get(name, name)]['ms']:.1f} |"]) in text, name
+    assert (
+        f"and grades {percent_ci(teacher['figures']['accuracy'])} right, {teacher['figures']['mae']['value']:.2f} lesions" in text
+    )
+    boxes = 100 * (rows["ResNet"]["accuracy"]["value"] - rows["LDL"]["accuracy"]["value"])
+    assert f"Boxes around lesions lift the grades by {boxes:.1f} points" in text
     assert f"in INT8, takes {timed['acne-edge-s']['ms']:.1f} ms there" in text
 
 
