@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ STEMS = {
     "before networks": "experiments/results/peers/before-networks.json",
     "LDL": "experiments/results/peers/ldl.json",
     "DED": "experiments/results/peers/ded.json",
+    "best epoch": "experiments/results/peers/best-epoch.json",
     "latency": "experiments/results/peers/latency.json",
 }
 
@@ -122,6 +124,19 @@ def test_rows_of_the_peers_are_the_results() -> None:
     boxes = 100 * (rows["ResNet"]["accuracy"]["value"] - rows["LDL"]["accuracy"]["value"])
     assert f"Boxes around lesions lift the grades by {boxes:.1f} points" in text
     assert f"in INT8, takes {timed['acne-edge-s']['ms']:.1f} ms there" in text
+
+
+def test_what_the_best_epoch_would_flatter_is_the_result() -> None:
+    folds = result("best epoch", "folds").values()
+
+    def mean(epoch: str, key: str) -> float:
+        return statistics.fmean(fold[epoch][key] for fold in folds)
+
+    right = [f"{100 * mean(epoch, 'accuracy_combined'):.1f} %" for epoch in ("last", "best")]
+    off = [f"{mean(epoch, 'mae_median'):.2f}" for epoch in ("last", "best")]
+    text = quoted(PEERS)
+    assert f"{right[0]} right after its last epoch and {right[1]} after the best one of each list" in text
+    assert f"counts {off[0]} and {off[1]} lesions off" in text
 
 
 def test_what_decides_between_the_models_is_measured() -> None:
