@@ -117,7 +117,9 @@ def test_rows_of_the_peers_are_the_results() -> None:
     for name, figures in rows.items():
         cells = [percent_ci(figures[key]).replace(" %", "") for key in ("accuracy", "balanced_accuracy")]
         cells += [lesions_ci(figures[key]) for key in ("qwk", "mae", "rmse")]
-        assert " | ".join([*cells, f"{timed[networks.get(name, name)]['ms']:.1f} |"]) in text, name
+        row = timed[networks.get(name, name)]
+        size = f"{row['parameters'] / 1e6:.1f} | " if "parameters" in row else "| "
+        assert " | ".join(cells) + f" | {size}{row['ms']:.1f} |" in text, name
     assert (
         f"and grades {percent_ci(teacher['figures']['accuracy'])} right, {teacher['figures']['mae']['value']:.2f} lesions" in text
     )
