@@ -33,6 +33,8 @@ STEMS = {
     "LDL": "experiments/results/peers/ldl.json",
     "DED": "experiments/results/peers/ded.json",
     "best epoch": "experiments/results/peers/best-epoch.json",
+    "steadiness": "experiments/results/steady/steadiness-grouped.json",
+    "m steadiness": "experiments/results/sharper/steadiness-grouped.json",
     "latency": "experiments/results/peers/latency.json",
 }
 
@@ -161,6 +163,12 @@ def test_what_decides_between_the_models_is_measured() -> None:
     for name, cells in rows.items():
         assert f"| {name} | {' | '.join(cells)} |" in text
     assert f"same {result('m', 'images')} photographs" in text
+    spoilt = [
+        [row["change"] for row in result(stem, "rows") if row["row"] != "nothing"] for stem in ("steadiness", "m steadiness")
+    ]
+    s, m = (f"{statistics.fmean(changes):.2f}" for changes in spoilt)
+    assert f"over {len(spoilt[0])} ways to spoil a photograph, the count of s changes by {s} lesions" in text.replace("`", "")
+    assert f"that of m by {m}." in text.replace("`", "")
 
 
 def test_limits_are_the_results() -> None:
