@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from acne_edge import startup
+from acne_edge import models, startup
 from acne_edge.grading import HAYASHI
-from acne_edge.training.data import Sample
+from acne_edge.training.data import Sample, read_samples
 from acne_edge.training.run import Run
 from tests import drawing
 from tests.docs.pages import ROOT
@@ -143,6 +143,22 @@ def test_latency_of_the_peers_is_measured_beside_ours(tmp_path: Path) -> None:
     assert rows["ViT, 224 px"]["parameters"] > 1e6
     assert rows["acne-edge-s"]["ratio"] == 1
     assert all(row["ms"] > 0 for row in rows.values())
+
+
+@pytest.mark.slow
+def test_marks_are_judged_on_what_a_network_of_a_fold_has_not_learned(tmp_path: Path) -> None:
+    pytest.importorskip("cv2", reason="needs the extra camera")
+    marks = runpy.run_path(str(ROOT / "scripts" / "peers"))["marks"]
+    data, out = acne04.build(tmp_path / "acne04"), tmp_path / "marks.json"
+    (tmp_path / "s.onnx").write_bytes(models.load_model("acne-edge-s").data)
+    marks(str(data), str(out), *(f"{fold}={tmp_path / 's.onnx'}" for fold in (1, 2)))
+    found, tested = (
+        json.loads(out.read_text()),
+        {s.name for fold in (1, 2) for s in read_samples(data, f"NNEW_test_{fold}.txt")},
+    )
+    assert found["folds"] == [1, 2]
+    assert 0 < found["photographs"] <= len(tested)
+    assert 0 <= found["average_precision_inside"] <= found["average_precision"] <= 1
 
 
 def test_views_are_measured_by_what_a_detector_says_of_a_face() -> None:
@@ -313,3 +329,5 @@ def test_a_detector_is_judged_by_its_boxes_and_by_their_number(tmp_path: Path, m
     assert (found["epochs"], found["images"]) == (2, 8)
     assert 0 <= found["average_precision"] <= 1
     assert found["figures"]["mae"]["low"] <= found["figures"]["mae"]["value"] <= found["figures"]["mae"]["high"]
+    (boxes,) = script["detect"](script["detector"](None), np.zeros((1, 96, 96, 3), np.uint8))
+    assert (boxes[:, 2:4] > boxes[:, :2]).all(), "a ReLU that starts at zero makes empty boxes, and learns nothing"
