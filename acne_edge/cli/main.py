@@ -19,7 +19,7 @@ DEVICE_COMMANDS = (
     "predict", "watch", "serve", "visit", "change", "track", "adapt", "drift", "check-record", "add-count", "evaluate", "info",
     "doctor", "bench", "engine", "device-kit",
 )  # fmt: skip
-RESEARCH_COMMANDS = ("train", "crossval", "refit", "compare", "analyse", "subject-groups")
+RESEARCH_COMMANDS = ("train", "crossval", "refit", "average", "compare", "analyse", "subject-groups")
 MODULES = {
     **{name: f"acne_edge.cli.{name.replace('-', '_')}" for name in DEVICE_COMMANDS},
     **dict.fromkeys(RESEARCH_COMMANDS, "acne_edge.training.command"),

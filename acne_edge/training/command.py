@@ -214,6 +214,30 @@ def refit(
         typer.echo(f"{out / 'all'}: the run on all photographs; {Run(out).out_of_fold}: what the other runs predict")
 
 
+def average(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Directories of finished runs; the first gives settings.")],
+    data: OwnDataOption,
+    out: Annotated[Path, typer.Option(help="Directory of the new run.")] = Path("runs/average"),
+    device: DeviceOption = "auto",
+    output_format: FormatOption = "table",
+) -> None:
+    """Average the weights of finished runs into one network (extra `train`).
+
+    The runs continued one and the same network, and learned and held out the same photographs. Their average is often better than
+    each, and costs a device no more. It is a finished run: `analyse` and `python -m export` take it.
+    """
+    with _research("average"):
+        from acne_edge.evaluation.tables import to_json
+        from acne_edge.training.average import average as mean
+
+        results = mean(runs, data, out, device)
+        if output_format == "json":
+            typer.echo(to_json({"run": str(out), "metrics": results["metrics"]}, indent=2))
+            return
+        _print_figures("part", results["metrics"])
+        typer.echo(f"{out}: the average of {len(runs)} runs")
+
+
 def analyse(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Finished runs, measured together.")],
     data: DataOption,

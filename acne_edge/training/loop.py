@@ -17,23 +17,20 @@ from torch import Tensor, nn
 
 from acne_edge import console, files
 from acne_edge.errors import UsageError
-from acne_edge.evaluation.labels import list_hash
-from acne_edge.evaluation.tables import to_json
 from acne_edge.training import checkpoint
 from acne_edge.training.augment import Augmentation, rasterize
 from acne_edge.training.config import TrainConfig
-from acne_edge.training.data import Sample, is_own, load_images, split, write_list
+from acne_edge.training.data import Sample, is_own, split
 from acne_edge.training.dataset import Dataset, epoch_order
 from acne_edge.training.inference import evaluate, flatten, predict
 from acne_edge.training.losses import Teaching, band_matrix, density_loss, distribution_loss
-from acne_edge.training.machine import choose_device, environment, has_bfloat16, join_processes, keep_freed_memory
+from acne_edge.training.machine import choose_device, has_bfloat16, join_processes, keep_freed_memory
 from acne_edge.training.model import FusionModel, ModelConfig
 from acne_edge.training.optimisation import WeightAverage, lr_factor, make_optimizer
+from acne_edge.training.results import HeldOut, conclude, describe, load_held_out
 from acne_edge.training.run import ACNE04, OWN, Run
 from acne_edge.training.state import State, clear, data_hashes, goes_on
 from acne_edge.training.weights import identity, learned_by, load_weights, refuse_leak
-
-HeldOut = dict[str, tuple[list[Sample], NDArray[np.uint8]]]  # by `val` and `test`: the samples and their pixels
 
 logger = logging.getLogger(__name__)
 
@@ -163,21 +160,13 @@ class Trainer:
         train = Dataset(
             self.lists["train"], config.image_resize, config.num_workers, self.device, config.denoise, config.train_size
         )
-        held_out = {
-            name: (self.lists[name], load_images(self.lists[name], config.train_size, config.num_workers, config.denoise))
-            for name in ("val", "test")
-            if self.lists[name]
-        }
-        return train, held_out
+        return train, load_held_out(config, self.lists)
 
     def _begin(self, going_on: bool) -> None:
         """Write the run's description, once all checks have passed."""
         if not going_on:
             clear(self.run)
-        _write_json(self.run.settings_file, self.config.to_dict())
-        for name, samples in self.lists.items():
-            if samples:
-                write_list(self.run.list_file(name), samples)
+        describe(self.run, self.config, self.lists)
 
     def _epoch(self, train: Dataset, held_out: HeldOut) -> None:
         """Train for one epoch, evaluate if it is due, and save the run's state."""
@@ -275,31 +264,16 @@ class Trainer:
                 board.add_scalar(name, value, self.state.epoch)
 
     def _end(self, held_out: HeldOut) -> dict[str, Any]:
-        """Evaluate, then write the network, its outputs and its results. The results come last: they mark a finished run."""
-        config, state = self.config, self.state
-        stored = self.average.round()  # so that what is measured is what is stored
-        metrics = {}
-        for name, (samples, images) in held_out.items():
-            outputs = predict(self.average.network(self.device), images, config.batch_size_test, self.device)
-            metrics[name] = evaluate(outputs, samples, config.scale)
-            arrays = io.BytesIO()
-            np.savez_compressed(arrays, **outputs)  # type: ignore[arg-type]
-            files.write(self.run.outputs_file(name), arrays.getvalue())
-        checkpoint.save(self.run.model, stored, {"model": self.model.config.to_dict(), "training": config.to_dict()})
-        results = {
-            "config": config.to_dict(),
-            "model": self.model.config.to_dict(),
+        """Evaluate the averaged weights, and write what the run leaves."""
+        state = self.state
+        about = {
             "initial": state.initial,
             "teacher": state.teacher,
             "learned": self.learned,
             "planned_epochs": state.planned,
-            "lists": {name: {"n": len(s), "sha256": list_hash(s)} for name, s in self.lists.items() if s},
-            "metrics": metrics,
-            "environment": environment(self.device),
             "seconds": sum(r["seconds"] for r in state.history),
         }
-        _write_json(self.run.results_file, results)
-        return results
+        return conclude(self.run, self.average.network(self.device), self.config, self.lists, held_out, self.device, about)
 
 
 def refuse_small(train: list[Sample], config: TrainConfig, processes: int, learned: bool) -> None:
@@ -331,7 +305,3 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
-
-
-def _write_json(path: Path, values: dict[str, Any]) -> None:
-    files.write(path, (to_json(values, indent=2) + "\n").encode())

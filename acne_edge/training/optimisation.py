@@ -74,9 +74,3 @@ class WeightAverage:
         model = FusionModel(self.architecture).to(device)
         model.load_state_dict(self.weights)
         return model
-
-    def round(self) -> dict[str, Tensor]:
-        """Round to float16 and return the stored tensors, so that the measured weights are the stored ones."""
-        stored = {k: v.half() if v.is_floating_point() else v for k, v in self.weights.items()}
-        self.weights = {k: stored[k].to(v.dtype) for k, v in self.weights.items()}
-        return stored

@@ -130,7 +130,12 @@ def test_help_needs_no_torch_and_the_command_names_the_extra(name: str) -> None:
     )
     said = subprocess.run([sys.executable, "-c", program, "--help"], capture_output=True, text=True, check=True).stdout
     assert f"acne-edge {name} [OPTIONS]" in said
-    arguments = {"compare": ["a", "b"], "refit": ["run", "--data", "."], "analyse": ["run", "--data", "."]}
+    arguments = {
+        "compare": ["a", "b"],
+        "refit": ["run", "--data", "."],
+        "average": ["a", "b", "--data", "."],
+        "analyse": ["run", "--data", "."],
+    }
     given = arguments.get(name, ["--data", ".", "--weights", "."])
     refused = subprocess.run([sys.executable, "-c", program, *given], capture_output=True, text=True, check=False)
     assert (refused.returncode, refused.stdout) == (2, "")

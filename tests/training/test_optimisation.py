@@ -55,12 +55,3 @@ def test_the_exponential_average_forgets_the_start_faster_than_its_decay() -> No
     assert seen[-1] > 4
     lagging, _ = averages(TrainConfig(ema=0.0))
     assert lagging == [1, 2, 3, 4, 5, 6, 7, 8]
-
-
-def test_what_is_rounded_for_storage_is_what_goes_on_to_be_measured() -> None:
-    average = WeightAverage(FusionModel(ModelConfig(method="resnet", image_size=32)), TrainConfig())
-    stored = average.round()
-    assert stored["count_head.weight"].dtype == torch.float16
-    network = average.network(torch.device("cpu"))
-    assert torch.equal(network.count_head.weight, stored["count_head.weight"].float())
-    assert stored["resnet.bn1.num_batches_tracked"].dtype == torch.int64
