@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -12,6 +12,7 @@ from acne_edge import models
 from tests.docs.pages import README, ROOT, prose
 
 CPU = "U8S8 Q/DQ, weights per channel"
+INSIDE = "average_precision_inside"  # of marks in boxes as drawn
 HONEST = ROOT / "docs" / "explanation" / "honest-numbers.md"
 PEERS = ROOT / "docs" / "explanation" / "peers.md"
 UNCERTAINTY = ROOT / "docs" / "explanation" / "uncertainty.md"
@@ -29,6 +30,12 @@ STEMS = {
     "folds analysis": "experiments/results/extended/analysis.json",
     "official": "experiments/results/methods-official.json",
     "grouped": "experiments/results/methods-grouped.json",
+    "peers": "experiments/results/peers/methods.json",
+    "marks": "experiments/results/peers/marks.json",
+    "detector": "experiments/results/peers/detector.json",
+    "folds compared": "experiments/results/extended/compare.json",
+    "0.6, begun": "experiments/results/shipped-official.json",
+    "0.6, ended": "experiments/results/extended/methods-official.json",
     "before networks": "experiments/results/peers/before-networks.json",
     "LDL": "experiments/results/peers/ldl.json",
     "DED": "experiments/results/peers/ded.json",
@@ -37,6 +44,16 @@ STEMS = {
     "m steadiness": "experiments/results/sharper/steadiness-grouped.json",
     "latency": "experiments/results/peers/latency.json",
 }
+
+
+class Peer(NamedTuple):
+    """A grader that the page of the peers tells of."""
+
+    figures: dict[str, dict[str, float]]
+    marks: float | None  # average precision, if it shows places
+    timed: str  # its row in the latencies
+    seconds: float  # of training, a fold
+    parameters: int | None = None  # if its row has none
 
 
 def result(stem: str, *keys: str) -> Any:
@@ -104,30 +121,54 @@ def test_honest_numbers_are_the_results() -> None:
     assert f"{percent(wild['accuracy'])} and {wild['mae']['value']:.2f} lesions" in text
 
 
-def test_rows_of_the_peers_are_the_results() -> None:
-    rows = {row["row"]: row["figures"] for row in result("official", "rows")} | {"0.6": result("folds", "figures", "float32")}
-    rows |= {name: row["figures"] for name, row in result("before networks", "rows").items()}
+def peers() -> dict[str, Peer]:
+    """What the page tells of each peer."""
+    ours = {row["row"]: row for row in result("peers", "rows")}
     (ldl,), (taught,), (teacher,) = (result(*keys, "rows") for keys in (("LDL",), ("DED", "student"), ("DED", "teacher")))
-    rows |= {"LDL": ldl["figures"], "DED": taught["figures"]}
-    timed, text = result("latency", "rows"), quoted(PEERS)
-    networks = {
-        "ViT": "ViT, 224 px",
-        **dict.fromkeys(("ResNet", "LDL", "DED"), "ResNet, 224 px"),
-        "fusion": "both, 224 px",
-        "0.6": "both, 256 px",
+    before, marks = result("before networks", "rows"), {name: row[INSIDE] for name, row in result("marks", "rows").items()}
+    longer = result("folds compared", "figures", "experiments/results/extended/out_of_fold.npz")
+    trained = sum(result(stem, "rows")[0]["seconds"] for stem in ("0.6, begun", "0.6, ended"))
+    detector = result("detector")
+    return {
+        "colour": Peer(before["lab"]["figures"], None, "lab", before["lab"]["seconds"] / 4),
+        "local features": Peer(before["sift"]["figures"], None, "sift", before["sift"]["seconds"] / 4),
+        "LDL": Peer(ldl["figures"], None, "ResNet, 224 px", ldl["seconds"] / 4),
+        "DED": Peer(taught["figures"], None, "ResNet, 224 px", (taught["seconds"] + teacher["seconds"]) / 4),
+        "detector": Peer(detector["figures"], detector[INSIDE], "FCOS, 512 px", detector["seconds"], detector["parameters"]),
+        "ViT alone": Peer(ours["ViT"]["figures"], marks["ViT"], "ViT, 224 px", ours["ViT"]["seconds"] / 4),
+        "ResNet alone": Peer(ours["ResNet"]["figures"], marks["ResNet"], "ResNet, 224 px", ours["ResNet"]["seconds"] / 4),
+        "both, 224 px": Peer(ours["fusion"]["figures"], marks["both"], "both, 224 px", ours["fusion"]["seconds"] / 4),
+        "both, 256 px": Peer(longer, marks["0.6"], "both, 256 px", trained / 4),
     }
-    for name, figures in rows.items():
-        cells = [percent_ci(figures[key]).replace(" %", "") for key in ("accuracy", "balanced_accuracy")]
-        cells += [lesions_ci(figures[key]) for key in ("qwk", "mae", "rmse")]
-        row = timed[networks.get(name, name)]
-        size = f"{row['parameters'] / 1e6:.1f} | " if "parameters" in row else "| "
-        assert " | ".join(cells) + f" | {size}{row['ms']:.1f} |" in text, name
-    assert (
-        f"and grades {percent_ci(teacher['figures']['accuracy'])} right, {teacher['figures']['mae']['value']:.2f} lesions" in text
-    )
-    boxes = 100 * (rows["ResNet"]["accuracy"]["value"] - rows["LDL"]["accuracy"]["value"])
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["colour", "local features", "LDL", "DED", "detector", "ViT alone", "ResNet alone", "both, 224 px", "both, 256 px"],
+)
+def test_a_row_of_the_peers_is_the_result(title: str) -> None:
+    peer, text, timed = peers()[title], quoted(PEERS), result("latency", "rows")
+    cells = [percent_ci(peer.figures[key]).replace(" %", "") for key in ("accuracy", "balanced_accuracy")]
+    cells += [lesions_ci(peer.figures[key]) for key in ("qwk", "mae", "rmse", "icc")]
+    marks = "" if peer.marks is None else f"{100 * peer.marks:.1f} "
+    judged, cost = (text.split(f"| {title}", 2)[part].split("|", 1)[1] for part in (1, 2))
+    assert judged.lstrip().startswith(" | ".join(cells) + f" | {marks}|")
+    parameters = peer.parameters or timed[peer.timed].get("parameters")
+    size = f"{parameters / 1e6:.1f} " if parameters else ""
+    assert cost.lstrip().startswith(f"{size}| {timed[peer.timed]['ms']:.1f} | {peer.seconds / 60:.0f} |")
+
+
+def test_what_is_said_of_the_peers_is_the_result() -> None:
+    rows, text = peers(), quoted(PEERS)
+    (teacher,) = result("DED", "teacher", "rows")
+    right = percent_ci(teacher["figures"]["accuracy"])
+    assert f"and grades {right} right, {teacher['figures']['mae']['value']:.2f} lesions" in text
+    boxes = 100 * (rows["ResNet alone"].figures["accuracy"]["value"] - rows["LDL"].figures["accuracy"]["value"])
     assert f"Boxes around lesions lift the grades by {boxes:.1f} points" in text
-    assert f"in INT8, takes {timed['acne-edge-s']['ms']:.1f} ms there" in text
+    assert f"in INT8, takes {result('latency', 'rows', 'acne-edge-s', 'ms'):.1f} ms there" in text
+    detector, fold = result("detector"), next(row["per_fold"]["1"] for row in result("peers", "rows") if row["row"] == "fusion")
+    assert f"average precision of {100 * detector['average_precision']:.1f} % at an IoU of .5" in text
+    assert f"{100 * fold['accuracy']:.1f} % and {fold['mae']:.2f} lesions there" in text
 
 
 def test_what_the_best_epoch_would_flatter_is_the_result() -> None:
