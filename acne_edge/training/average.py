@@ -18,7 +18,7 @@ from acne_edge.training.machine import choose_device
 from acne_edge.training.model import FusionModel
 from acne_edge.training.results import conclude, describe, load_held_out
 from acne_edge.training.run import PARTS, Run
-from acne_edge.training.weights import identity, load_checkpoint
+from acne_edge.training.weights import identity, learned_by, load_checkpoint
 
 
 def average(runs: Sequence[Path], data: Path, out: Path, device: str = "auto") -> dict[str, Any]:
@@ -27,8 +27,8 @@ def average(runs: Sequence[Path], data: Path, out: Path, device: str = "auto") -
     Settings and pixels a side are those of the first run; the others are adapted to them as initial weights are. The runs must
     have learned and held out the same photographs, so that what the new run holds out is new to each of them.
 
-    Returns the results as they are written to `run.json`; `averaged` there names the networks. Raises UsageError for runs that
-    are not finished or do not belong together, for data that lacks a photograph, and for an `out` that holds files.
+    Returns the results as they are written to `run.json`; `averaged` there holds the networks' hashes. Raises UsageError for runs
+    that are not finished or do not belong together, for data that lacks a photograph, and for an `out` that holds files.
     """
     if len(runs) < 2:
         raise UsageError("give two finished runs or more; there is nothing to average")
@@ -42,11 +42,11 @@ def average(runs: Sequence[Path], data: Path, out: Path, device: str = "auto") -
     network = _mean(found).to(chosen)
     held_out = load_held_out(config, lists)
     about = {
-        "initial": results[0]["initial"],
-        "teacher": results[0]["teacher"],
-        "averaged": [{"run": str(each.path), **identity(each.model)} for each in found],
-        "learned": list(dict.fromkeys(source for each in results for source in each["learned"])),
-        "planned_epochs": results[0]["planned_epochs"],
+        "initial": results[0].get("initial"),
+        "teacher": results[0].get("teacher"),
+        "averaged": [identity(each.model) for each in found],
+        "learned": list(dict.fromkeys(source for each in found for source in learned_by(each.model))),
+        "planned_epochs": results[0].get("planned_epochs"),
         "seconds": sum(each["seconds"] for each in results),
     }
     out.mkdir(parents=True, exist_ok=True)
