@@ -7,7 +7,7 @@ crossval`. The text is in `card.md.j2` in this folder.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,28 +26,40 @@ TABLES = Path("experiments/results")
 TEMPLATE = Path(__file__).with_name("card.md.j2")
 
 
-def write_card(run: Path, out: Path, model: str | None = None, settings: Path = SETTINGS, tables: Path = TABLES) -> None:
+def write_card(
+    run: Path, out: Path, model: str | None = None, settings: Sequence[Path] = (SETTINGS,), tables: Path = TABLES
+) -> None:
     """Write the model card of a shipped model, which was trained on all photographs.
 
     Args:
         run: folder of that run, with the results of the folds.
         out: file for the card.
         model: shipped model; None: the default.
-        settings: the --config file of its training.
+        settings: the --config file of its training; of each run, if it is an average.
         tables: folder of the tables of acne-edge crossval.
 
-    Raises UsageError if the model does not come from the run or results are missing, MissingExtraError without Jinja2.
+    Raises UsageError if the model does not come from the run, settings are not as many as its networks or results are missing,
+    MissingExtraError without Jinja2.
     """
     results = Run(run).results()
     if "val" in results["lists"]:
         raise UsageError(f"{run}: held photographs out; the card needs a run on all of them")
+    check_settings(run, settings)
     with AcneGrader.load(model) as grader:
         manifest, info = grader.manifest, grader.model
     if manifest.training["lists"] != results["lists"]:
         raise UsageError(f"{run}: not the run of the shipped {info.name}, which has other photographs")
     fields = {"manifest": manifest, "file": {**models.index()[info.name], "sha256": info.sha256}, "depth": DEPTH}
-    fields |= {"run": run.as_posix(), "settings": settings.as_posix(), "tables": tables.as_posix(), "results": results}
-    write(out, render({**fields, **gather(Run(run), tables, settings.stem)}).encode())
+    fields |= {"run": run.as_posix(), "settings": [path.as_posix() for path in settings], "tables": tables.as_posix()}
+    fields |= {"results": results, "averaged": results.get("averaged")}
+    write(out, render({**fields, **gather(Run(run), tables, settings[0].stem)}).encode())
+
+
+def check_settings(run: Path, settings: Sequence[Path]) -> None:
+    """Raise UsageError if the settings are not as many as the networks that a run is the average of."""
+    networks = len(Run(run).results().get("averaged") or [run])
+    if len(settings) != networks:
+        raise UsageError(f"{run}: is made of {networks} networks; give --settings once for each, not {len(settings)} times")
 
 
 def gather(run: Run, tables: Path, settings: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from export.model import Options, export_model
 from export.register import register
 from export.restamp import merged
 
-# What of a run's folder stays with the code, beside what this module measures.
+# What of a run's folder stays with the code, beside what this module measures. An average of runs has no log.
 KEPT = ("model.safetensors", "config.json", "run.json", "train.txt", "log.csv")
 PART = "test"  # what runs on folds held out
 
@@ -114,9 +114,11 @@ def write_golden(folder: Path, model: str) -> Path:
 def _keep(shipment: Shipment, out_of_fold: Path, results: dict[str, object]) -> None:
     """Copy the run and its outputs beside the code, with what was measured; small enough to be committed."""
     shipment.checkpoint.mkdir(parents=True, exist_ok=True)
-    for name in KEPT:
-        if shipment.run.resolve() != shipment.checkpoint.resolve():
-            shutil.copyfile(shipment.run / name, shipment.checkpoint / name)
+    if shipment.run.resolve() != shipment.checkpoint.resolve():
+        for name in KEPT:
+            (shipment.checkpoint / name).unlink(missing_ok=True)
+            if (shipment.run / name).exists():
+                shutil.copyfile(shipment.run / name, shipment.checkpoint / name)
     shutil.copyfile(out_of_fold, shipment.checkpoint / out_of_fold.name)
     for name, found in results.items():
         write(shipment.checkpoint / name, (to_json(found, indent=2) + "\n").encode())

@@ -13,7 +13,8 @@ def card(
     out: Annotated[Path, typer.Option(help="The card.")] = Path("MODEL_CARD.md"),
     model: Annotated[str | None, typer.Option(help="Shipped model [the default].")] = None,
     settings: Annotated[
-        Path | None, typer.Option(help="The --config file of its training [experiments/settings/steady.yaml].")
+        list[Path] | None,
+        typer.Option(help="The --config file of its training [experiments/settings/steady.yaml]; of an average, each."),
     ] = None,
     tables: Annotated[
         Path | None, typer.Option(help="Directory of the tables of acne-edge crossval [experiments/results].")
@@ -22,5 +23,5 @@ def card(
     """Write the model card of a shipped model, which was trained on all photographs."""
     from export.card import SETTINGS, TABLES, write_card
 
-    write_card(run, out, model, settings or SETTINGS, tables or TABLES)
+    write_card(run, out, model, settings or [SETTINGS], tables or TABLES)
     print(out)

@@ -16,7 +16,7 @@ from acne_edge.training.run import Run
 from export.card import write_card
 
 RUN = Run(Path("export/checkpoints/acne-edge-s"))
-CARDS = {"acne-edge-s": ("MODEL_CARD.md", "steady"), "acne-edge-m": ("MODEL_CARD-m.md", "sharper")}
+CARDS = {"acne-edge-s": ("MODEL_CARD.md", ["steady"]), "acne-edge-m": ("MODEL_CARD-m.md", ["sharper"])}
 
 
 @pytest.fixture
@@ -36,7 +36,8 @@ def change(path: Path, *keys: str, value: object) -> None:
 @pytest.mark.parametrize("model", [name for name in models.index() if not name.endswith("-trt")])
 def test_a_committed_card_is_what_the_command_writes(tmp_path: Path, model: str) -> None:
     card, settings = CARDS[model]
-    write_card(RUN.path.parent / model, tmp_path / "card.md", model, Path(f"experiments/settings/{settings}.yaml"))
+    files = [Path(f"experiments/settings/{name}.yaml") for name in settings]
+    write_card(RUN.path.parent / model, tmp_path / "card.md", model, files)
     assert (tmp_path / "card.md").read_text() == Path(card).read_text()
 
 
@@ -78,6 +79,21 @@ def test_results_that_lack_a_figure_make_no_card(run: Run, tmp_path: Path) -> No
 def test_a_run_that_held_photographs_out_is_refused(run: Run, tmp_path: Path) -> None:
     change(run.results_file, "lists", "val", value={"n": 5})
     with pytest.raises(UsageError, match="held photographs out; the card needs a run on all of them"):
+        write_card(run.path, tmp_path / "card.md")
+
+
+def test_the_card_of_an_average_names_each_of_its_networks(run: Run, tmp_path: Path) -> None:
+    networks = [{"sha256": "a" * 64, "settings": {}}, {"sha256": "b" * 64, "settings": {"train_size": 416}}]
+    change(run.results_file, "averaged", value=networks)
+    settings = [Path("experiments/settings") / name for name in ("steady.yaml", "alone.yaml")]
+    write_card(run.path, tmp_path / "card.md", settings=settings)
+    card = (tmp_path / "card.md").read_text()
+    assert "means of those\nof 2 networks" in card
+    assert f"`{'a' * 16}` by [`{settings[0]}`]({settings[0]}), at 256 pixels a side, and" in card
+    assert f"`{'b' * 16}` by [`{settings[1]}`]({settings[1]}), at 416 pixels a side." in card
+    assert "acne-edge train --data ACNE04 --weights EARLIER --config experiments/settings/alone.yaml" in card
+    assert "acne-edge average RUN1 RUN2 --data ACNE04 --out RUN\n" in card
+    with pytest.raises(UsageError, match="is made of 2 networks; give --settings once for each, not 1 times"):
         write_card(run.path, tmp_path / "card.md")
 
 
