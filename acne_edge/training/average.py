@@ -1,12 +1,12 @@
 """Averages the weights of finished runs: one network that costs what one costs (model soups, Wortsman et al., ICML 2022).
 
-It helps where the runs continued one and the same network with other settings, seeds or numbers of pixels. Networks that were
-trained apart cannot be averaged so: their weights mean different things.
+It helps where the runs continued one and the same network, or one another, with other settings, seeds or numbers of pixels.
+Networks that were trained apart cannot be averaged so: their weights mean different things.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,9 @@ def average(runs: Sequence[Path], data: Path, out: Path, device: str = "auto") -
     Settings and pixels a side are those of the first run; the others are adapted to them as initial weights are. The runs must
     have learned and held out the same photographs, so that what the new run holds out is new to each of them.
 
-    Returns the results as they are written to `run.json`; `averaged` there holds each network's hash, and its settings where they
-    are others than those of the first run. Raises UsageError for runs that are not finished or do not belong together, for data
-    that lacks a photograph, and for an `out` that holds files.
+    Returns the results as they are written to `run.json`; `averaged` there holds each network's hash, that of its initial
+    weights, and its settings where they are others than those of the first run. Raises UsageError for runs that are not finished
+    or do not belong together, for data that lacks a photograph, and for an `out` that holds files.
     """
     if len(runs) < 2:
         raise UsageError("give two finished runs or more; there is nothing to average")
@@ -45,7 +45,7 @@ def average(runs: Sequence[Path], data: Path, out: Path, device: str = "auto") -
     about = {
         "initial": results[0].get("initial"),
         "teacher": results[0].get("teacher"),
-        "averaged": [{**identity(each.model), "settings": _others(each.results(), config)} for each in found],
+        "averaged": [_ingredient(each, config) for each in found],
         "learned": list(dict.fromkeys(source for each in found for source in learned_by(each.model))),
         "planned_epochs": results[0].get("planned_epochs"),
         "seconds": sum(each["seconds"] for each in results),
@@ -55,9 +55,12 @@ def average(runs: Sequence[Path], data: Path, out: Path, device: str = "auto") -
     return conclude(run, network, config, lists, held_out, chosen, about)
 
 
-def _others(results: Mapping[str, Any], config: TrainConfig) -> dict[str, Any]:
-    """The settings of a run that are not those of the average."""
-    return {name: value for name, value in results["config"].items() if config.to_dict().get(name) != value}
+def _ingredient(run: Run, config: TrainConfig) -> dict[str, Any]:
+    """What the results say of a run: its network, what it began with, and the settings that are not those of the average."""
+    results, common = run.results(), config.to_dict()
+    settings = TrainConfig.from_dict(results["config"]).to_dict()
+    others = {name: value for name, value in settings.items() if value != common[name]}
+    return {**identity(run.model), "initial": results.get("initial"), "settings": others}
 
 
 def _lists(runs: Sequence[Run], data: Path) -> dict[str, list[Sample]]:

@@ -83,14 +83,15 @@ def test_a_run_that_held_photographs_out_is_refused(run: Run, tmp_path: Path) ->
 
 
 def test_the_card_of_an_average_names_each_of_its_networks(run: Run, tmp_path: Path) -> None:
-    networks = [{"sha256": "a" * 64, "settings": {}}, {"sha256": "b" * 64, "settings": {"train_size": 416}}]
+    begun = {"initial": {"sha256": "c" * 64}}
+    networks = [{"sha256": "a" * 64, "settings": {}, **begun}, {"sha256": "b" * 64, "settings": {"train_size": 416}, **begun}]
     change(run.results_file, "averaged", value=networks)
     settings = [Path("experiments/settings") / name for name in ("steady.yaml", "alone.yaml")]
     write_card(run.path, tmp_path / "card.md", settings=settings)
     card = (tmp_path / "card.md").read_text()
-    assert "means of those\nof 2 networks" in card
-    assert f"`{'a' * 16}` by [`{settings[0]}`]({settings[0]}), at 256 pixels a side, and" in card
-    assert f"`{'b' * 16}` by [`{settings[1]}`]({settings[1]}), at 416 pixels a side." in card
+    assert "means\nof those of 2 networks" in card
+    assert f"* `{'a' * 16}`, by [`{settings[0]}`]({settings[0]}) at 256 pixels a side, went on from `{'c' * 16}`\n" in card
+    assert f"* `{'b' * 16}`, by [`{settings[1]}`]({settings[1]}) at 416 pixels a side, went on from `{'c' * 16}`\n" in card
     assert "acne-edge train --data ACNE04 --weights EARLIER --config experiments/settings/alone.yaml" in card
     assert "acne-edge average RUN1 RUN2 --data ACNE04 --out RUN\n" in card
     with pytest.raises(UsageError, match="is made of 2 networks; give --settings once for each, not 1 times"):

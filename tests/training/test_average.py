@@ -49,6 +49,7 @@ def test_it_is_a_finished_run_that_says_what_it_is_made_of(runs: list[Path], dat
     assert len(set(of)) == 2
     assert str(runs[0].parent) not in made.results_file.read_text(), "folders of the machine that made it are nobody's business"
     assert [each["settings"] for each in results["averaged"]] == [{}, {"lr": 2e-4, "image_resize": 64, "train_size": 64}]
+    assert {each["initial"]["sha256"] for each in results["averaged"]} == {first.results()["initial"]["sha256"]}
     assert results["learned"] == first.results()["learned"]
     assert results["seconds"] == sum(Run(run).results()["seconds"] for run in runs)
     assert [label.name for label in made.labels("train")] == [label.name for label in first.labels("train")]
