@@ -16,7 +16,7 @@ from acne_edge.training.run import Run
 from export.card import write_card
 
 RUN = Run(Path("export/checkpoints/acne-edge-s"))
-CARDS = {"acne-edge-s": ("MODEL_CARD.md", ["steady"]), "acne-edge-m": ("MODEL_CARD-m.md", ["sharper"])}
+CARDS = {"acne-edge-s": ("MODEL_CARD.md", ["steady"]), "acne-edge-m": ("MODEL_CARD-m.md", ["sharper", "alone"])}
 
 
 @pytest.fixture
