@@ -93,6 +93,7 @@ def test_the_card_of_an_average_names_each_of_its_networks(run: Run, tmp_path: P
     assert f"* `{'a' * 16}`, by [`{settings[0]}`]({settings[0]}) at 256 pixels a side, went on from `{'c' * 16}`\n" in card
     assert f"* `{'b' * 16}`, by [`{settings[1]}`]({settings[1]}) at 416 pixels a side, went on from `{'c' * 16}`\n" in card
     assert "acne-edge train --data ACNE04 --weights EARLIER --config experiments/settings/alone.yaml" in card
+    assert "The average was chosen among others by these very 583 photographs" in card
     assert "acne-edge average RUN1 RUN2 --data ACNE04 --out RUN\n" in card
     with pytest.raises(UsageError, match="is made of 2 networks; give --settings once for each, not 1 times"):
         write_card(run.path, tmp_path / "card.md")
