@@ -24,8 +24,13 @@ STEMS = {
     "shipped": "export/checkpoints/acne-edge-s/int8.json",
     "shipped analysis": "export/checkpoints/acne-edge-s/analysis.json",
     "shipped, official folds": "experiments/results/steady/int8.json",
-    "m": "export/checkpoints/acne-edge-m/int8.json",
-    "m analysis": "export/checkpoints/acne-edge-m/analysis.json",
+    "shipped, later": "experiments/results/steady/grouped-fold-3.json",
+    "s": "experiments/results/steady/grouped-folds.json",
+    "s analysis": "experiments/results/steady/grouped-analysis.json",
+    "m": "experiments/results/sharper/grouped-folds.json",
+    "m analysis": "experiments/results/sharper/grouped-analysis.json",
+    "m, later": "experiments/results/sharper/grouped-fold-3.json",
+    "m, fitted": "export/checkpoints/acne-edge-m/int8.json",
     "folds": "experiments/results/extended/int8.json",
     "folds analysis": "experiments/results/extended/analysis.json",
     "official": "experiments/results/methods-official.json",
@@ -106,6 +111,9 @@ def test_honest_numbers_are_the_results() -> None:
         figures = result(name, "figures", CPU)
         assert percent_ci(figures["accuracy"]) in text
         assert lesions_ci(figures["mae"]) in text
+    later = result("shipped, later", "figures", CPU)
+    known = f"{percent_ci(later['accuracy'])} and {lesions_ci(later['mae'])} on {result('shipped, later', 'images')} photographs"
+    assert known in text
     for protocol in ("official", "grouped"):
         assert percent_ci(fusion(protocol)["accuracy"]) in text
         assert f"{fusion(protocol)['mae']['value']:.2f}" in text
@@ -185,7 +193,7 @@ def test_what_the_best_epoch_would_flatter_is_the_result() -> None:
 
 
 def test_what_decides_between_the_models_is_measured() -> None:
-    pairs = {"shipped": "acne-edge-s", "m": "acne-edge-m"}
+    pairs = {"s": "acne-edge-s", "m": "acne-edge-m"}
     judged = [result(name, "figures", CPU) for name in pairs]
     found = [result(f"{name} analysis", "localisation", "average_precision_inside") for name in pairs]
     clear = [result(f"{name} analysis", "clear_skin", "count_mean") for name in pairs]
@@ -204,6 +212,14 @@ def test_what_decides_between_the_models_is_measured() -> None:
     for name, cells in rows.items():
         assert f"| {name} | {' | '.join(cells)} |" in text
     assert f"same {result('m', 'images')} photographs" in text
+    assert f"Clear skin is {result('m analysis', 'clear_skin', 'crops')} crops" in text
+    later = {name: result(f"{name}, later", "figures", CPU) for name in ("shipped", "m")}
+    for figures in later.values():
+        assert f"{percent_ci(figures['accuracy'])} and {lesions_ci(figures['mae'])}" in text.replace(" lesions,", ",")
+    first = {name: result(name, "figures", CPU, "accuracy", "value") for name in ("shipped", "m, fitted")}
+    assert f"grades {100 * (first['m, fitted'] - first['shipped']):.1f} points more right than s" in text.replace("`", "")
+    worse = later["shipped"]["accuracy"]["value"] - later["m"]["accuracy"]["value"]
+    assert f"grades {100 * worse:.1f} points fewer right" in text
     spoilt = [
         [row["change"] for row in result(stem, "rows") if row["row"] != "nothing"] for stem in ("steadiness", "m steadiness")
     ]
