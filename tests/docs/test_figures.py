@@ -216,10 +216,10 @@ def test_what_decides_between_the_models_is_measured() -> None:
     later = {name: result(f"{name}, later", "figures", CPU) for name in ("shipped", "m")}
     for figures in later.values():
         assert f"{percent_ci(figures['accuracy'])} and {lesions_ci(figures['mae'])}" in text.replace(" lesions,", ",")
-    first = {name: result(name, "figures", CPU, "accuracy", "value") for name in ("shipped", "m, fitted")}
-    assert f"grades {100 * (first['m, fitted'] - first['shipped']):.1f} points more right than s" in text.replace("`", "")
-    worse = later["shipped"]["accuracy"]["value"] - later["m"]["accuracy"]["value"]
-    assert f"grades {100 * worse:.1f} points fewer right" in text
+    first = [percent(result(name, "figures", CPU, "accuracy")) for name in ("m, fitted", "shipped")]
+    assert f"There it grades {first[0]} right, s {first[1]}." in text.replace("`", "")
+    assert "fewer right than s:" in text.replace("`", "")
+    assert later["m"]["accuracy"]["value"] < later["shipped"]["accuracy"]["value"]
     spoilt = [
         [row["change"] for row in result(stem, "rows") if row["row"] != "nothing"] for stem in ("steadiness", "m steadiness")
     ]
