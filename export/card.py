@@ -23,7 +23,6 @@ from acne_edge.training.studies.compare import markdown
 
 SETTINGS = Path("experiments/settings/steady.yaml")
 TABLES = Path("experiments/results")
-LATER = "grouped-fold-3.json"  # in the tables of the settings: a fold that was judged when they had been chosen
 TEMPLATE = Path(__file__).with_name("card.md.j2")
 
 
@@ -64,22 +63,20 @@ def check_settings(run: Path, settings: Sequence[Path]) -> None:
 
 
 def gather(run: Run, tables: Path, settings: str) -> dict[str, Any]:
-    """The results of a run's folds, of official and later folds by its settings, and of folds by other settings.
+    """The results of a run's folds, of later and of official folds by its settings, and of folds by other settings.
 
     The others are shorter ones, and those that the run's went on from.
     """
     predicted, longer, same = OutOfFold.load(run.out_of_fold), Run(tables / "extended"), Run(tables / settings)
     folds = predicted.folds.tolist()
-    official, later = None, None
+    official = None
     if same.int8.is_file():
         official = {"int8": _results(same.int8), "analysis": _results(same.analysis), "folder": settings}
-    if (tables / settings / LATER).is_file():
-        later = {**_results(tables / settings / LATER), "file": f"{settings}/{LATER}"}
     return {
         "parts": [folds.count(part) for part in sorted(set(folds))],  # photographs of each
         "grouped": predicted.grouped,
         "official": official,
-        "later": later,
+        "later": _results(run.later) if run.later.is_file() else None,
         "analysis": _results(run.analysis),
         "int8": _results(run.int8),
         "folds": [_results(tables / f"methods-{protocol}.json") for protocol in ("official", "grouped")],

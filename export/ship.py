@@ -24,8 +24,9 @@ from export.model import Options, export_model
 from export.register import register
 from export.restamp import merged
 
-# What of a run's folder stays with the code, beside what this module measures. An average of runs has no log.
-KEPT = ("model.safetensors", "config.json", "run.json", "train.txt", "log.csv")
+# What of a run's folder stays with the code, beside what this module measures. An average of runs has no log,
+# and no run has later results when it is shipped first: those of an earlier model are not its own.
+KEPT = ("model.safetensors", "config.json", "run.json", "train.txt", "log.csv", "later.json")
 PART = "test"  # what runs on folds held out
 
 logger = logging.getLogger(__name__)

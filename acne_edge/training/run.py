@@ -77,6 +77,11 @@ class Run:
         """The JSON output of `python -m export evaluate`."""
         return self.path / "int8.json"
 
+    @property
+    def later(self) -> Path:
+        """The same of networks like this one, on a fold that was judged when this one had been chosen; not every run has it."""
+        return self.path / "later.json"
+
     def list_file(self, part: str) -> Path:
         """The list of a part's photographs; the file is missing for a part without photographs."""
         return self.path / f"{part}.txt"

@@ -13,7 +13,7 @@ from acne_edge.evaluation.outcome import figures
 from acne_edge.fit.outputs import OutOfFold
 from acne_edge.training.calibrate import cross_fitted
 from acne_edge.training.run import Run
-from export.card import LATER, write_card
+from export.card import write_card
 
 RUN = Run(Path("export/checkpoints/acne-edge-s"))
 CARDS = {"acne-edge-s": ("MODEL_CARD.md", ["steady"]), "acne-edge-m": ("MODEL_CARD-m.md", ["sharper", "alone"])}
@@ -67,12 +67,11 @@ def test_a_figure_changes_with_the_results_and_only_where_they_say_so(run: Run, 
 
 
 def test_a_card_tells_of_a_fold_that_was_judged_later(run: Run, tmp_path: Path) -> None:
-    tables = Path(shutil.copytree("experiments/results", tmp_path / "results"))
-    write_card(run.path, tmp_path / "with.md", tables=tables)
-    change(tables / "steady" / LATER, "images", value=77)
-    write_card(run.path, tmp_path / "other.md", tables=tables)
-    (tables / "steady" / LATER).unlink()
-    write_card(run.path, tmp_path / "without.md", tables=tables)
+    write_card(run.path, tmp_path / "with.md")
+    change(run.later, "images", value=77)
+    write_card(run.path, tmp_path / "other.md")
+    run.later.unlink()
+    write_card(run.path, tmp_path / "without.md")
     told = [(tmp_path / f"{name}.md").read_text() for name in ("with", "other", "without")]
     assert "Of 291 others, judged later, 81.8 %" in told[0]
     assert "Of 77 others, judged later, 81.8 %" in told[1]

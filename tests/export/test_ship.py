@@ -86,7 +86,7 @@ def test_the_kept_run_is_the_shipped_one_alone(tmp_path: Path, monkeypatch: pyte
     for name in ("model.safetensors", "config.json", "train.txt"):
         (run / name).write_text("new")
     kept.mkdir()
-    for name in ("train.txt", "log.csv"):
+    for name in ("train.txt", "log.csv", "later.json"):
         (kept / name).write_text("old")
     shipment = Shipment(run, [fold(tmp_path / "a", 1)], tmp_path, "1", kept, tmp_path / "nets", tmp_path / "work")
     assert ship(shipment) == ["acne-edge-s: int8", "acne-edge-s-trt: trt"]
