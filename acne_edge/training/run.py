@@ -79,7 +79,7 @@ class Run:
 
     @property
     def later(self) -> Path:
-        """The same of networks like this one, on a fold that was judged when this one had been chosen; not every run has it."""
+        """As `int8`, of networks like this one on a fold that was judged when this one had been chosen; it may be missing."""
         return self.path / "later.json"
 
     def list_file(self, part: str) -> Path:

@@ -5,6 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from acne_edge import AcneGrader, models
@@ -76,7 +77,16 @@ def test_a_card_tells_of_a_fold_that_was_judged_later(run: Run, tmp_path: Path) 
     assert "Of 291 others, judged later, 81.8 %" in told[0]
     assert "Of 77 others, judged later, 81.8 %" in told[1]
     assert "judged later" not in told[2]
-    assert "Grouped fold 3" not in told[2]
+    assert "One more grouped fold was judged" in told[0]
+    assert "One more grouped fold was judged" not in told[2]
+
+
+@pytest.mark.parametrize(("model", "folds"), [("acne-edge-s", "steady-grouped"), ("acne-edge-m", "sharper-grouped")])
+def test_the_later_fold_has_none_of_the_photographs_that_fitted_the_constants(model: str, folds: str) -> None:
+    shipped = Run(RUN.path.parent / model)
+    later = np.load(f"experiments/folds/{folds}/fold-3.npz")["names"].tolist()
+    assert len(later) == json.loads(shipped.later.read_text())["images"]
+    assert not set(later) & set(OutOfFold.load(shipped.out_of_fold).names)
 
 
 def test_results_that_lack_a_figure_make_no_card(run: Run, tmp_path: Path) -> None:
